@@ -1,0 +1,121 @@
+//! [`MemFile::copy_from`]: filling a file from a descriptor, by the kernel where it can.
+
+use crate::error::{Error, Operation, Reason};
+use crate::file::MemFile;
+use crate::sys;
+use crate::sys::fd::{AsFd, BorrowedFd};
+
+/// The most that one call of the kernel's copies takes, on every architecture.
+const CALL_MAX: usize = 0x7fff_0000;
+
+/// The buffer of the last rung, on the stack.
+const BUFFER: usize = 16 * 1024;
+
+/// What [`MemFile::copy_from`] did.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[must_use = "the source may have ended before `limit`"]
+pub struct Copied {
+    /// Bytes copied.
+    pub len: u64,
+    /// The system call that copied them.
+    pub method: CopyMethod,
+}
+
+/// The system call that copied the bytes: the first in this order that the kernel has for the source.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CopyMethod {
+    /// `copy_file_range(2)`: from a memory file or a file of the same file system.
+    CopyFileRange,
+    /// `sendfile(2)`: from another file, or a block device.
+    Sendfile,
+    /// `splice(2)`: from a pipe.
+    Splice,
+    /// `read(2)` and `write(2)`: from a socket, a terminal, most files of `/proc`, and empty sources.
+    ReadWrite,
+}
+
+impl MemFile {
+    /// Copies from the position of `source` to the position of this file, until `limit` bytes are copied or the source
+    /// ends. Both positions move, as with `std::io::copy`, which has this path only between types that it knows.
+    ///
+    /// The bytes do not pass through this process unless the source leaves no other way;
+    /// [`Copied::method`] tells. A source that blocks (a pipe, a socket) blocks the call.
+    ///
+    /// Without a limit give `u64::MAX`.
+    ///
+    /// # Errors
+    /// What was copied before the error stays, and the positions tell how much.
+    /// - EPERM: sealed with Write or FutureWrite, or with Grow and the copy would pass the end
+    /// - EBADF: the source cannot be read, or this file was opened read-only
+    /// - EAGAIN: the source does not block and has nothing yet
+    /// - EINVAL: this file has huge pages, or the source was opened with `O_PATH`
+    /// - EIO, ENOSPC, ENOMEM, EFBIG: as for reading the source and writing this file
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::MemFile;
+    ///
+    /// let source = std::fs::File::open("Cargo.toml")?;
+    /// let file = MemFile::create_default("copy")?;
+    /// assert_eq!(file.copy_from(&source, u64::MAX)?.len, source.metadata()?.len());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [copy_file_range(2)](https://man7.org/linux/man-pages/man2/copy_file_range.2.html),
+    /// [sendfile(2)](https://man7.org/linux/man-pages/man2/sendfile.2.html),
+    /// [splice(2)](https://man7.org/linux/man-pages/man2/splice.2.html)
+    #[doc(alias = "copy_file_range")]
+    #[doc(alias = "sendfile")]
+    #[doc(alias = "splice")]
+    pub fn copy_from(&self, source: impl AsFd, limit: u64) -> Result<Copied, Error> {
+        let (from, to) = (source.as_fd(), self.as_fd());
+        let mut copied = 0;
+        for (method, call) in KERNEL_COPIES {
+            let before = copied;
+            let result = repeat(&mut copied, limit, |len| call(from, to, len));
+            // A call that fails, or finds nothing, may just not know this kind of source: most files of `/proc` say that
+            // they are empty. The next one goes on from here, and the last one is right about both.
+            if result.is_ok() && copied > before {
+                return Ok(Copied { len: copied, method });
+            }
+        }
+        let mut buffer = [0; BUFFER];
+        repeat(&mut copied, limit, |len| read_write(from, to, len, &mut buffer))?;
+        Ok(Copied { len: copied, method: CopyMethod::ReadWrite })
+    }
+}
+
+type Call = fn(BorrowedFd<'_>, BorrowedFd<'_>, usize) -> Result<usize, Error>;
+
+const KERNEL_COPIES: [(CopyMethod, Call); 3] = [
+    (CopyMethod::CopyFileRange, sys::copy_file_range),
+    (CopyMethod::Sendfile, sys::sendfile),
+    (CopyMethod::Splice, sys::splice),
+];
+
+/// Calls until `limit` is reached, or the call finds nothing more or fails.
+fn repeat(copied: &mut u64, limit: u64, mut call: impl FnMut(usize) -> Result<usize, Error>) -> Result<(), Error> {
+    while *copied < limit {
+        let rest = usize::try_from(limit.saturating_sub(*copied)).unwrap_or(CALL_MAX);
+        match call(rest.min(CALL_MAX))? {
+            0 => break,
+            n => *copied = copied.saturating_add(n as u64),
+        }
+    }
+    Ok(())
+}
+
+fn read_write(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize, buffer: &mut [u8]) -> Result<usize, Error> {
+    let len = len.min(buffer.len());
+    let n = sys::read(from, buffer.get_mut(..len).unwrap_or_default())?;
+    let mut rest = buffer.get(..n).unwrap_or_default();
+    while !rest.is_empty() {
+        match sys::write(to, rest)? {
+            0 => return Err(Error::new(Operation::Write, Reason::WriteZero)),
+            written => rest = rest.get(written..).unwrap_or_default(),
+        }
+    }
+    Ok(n)
+}

@@ -1,0 +1,132 @@
+//! The `std` half of [`MemFile`]: `File`, the `io` traits, and `Stdio`.
+
+use std::fs::{File, Metadata};
+use std::io::{IoSlice, IoSliceMut, Read, Result, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::process::Stdio;
+use std::string::String;
+use std::vec::Vec;
+
+use crate::file::MemFile;
+
+impl MemFile {
+    /// The file as `std` knows it, for functions that take a `&File`.
+    #[must_use]
+    pub const fn as_file(&self) -> &File {
+        &self.handle
+    }
+
+    /// The file as `std` knows it.
+    #[must_use]
+    pub fn into_file(self) -> File {
+        self.handle
+    }
+
+    /// `fstat(fd)` — length, mode, times. None of it is protected by seals but the length, and with
+    /// [`Seal::Exec`](crate::Seal::Exec) the execute bits.
+    ///
+    /// # Errors
+    /// The kernel has none for an open memory file.
+    pub fn metadata(&self) -> Result<Metadata> {
+        self.handle.metadata()
+    }
+}
+
+impl From<MemFile> for File {
+    fn from(file: MemFile) -> Self {
+        file.into_file()
+    }
+}
+
+/// The child gets the same open file, at the same position: rewind it first.
+impl From<MemFile> for Stdio {
+    fn from(file: MemFile) -> Self {
+        file.into_file().into()
+    }
+}
+
+impl Read for &MemFile {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.as_file().read(buf)
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> Result<usize> {
+        self.as_file().read_vectored(bufs)
+    }
+
+    fn read_to_end(&mut self, buf: &mut Vec<u8>) -> Result<usize> {
+        self.as_file().read_to_end(buf)
+    }
+
+    fn read_to_string(&mut self, buf: &mut String) -> Result<usize> {
+        self.as_file().read_to_string(buf)
+    }
+}
+
+impl Write for &MemFile {
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.as_file().write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> Result<usize> {
+        self.as_file().write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for &MemFile {
+    fn seek(&mut self, position: SeekFrom) -> Result<u64> {
+        self.as_file().seek(position)
+    }
+}
+
+impl Read for MemFile {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        (&*self).read(buf)
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> Result<usize> {
+        (&*self).read_vectored(bufs)
+    }
+
+    fn read_to_end(&mut self, buf: &mut Vec<u8>) -> Result<usize> {
+        (&*self).read_to_end(buf)
+    }
+
+    fn read_to_string(&mut self, buf: &mut String) -> Result<usize> {
+        (&*self).read_to_string(buf)
+    }
+}
+
+impl Write for MemFile {
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        (&*self).write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> Result<usize> {
+        (&*self).write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for MemFile {
+    fn seek(&mut self, position: SeekFrom) -> Result<u64> {
+        (&*self).seek(position)
+    }
+}
+
+impl FileExt for MemFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.as_file().read_at(buf, offset)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        self.as_file().write_at(buf, offset)
+    }
+}

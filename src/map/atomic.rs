@@ -1,0 +1,270 @@
+//! [`Atomic`] and [`AtomicView`]: atomic integers in shared memory.
+//!
+//! All of them are accesses to the word that holds the integer, see [`Shared`](super::raw::Shared): a narrow integer is
+//! changed by exchanging its word.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicUsize, Ordering, fence};
+
+use super::raw::{ReadOnlyWord, WORD};
+use crate::error::{Error, Operation, Reason};
+
+/// The unsigned integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64 bits.
+pub trait AtomicWord: Copy + Eq + private::Sealed {}
+
+mod private {
+    pub trait Sealed {
+        const SIZE: usize;
+        const MAX: Self;
+        fn to_word(self) -> usize;
+        fn from_word(word: usize) -> Self;
+        fn wrapping_add(self, other: Self) -> Self;
+        fn wrapping_sub(self, other: Self) -> Self;
+    }
+}
+
+/// One list of integers for all that depends on their width.
+macro_rules! atomic_words {
+    ($($(#[$cfg:meta])? $Int:ty),*) => {$(
+        $(#[$cfg])?
+        impl AtomicWord for $Int {}
+
+        $(#[$cfg])?
+        #[allow(clippy::cast_possible_truncation, reason = "an integer fits a word, and takes its low bits")]
+        impl private::Sealed for $Int {
+            const SIZE: usize = size_of::<Self>();
+            const MAX: Self = Self::MAX;
+
+            fn to_word(self) -> usize {
+                self as usize
+            }
+
+            fn from_word(word: usize) -> Self {
+                word as Self
+            }
+
+            fn wrapping_add(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+
+            fn wrapping_sub(self, other: Self) -> Self {
+                self.wrapping_sub(other)
+            }
+        }
+    )*};
+}
+atomic_words!(
+    u8,
+    u16,
+    u32,
+    usize,
+    #[cfg(target_pointer_width = "64")]
+    u64
+);
+
+/// Where an integer lies within its word.
+#[derive(Copy, Clone)]
+struct Field<T> {
+    shift: u32,
+    integer: PhantomData<T>,
+}
+
+impl<T: AtomicWord> Field<T> {
+    /// An integer lies within one word if it is aligned to its size.
+    #[allow(clippy::cast_possible_truncation, reason = "a place within a word is a small number")]
+    fn at(offset: usize) -> Result<Self, Error> {
+        if offset & (T::SIZE - 1) != 0 {
+            return Err(Error::new(Operation::Access, Reason::Misaligned));
+        }
+        let first = offset & (WORD - 1);
+        let low = if cfg!(target_endian = "little") { first } else { WORD - T::SIZE - first };
+        Ok(Self { shift: low as u32 * u8::BITS, integer: PhantomData })
+    }
+
+    fn get(self, word: usize) -> T {
+        T::from_word(word >> self.shift)
+    }
+
+    fn set(self, word: usize, value: T) -> usize {
+        let mask = T::MAX.to_word() << self.shift;
+        (word & !mask) | (value.to_word() << self.shift)
+    }
+}
+
+/// An atomic integer in a [`SharedMap`](crate::SharedMap), at a place that others may change too.
+///
+/// It has the operations of `core::sync::atomic`, with the same meaning between the threads of this process. Between
+/// processes it is atomic too, and orders memory, as the hardware does: give the integer the same width in all of them.
+/// An ordering that an operation cannot have (a load with `Release`) is taken for the one it can have that is no weaker
+/// for it.
+///
+/// An integer narrower than a word costs a compare-and-exchange of its word to change, so counters are best words.
+///
+/// ```
+/// use core::sync::atomic::Ordering;
+/// use memfile::{CreateOptions, Exec, MemFile};
+///
+/// let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+/// let file = MemFile::create("counters", options)?;
+/// file.set_len(4096)?;
+/// let map = file.share()?;
+/// let counter = map.atomic::<u64>(0)?;
+/// counter.fetch_add(2, Ordering::Relaxed);
+/// assert_eq!(counter.load(Ordering::Acquire), 2);
+/// # Ok::<(), memfile::Error>(())
+/// ```
+#[derive(Copy, Clone)]
+pub struct Atomic<'map, T> {
+    word: &'map AtomicUsize,
+    field: Field<T>,
+}
+
+impl<'map, T: AtomicWord> Atomic<'map, T> {
+    pub(super) fn new(offset: usize, word: &'map AtomicUsize) -> Result<Self, Error> {
+        let field = Field::at(offset)?;
+        Ok(Self { word, field })
+    }
+
+    /// Reads the integer.
+    #[must_use]
+    pub fn load(&self, order: Ordering) -> T {
+        self.field.get(self.word.load(match order {
+            Ordering::Relaxed => Ordering::Relaxed,
+            Ordering::SeqCst => Ordering::SeqCst,
+            _ => Ordering::Acquire,
+        }))
+    }
+
+    /// Writes the integer.
+    pub fn store(&self, value: T, order: Ordering) {
+        if T::SIZE < WORD {
+            self.swap(value, order);
+            return;
+        }
+        self.word.store(
+            value.to_word(),
+            match order {
+                Ordering::Relaxed => Ordering::Relaxed,
+                Ordering::SeqCst => Ordering::SeqCst,
+                _ => Ordering::Release,
+            },
+        );
+    }
+
+    /// Writes the integer and returns what it was.
+    pub fn swap(&self, value: T, order: Ordering) -> T {
+        self.update(order, |_| value)
+    }
+
+    /// Writes `new` if the integer is `current`. Returns what it was, as `Err` if that is not `current`.
+    ///
+    /// # Errors
+    /// The integer, if it is not `current`; nothing is written.
+    pub fn compare_exchange(&self, current: T, new: T, success: Ordering, failure: Ordering) -> Result<T, T> {
+        self.fetch_update(success, failure, |value| (value == current).then_some(new))
+    }
+
+    /// Adds, wrapping around, and returns what the integer was.
+    pub fn fetch_add(&self, value: T, order: Ordering) -> T {
+        if T::SIZE == WORD {
+            return T::from_word(self.word.fetch_add(value.to_word(), order));
+        }
+        self.update(order, |old| old.wrapping_add(value))
+    }
+
+    /// Subtracts, wrapping around, and returns what the integer was.
+    pub fn fetch_sub(&self, value: T, order: Ordering) -> T {
+        if T::SIZE == WORD {
+            return T::from_word(self.word.fetch_sub(value.to_word(), order));
+        }
+        self.update(order, |old| old.wrapping_sub(value))
+    }
+
+    /// Clears the bits that `value` has not, and returns what the integer was.
+    pub fn fetch_and(&self, value: T, order: Ordering) -> T {
+        self.update(order, |old| T::from_word(old.to_word() & value.to_word()))
+    }
+
+    /// Sets the bits of `value`, and returns what the integer was.
+    pub fn fetch_or(&self, value: T, order: Ordering) -> T {
+        self.update(order, |old| T::from_word(old.to_word() | value.to_word()))
+    }
+
+    /// Writes what `f` makes of the integer, again and again until nobody has changed it meanwhile, and returns what it was.
+    ///
+    /// # Errors
+    /// The integer for which `f` returned `None`.
+    pub fn fetch_update(
+        &self,
+        success: Ordering,
+        failure: Ordering,
+        mut f: impl FnMut(T) -> Option<T>,
+    ) -> Result<T, T> {
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            let old = self.field.get(word);
+            let Some(new) = f(old) else {
+                fence_after_load(failure);
+                return Err(old);
+            };
+            let exchanged = self.field.set(word, new);
+            match self.word.compare_exchange_weak(word, exchanged, success, Ordering::Relaxed) {
+                Ok(_) => return Ok(old),
+                Err(changed) => word = changed,
+            }
+        }
+    }
+
+    fn update(&self, order: Ordering, mut f: impl FnMut(T) -> T) -> T {
+        match self.fetch_update(order, Ordering::Relaxed, |old| Some(f(old))) {
+            Ok(old) | Err(old) => old,
+        }
+    }
+}
+
+/// An atomic integer in a [`SharedView`](crate::SharedView): it can only be read.
+#[derive(Copy, Clone)]
+pub struct AtomicView<'map, T> {
+    word: ReadOnlyWord<'map>,
+    field: Field<T>,
+}
+
+impl<'map, T: AtomicWord> AtomicView<'map, T> {
+    pub(super) fn new(offset: usize, word: ReadOnlyWord<'map>) -> Result<Self, Error> {
+        let field = Field::at(offset)?;
+        Ok(Self { word, field })
+    }
+
+    /// Reads the integer. See [`Atomic`] for orderings and other processes.
+    #[must_use]
+    pub fn load(&self, order: Ordering) -> T {
+        if order == Ordering::SeqCst {
+            fence(Ordering::SeqCst);
+        }
+        let word = self.word.load();
+        fence_after_load(order);
+        self.field.get(word)
+    }
+}
+
+/// Shows the value, by a relaxed load.
+impl<T: AtomicWord + fmt::Debug> fmt::Debug for Atomic<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.load(Ordering::Relaxed).fmt(f)
+    }
+}
+
+/// Shows the value, by a relaxed load.
+impl<T: AtomicWord + fmt::Debug> fmt::Debug for AtomicView<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.load(Ordering::Relaxed).fmt(f)
+    }
+}
+
+/// Makes a relaxed load one of at least this ordering, as far as what comes after it.
+fn fence_after_load(order: Ordering) {
+    if order != Ordering::Relaxed {
+        fence(Ordering::Acquire);
+    }
+}

@@ -1,0 +1,81 @@
+//! [`CowMap`]: a sealed file as `&mut [u8]`, changed for this process alone.
+
+use core::fmt;
+use core::ops::{Deref, DerefMut, RangeBounds};
+
+use super::options::MapOptions;
+use super::raw::{Extent, Private};
+use crate::error::Error;
+use crate::sealed::SealedFile;
+
+/// The bytes of a [`SealedFile`] to be changed privately: a page is copied when it is first written, and the file stays
+/// as it is. For templates from which many workers start.
+///
+/// ```
+/// use memfile::SealedFile;
+///
+/// let file = SealedFile::from_bytes("template", b"state: new")?;
+/// let mut image = file.map_copy_on_write()?;
+/// image[7..].copy_from_slice(b"old");
+/// assert_eq!(&file.map()?[7..], b"new");
+/// # Ok::<(), memfile::Error>(())
+/// ```
+///
+/// Writing needs memory for the copy; where there is none the process ends, as with all memory that Linux overcommits.
+#[must_use = "the file is unmapped when this is dropped"]
+pub struct CowMap(Private);
+
+impl SealedFile {
+    /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0)` — maps the whole file, copy-on-write.
+    ///
+    /// # Errors
+    /// As for [`map`](Self::map).
+    pub fn map_copy_on_write(&self) -> Result<CowMap, Error> {
+        self.map_copy_on_write_with(.., MapOptions::new())
+    }
+
+    /// Maps a range of the file with options, copy-on-write.
+    ///
+    /// # Errors
+    /// As for [`map_with`](Self::map_with).
+    pub fn map_copy_on_write_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<CowMap, Error> {
+        let extent = Extent::within(self.len(), range)?;
+        Private::new(self, extent, options).map(CowMap)
+    }
+}
+
+impl Deref for CowMap {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.0.bytes()
+    }
+}
+
+impl DerefMut for CowMap {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0.bytes_mut()
+    }
+}
+
+impl AsRef<[u8]> for CowMap {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl AsMut<[u8]> for CowMap {
+    #[inline]
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+impl fmt::Debug for CowMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CowMap").field("address", &self.as_ptr()).field("len", &self.len()).finish()
+    }
+}

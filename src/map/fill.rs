@@ -1,0 +1,219 @@
+//! [`Builder`]: sealed files made in one call.
+
+use super::fresh::Fresh;
+use super::raw::Exclusive;
+use crate::error::{Error, Operation, Reason};
+use crate::options::{CreateOptions, HugeTlb};
+use crate::sealed::SealedFile;
+use crate::sys;
+use crate::sys::fd::AsFd;
+
+/// How to make a [`SealedFile`] in one call, with other than the default options.
+///
+/// The file gets all its memory before it is sealed, so reading it later cannot fail for lack of it, and nobody else has
+/// its descriptor before.
+///
+/// ```
+/// use memfile::SealedFile;
+///
+/// let bytes = vec![7; 5 << 20];
+/// let file = SealedFile::builder().huge_pages(true).from_bytes("index", &bytes)?;
+/// assert_eq!(file.len(), 5 << 20);
+/// # Ok::<(), memfile::Error>(())
+/// ```
+#[derive(Copy, Clone, Debug, Default)]
+#[must_use = "a builder does nothing until a file is made with it"]
+pub struct Builder {
+    options: CreateOptions,
+    huge_pages: bool,
+}
+
+/// The smallest length and the alignment that a huge page has on most processors. Where it is larger, as with base pages of
+/// 64 KiB, asking for huge pages only costs the attempt.
+const HUGE_PAGE: usize = 2 << 20;
+
+impl Builder {
+    /// [`CreateOptions::new`], and ordinary pages.
+    pub const fn new() -> Self {
+        Self { options: CreateOptions::new(), huge_pages: false }
+    }
+
+    /// The options to create the file with; that it can be sealed goes without saying.
+    ///
+    /// With [`huge_tlb`](CreateOptions::huge_tlb) the file's length is rounded up to whole huge pages, which are taken from
+    /// their pool before anything is written, and [`len`](SealedFile::len) stays the length of the data.
+    pub const fn options(mut self, options: CreateOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Let the kernel use transparent huge pages, from 2 MiB on: `madvise(MADV_HUGEPAGE)`. Default: no.
+    ///
+    /// Filling is faster, and so is reading at random through a map with [`MapOptions::huge_pages`](crate::MapOptions).
+    /// Where the kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) forbids it, which is the default,
+    /// the file is filled as without.
+    #[doc(alias = "MADV_HUGEPAGE")]
+    pub const fn huge_pages(mut self, value: bool) -> Self {
+        self.huge_pages = value;
+        self
+    }
+
+    /// Makes a sealed file of these bytes: `memfd_create`, `pwrite`, `fcntl(F_ADD_SEALS)`.
+    ///
+    /// # Errors
+    /// - those of [`MemFile::create`](crate::MemFile::create)
+    /// - ENOSPC, ENOMEM: no memory for the file; EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
+    pub fn from_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
+        if self.options.huge_tlb.is_some() {
+            return self.build(name, bytes.len(), |target| target.copy_from_slice(bytes));
+        }
+        let mut fresh = Fresh::create(name, self.options)?;
+        if !(self.huge_pages && fill_huge(&mut fresh, bytes)?) {
+            fresh.file().write_all_at(bytes, 0)?;
+        }
+        fresh.seal(bytes.len() as u64, 1)
+    }
+
+    /// Makes a sealed file of `len` bytes that `fill` writes in place. They are zero before.
+    ///
+    /// `memfd_create`, `ftruncate`, `mmap`, `madvise`, then `fill`, then `munmap` and `fcntl(F_ADD_SEALS)`. For data that
+    /// exists already [`from_bytes`](Self::from_bytes) is faster.
+    ///
+    /// # Errors
+    /// Those of [`from_bytes`](Self::from_bytes) and, without an errno, a `len` beyond the address space.
+    pub fn build(&self, name: &str, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<SealedFile, Error> {
+        let mut fresh = Fresh::create(name, self.options)?;
+        let granule = granule(&fresh, self.options.huge_tlb)?;
+        let file_len = len.checked_next_multiple_of(granule).ok_or(TOO_LONG)?;
+        fresh.file().set_len(file_len as u64)?;
+        let mut map = Exclusive::new(&mut fresh, len, granule)?;
+        if self.huge_pages {
+            map.advise_huge_pages();
+        }
+        map.populate()?;
+        fill(map.bytes_mut());
+        drop(map);
+        fresh.seal(len as u64, granule)
+    }
+
+    /// Makes a sealed copy of what is left of `source`, a file, a pipe or a socket, by
+    /// [`MemFile::copy_from`](crate::MemFile::copy_from). The result is constant whatever happens to the source.
+    ///
+    /// # Errors
+    /// Those of [`MemFile::create`](crate::MemFile::create) and [`MemFile::copy_from`](crate::MemFile::copy_from); a file of
+    /// huge pages is EINVAL.
+    #[cfg(not(target_os = "freebsd"))]
+    pub fn copy_of(&self, name: &str, source: impl AsFd) -> Result<SealedFile, Error> {
+        let fresh = Fresh::create(name, self.options)?;
+        let copied = fresh.file().copy_from(source, u64::MAX)?;
+        fresh.seal(copied.len, 1)
+    }
+
+    /// Makes a sealed file of what is left of `reader`.
+    ///
+    /// For a source that is a descriptor [`copy_of`](Self::copy_of) is faster.
+    ///
+    /// # Errors
+    /// Those of the reader, of [`MemFile::create`](crate::MemFile::create), and of [`from_bytes`](Self::from_bytes).
+    #[cfg(feature = "std")]
+    pub fn from_reader(&self, name: &str, mut reader: impl std::io::Read) -> std::io::Result<SealedFile> {
+        const BUFFER: usize = 128 * 1024;
+        let fresh = Fresh::create(name, self.options)?;
+        let mut buffer = std::vec![0; BUFFER];
+        let mut len = 0_u64;
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(fresh.seal(len, 1)?),
+                Ok(n) => {
+                    fresh.file().write_all_at(buffer.get(..n).unwrap_or_default(), len)?;
+                    len = len.saturating_add(n as u64);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The shorthands for [`Builder::new`].
+impl SealedFile {
+    /// A builder, for other than the default options.
+    pub const fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Makes a sealed file of these bytes: [`Builder::from_bytes`].
+    ///
+    /// # Errors
+    /// As for [`Builder::from_bytes`].
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+        Builder::new().from_bytes(name, bytes)
+    }
+
+    /// Makes a sealed file of `len` bytes that `fill` writes in place: [`Builder::build`].
+    ///
+    /// # Errors
+    /// As for [`Builder::build`].
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::SealedFile;
+    ///
+    /// let squares = SealedFile::build("squares", 16, |bytes| {
+    ///     for (i, byte) in bytes.iter_mut().enumerate() {
+    ///         *byte = (i * i) as u8;
+    ///     }
+    /// })?;
+    /// assert_eq!(squares.map()?[7], 49);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    pub fn build(name: &str, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Self, Error> {
+        Builder::new().build(name, len, fill)
+    }
+
+    /// Makes a sealed copy of what is left of a file, a pipe or a socket: [`Builder::copy_of`].
+    ///
+    /// # Errors
+    /// As for [`Builder::copy_of`].
+    #[cfg(not(target_os = "freebsd"))]
+    pub fn copy_of(name: &str, source: impl AsFd) -> Result<Self, Error> {
+        Builder::new().copy_of(name, source)
+    }
+
+    /// Makes a sealed file of what is left of a reader: [`Builder::from_reader`].
+    ///
+    /// # Errors
+    /// As for [`Builder::from_reader`].
+    #[cfg(feature = "std")]
+    pub fn from_reader(name: &str, reader: impl std::io::Read) -> std::io::Result<Self> {
+        Builder::new().from_reader(name, reader)
+    }
+}
+
+const TOO_LONG: Error = Error::new(Operation::Ftruncate, Reason::TooLong);
+
+/// What the length of the file must be a multiple of: the size of its huge pages, or 1.
+fn granule(fresh: &Fresh, huge_tlb: Option<HugeTlb>) -> Result<usize, Error> {
+    match huge_tlb {
+        None => Ok(1),
+        Some(_) => usize::try_from(sys::fstat(fresh.file().as_fd())?.granule).map_err(|_| TOO_LONG),
+    }
+}
+
+/// Copies the bytes into transparent huge pages, if the kernel has them for this file.
+///
+/// It then places the mapping so that huge pages fit. Where it does not, writing to the mapping would be slower than
+/// `pwrite`, so that is left to the caller.
+fn fill_huge(fresh: &mut Fresh, bytes: &[u8]) -> Result<bool, Error> {
+    if bytes.len() < HUGE_PAGE {
+        return Ok(false);
+    }
+    fresh.file().set_len(bytes.len() as u64)?;
+    let mut map = Exclusive::new(fresh, bytes.len(), 1)?;
+    if !map.is_aligned_to(HUGE_PAGE) || !map.advise_huge_pages() {
+        return Ok(false);
+    }
+    map.populate()?;
+    map.bytes_mut().copy_from_slice(bytes);
+    Ok(true)
+}

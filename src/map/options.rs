@@ -1,0 +1,46 @@
+//! [`MapOptions`]: how a sealed file is to be mapped.
+
+/// How to map a [`SealedFile`](crate::SealedFile).
+///
+/// ```
+/// use memfile::{MapOptions, SealedFile};
+///
+/// let file = SealedFile::from_bytes("index", &[7; 100_000])?;
+/// let map = file.map_with(.., MapOptions::new().populate(true))?;
+/// assert_eq!(map[99_999], 7);
+/// # Ok::<(), memfile::Error>(())
+/// ```
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[must_use = "options do nothing until a file is mapped with them"]
+pub struct MapOptions {
+    pub(super) populate: bool,
+    pub(super) huge_pages: bool,
+}
+
+impl MapOptions {
+    /// Neither prefaulting nor huge pages.
+    pub const fn new() -> Self {
+        Self { populate: false, huge_pages: false }
+    }
+
+    /// Make all pages present before the mapping is returned, so that no read faults: `madvise(MADV_POPULATE_READ)`.
+    /// Default: no.
+    ///
+    /// Since Linux 5.14; without effect before.
+    #[doc(alias = "MADV_POPULATE_READ")]
+    pub const fn populate(mut self, value: bool) -> Self {
+        self.populate = value;
+        self
+    }
+
+    /// Let the kernel map the file by huge pages where it has them, which makes random reads of a large file cheaper:
+    /// `madvise(MADV_HUGEPAGE)`. Default: no.
+    ///
+    /// Without effect where the file was not [filled](crate::Builder::huge_pages) with huge pages, or the kernel's policy
+    /// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is `never`.
+    #[doc(alias = "MADV_HUGEPAGE")]
+    pub const fn huge_pages(mut self, value: bool) -> Self {
+        self.huge_pages = value;
+        self
+    }
+}

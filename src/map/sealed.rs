@@ -1,0 +1,90 @@
+//! [`Map`]: a sealed file as `&[u8]`.
+
+use core::fmt;
+use core::ops::{Deref, RangeBounds};
+
+use super::options::MapOptions;
+use super::raw::{Constant, Extent};
+use crate::error::Error;
+use crate::sealed::SealedFile;
+
+/// The constant bytes of a [`SealedFile`], mapped read-only and shared with all who map it.
+///
+/// It needs neither the [`SealedFile`] nor a descriptor to stay valid, is `Send`, `Sync` and `'static`, and is a
+/// `&[u8]` by `Deref` and `AsRef`, so whatever takes bytes takes it: `Bytes::from_owner(map)`, a parser without copies, an
+/// `Arc<Map>`.
+///
+/// ```
+/// use memfile::SealedFile;
+///
+/// let map = SealedFile::from_bytes("table", b"key=value")?.map()?;
+/// std::thread::spawn(move || assert!(map.ends_with(b"value"))).join().unwrap();
+/// # Ok::<(), memfile::Error>(())
+/// ```
+///
+/// What is outside the promise is said in [the guide](crate#soundness).
+#[must_use = "the file is unmapped when this is dropped"]
+pub struct Map(Constant);
+
+impl SealedFile {
+    /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps the whole file. One system call; none for an empty file.
+    ///
+    /// # Errors
+    /// - ENOMEM: no address space left, or too many mappings (`vm.max_map_count`)
+    /// - EACCES: a security module forbids it
+    /// - no errno: longer than the address space
+    #[doc(alias = "mmap")]
+    pub fn map(&self) -> Result<Map, Error> {
+        self.map_range(..)
+    }
+
+    /// Maps a range of the file, in bytes. It need not be aligned to anything.
+    ///
+    /// # Errors
+    /// As for [`map`](Self::map), and without an errno where the range does not lie within the file
+    /// ([`is_out_of_bounds`](Error::is_out_of_bounds)).
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::SealedFile;
+    ///
+    /// let file = SealedFile::from_bytes("poem", b"roses are red")?;
+    /// assert_eq!(&file.map_range(6..9)?[..], b"are");
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    pub fn map_range(&self, range: impl RangeBounds<u64>) -> Result<Map, Error> {
+        self.map_with(range, MapOptions::new())
+    }
+
+    /// Maps a range of the file with options.
+    ///
+    /// # Errors
+    /// As for [`map_range`](Self::map_range). With [`populate`](MapOptions::populate) also EFAULT, ENOMEM: a hole that was
+    /// [accepted](crate::Holes::Accept) cannot be filled, and EHWPOISON: broken memory.
+    pub fn map_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Map, Error> {
+        let extent = Extent::within(self.len(), range)?;
+        Constant::new(self, extent, options).map(Map)
+    }
+}
+
+impl Deref for Map {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.0.bytes()
+    }
+}
+
+impl AsRef<[u8]> for Map {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map").field("address", &self.as_ptr()).field("len", &self.len()).finish()
+    }
+}

@@ -1,0 +1,254 @@
+//! [`SharedMap`] and [`SharedView`]: memory that others change at the same time.
+
+use core::fmt;
+
+use super::atomic::{Atomic, AtomicView, AtomicWord};
+use super::raw::{Shared, SharedWritable};
+use crate::error::{Error, ErrorWith, Operation, Reason};
+use crate::file::MemFile;
+use crate::sealed::{Holes, prove};
+use crate::seals::Seal;
+use crate::sys;
+use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A memory file mapped for reading and writing, which other threads and processes may read and write at the same time.
+///
+/// It never is a slice: bytes are copied in and out within bounds, and integers are [atomic](Self::atomic). What is read may
+/// be half of an old and half of a new value if nobody takes care; that is all that can happen.
+///
+/// The file must have the seal Shrink, so that nobody can take pages away. With Grow too ([`Seals::FIXED_SIZE`]) its length
+/// is the same for all.
+///
+/// - For one writer and many readers: [`MemFile::share`].
+/// - For many writers: seal the file with [`Seals::FIXED_SIZE`], pass it on, and let each call `SharedMap::try_from`.
+///
+/// ```
+/// use memfile::{MemFile, Seals, SharedMap};
+///
+/// let file = MemFile::create_sealable("board")?;
+/// file.set_len(8192)?;
+/// file.add_seals(Seals::FIXED_SIZE)?;
+/// let other = SharedMap::try_from(file.try_clone()?)?;
+/// let map = SharedMap::try_from(file)?;
+///
+/// map.write_all_at(b"hello", 100)?;
+/// let mut buffer = [0; 5];
+/// other.read_exact_at(&mut buffer, 100)?;
+/// assert_eq!(&buffer, b"hello");
+/// # Ok::<(), memfile::Error>(())
+/// ```
+#[must_use = "the file is unmapped when this is dropped"]
+pub struct SharedMap {
+    map: SharedWritable,
+    file: MemFile,
+}
+
+/// A memory file mapped for reading, which others may change at the same time.
+///
+/// The reading half of [`SharedMap`]; what it cannot do is write.
+/// It needs no descriptor to stay valid, and does not stand in the way of [`SharedMap::freeze`].
+///
+/// ```
+/// use memfile::{CreateOptions, Exec, MemFile, SharedView};
+///
+/// let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+/// let file = MemFile::create("log", options)?;
+/// file.set_len(4096)?;
+/// let writer = file.share()?;
+/// let view = SharedView::try_from(writer.reader()?)?; // in a reader's process
+///
+/// writer.write_all_at(b"first", 0)?;
+/// let mut buffer = [0; 5];
+/// view.read_exact_at(&mut buffer, 0)?;
+/// assert_eq!(&buffer, b"first");
+/// # Ok::<(), memfile::Error>(())
+/// ```
+#[must_use = "the file is unmapped when this is dropped"]
+pub struct SharedView {
+    map: Shared,
+}
+
+impl SharedMap {
+    /// Maps a file that has the seal Shrink, and whose holes are dealt with as told.
+    ///
+    /// While others can write the file they can also punch holes into it, unless it has FutureWrite.
+    ///
+    /// # Errors
+    /// The file comes back with the error.
+    /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the address space
+    /// - EPERM: sealed with Write or FutureWrite; EACCES: opened read-only, or a security module forbids it
+    /// - EINVAL, EBADF: no memory file; ENOMEM: no address space
+    pub fn map(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
+        let result = prove(file.as_fd(), Seal::Shrink.into(), holes)
+            .and_then(|proof| SharedWritable::new(file.as_fd(), proof.len, proof.granule));
+        match result {
+            Ok(map) => Ok(Self { map, file }),
+            Err(error) => Err(ErrorWith::new(error, file)),
+        }
+    }
+
+    /// The length in bytes when it was mapped.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.map.shared().len()
+    }
+
+    /// Whether the length is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies bytes out of the memory, from `offset` on.
+    ///
+    /// # Errors
+    /// No errno: the range does not lie within the map; nothing is copied.
+    pub fn read_exact_at(&self, buf: &mut [u8], offset: usize) -> Result<(), Error> {
+        self.map.shared().copy_out(offset, buf).ok_or(OUT_OF_BOUNDS)
+    }
+
+    /// Copies bytes into the memory, to `offset`. Others may see a part of them first.
+    ///
+    /// # Errors
+    /// No errno: the range does not lie within the map; nothing is copied.
+    pub fn write_all_at(&self, buf: &[u8], offset: usize) -> Result<(), Error> {
+        self.map.copy_in(buf, offset).ok_or(OUT_OF_BOUNDS)
+    }
+
+    /// The atomic integer at `offset`, a multiple of its size.
+    ///
+    /// # Errors
+    /// No errno: it does not lie within the map, or is not aligned.
+    pub fn atomic<T: AtomicWord>(&self, offset: usize) -> Result<Atomic<'_, T>, Error> {
+        let word = self.map.word(last_byte::<T>(offset)?).ok_or(OUT_OF_BOUNDS)?;
+        Atomic::new(offset, word)
+    }
+
+    /// The file.
+    #[must_use]
+    pub const fn as_mem_file(&self) -> &MemFile {
+        &self.file
+    }
+
+    /// Unmaps it, and returns the file.
+    #[must_use]
+    pub fn into_mem_file(self) -> MemFile {
+        self.file
+    }
+}
+
+impl SharedView {
+    /// Maps a file that has the seal Shrink, and whose holes are dealt with as told.
+    ///
+    /// A descriptor that is open for writing is opened again read-only for this, because a mapping through it would count
+    /// as a writer for some kernels, and keep [`SharedMap::freeze`] from working. Without `/proc` it is used as it is.
+    ///
+    /// # Errors
+    /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the address space
+    /// - EPERM: sealed with Write, on a kernel that does not map that through a descriptor open for writing, without `/proc`
+    /// - EACCES: a security module forbids it; EINVAL, EBADF: no memory file; ENOMEM: no address space
+    pub fn map(file: impl AsFd, holes: Holes) -> Result<Self, Error> {
+        let fd = file.as_fd();
+        let proof = prove(fd, Seal::Shrink.into(), holes)?;
+        let read_only = reopened(fd);
+        let fd = read_only.as_ref().map_or(fd, AsFd::as_fd);
+        Shared::new(fd, proof.len, proof.granule).map(|map| Self { map })
+    }
+
+    /// The length in bytes when it was mapped.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether the length is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies bytes out of the memory, from `offset` on.
+    ///
+    /// # Errors
+    /// No errno: the range does not lie within the view; nothing is copied.
+    pub fn read_exact_at(&self, buf: &mut [u8], offset: usize) -> Result<(), Error> {
+        self.map.copy_out(offset, buf).ok_or(OUT_OF_BOUNDS)
+    }
+
+    /// The atomic integer at `offset`, a multiple of its size.
+    ///
+    /// # Errors
+    /// No errno: it does not lie within the view, or is not aligned.
+    pub fn atomic<T: AtomicWord>(&self, offset: usize) -> Result<AtomicView<'_, T>, Error> {
+        let word = self.map.word(last_byte::<T>(offset)?).ok_or(OUT_OF_BOUNDS)?;
+        AtomicView::new(offset, word)
+    }
+}
+
+/// A read-only descriptor of the same file, if `fd` is not one itself and `/proc` is there.
+#[cfg(not(target_os = "freebsd"))]
+fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
+    if sys::is_read_only(fd).unwrap_or(false) {
+        return None;
+    }
+    sys::open_read_only(&crate::proc_path::ProcPath::new(fd)).ok()
+}
+
+/// FreeBSD has no path to open a file again by.
+#[cfg(target_os = "freebsd")]
+fn reopened(_: BorrowedFd<'_>) -> Option<OwnedFd> {
+    None
+}
+
+const OUT_OF_BOUNDS: Error = Error::new(Operation::Access, Reason::OutOfBounds);
+
+/// The last byte of an integer. An aligned one lies within the word of that byte.
+fn last_byte<T>(offset: usize) -> Result<usize, Error> {
+    offset.checked_add(size_of::<T>().saturating_sub(1)).ok_or(OUT_OF_BOUNDS)
+}
+
+impl TryFrom<MemFile> for SharedMap {
+    type Error = ErrorWith<MemFile>;
+
+    /// [`SharedMap::map`] with [`Holes::Allocate`].
+    fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
+        Self::map(file, Holes::Allocate)
+    }
+}
+
+impl TryFrom<OwnedFd> for SharedView {
+    type Error = ErrorWith<OwnedFd>;
+
+    /// [`SharedView::map`] with [`Holes::Refuse`].
+    fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
+        Self::map(&fd, Holes::Refuse).map_err(|error| ErrorWith::new(error, fd))
+    }
+}
+
+impl TryFrom<MemFile> for SharedView {
+    type Error = ErrorWith<MemFile>;
+
+    /// [`SharedView::map`] with [`Holes::Refuse`].
+    fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
+        Self::map(&file, Holes::Refuse).map_err(|error| ErrorWith::new(error, file))
+    }
+}
+
+/// The descriptor, to hand it over.
+impl AsFd for SharedMap {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl fmt::Debug for SharedMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedMap").field("len", &self.len()).field("file", &self.file).finish()
+    }
+}
+
+impl fmt::Debug for SharedView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedView").field("len", &self.len()).finish()
+    }
+}

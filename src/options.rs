@@ -1,0 +1,151 @@
+//! [`CreateOptions`]: how a memory file is to be created.
+
+/// How to create a [`MemFile`](crate::MemFile): the flags of `memfd_create(2)`, by what they are for.
+///
+/// ```
+/// use memfile::{CreateOptions, Seal};
+///
+/// let file = CreateOptions::new().allow_sealing(true).create("config")?;
+/// file.add_seal(Seal::Shrink)?;
+/// # Ok::<(), memfile::Error>(())
+/// ```
+///
+/// # References
+/// [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html)
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[must_use = "options do nothing until a file is created with them"]
+pub struct CreateOptions {
+    pub(crate) allow_sealing: bool,
+    pub(crate) close_on_exec: bool,
+    pub(crate) huge_tlb: Option<HugeTlb>,
+    pub(crate) exec: Exec,
+}
+
+impl CreateOptions {
+    /// No sealing, close-on-exec, ordinary pages, not executable.
+    #[doc(alias = "memfd_create")]
+    pub const fn new() -> Self {
+        Self { allow_sealing: false, close_on_exec: true, huge_tlb: None, exec: Exec::Deny }
+    }
+
+    /// Whether seals can be added to the file. Default: no.
+    ///
+    /// `false` is kept under every [`Exec`] policy and every `vm.memfd_noexec`: where the kernel implies sealing
+    /// (`MFD_NOEXEC_SEAL` does), [`Seal::Seal`](crate::Seal::Seal) is added at once, which costs one more system call.
+    #[doc(alias = "MFD_ALLOW_SEALING")]
+    pub const fn allow_sealing(mut self, value: bool) -> Self {
+        self.allow_sealing = value;
+        self
+    }
+
+    /// Whether the descriptor is closed when this process executes another program. Default: yes.
+    ///
+    /// To give the file to one child, leave this on and pass the descriptor to that child alone; with `false` every
+    /// child that any thread starts inherits it.
+    #[doc(alias = "MFD_CLOEXEC")]
+    pub const fn close_on_exec(mut self, value: bool) -> Self {
+        self.close_on_exec = value;
+        self
+    }
+
+    /// Take the file's memory from the pool of huge pages. Default: ordinary pages.
+    ///
+    /// Such a file has no `write(2)` (EINVAL): it is filled through a mapping, as
+    /// [`SealedFile::build`](crate::SealedFile::build) does. Its length is a multiple of the page size.
+    ///
+    /// Since Linux 4.14; with sealing since 4.16.
+    ///
+    /// # References
+    /// [hugetlbpage](https://docs.kernel.org/admin-guide/mm/hugetlbpage.html)
+    #[doc(alias = "MFD_HUGETLB")]
+    pub fn huge_tlb(mut self, value: impl Into<Option<HugeTlb>>) -> Self {
+        self.huge_tlb = value.into();
+        self
+    }
+
+    /// Whether the file can be executed. Default: [`Exec::Deny`].
+    #[doc(alias = "MFD_NOEXEC_SEAL")]
+    #[doc(alias = "MFD_EXEC")]
+    pub const fn exec(mut self, value: Exec) -> Self {
+        self.exec = value;
+        self
+    }
+}
+
+impl Default for CreateOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether a memory file can be executed (`execve(2)`).
+///
+/// The kernel looks at the execute bits of the mode. This is a policy against accidents and not a security boundary:
+/// `mmap` with `PROT_EXEC` works on every memory file.
+///
+/// The flags behind it exist since Linux 6.3. An older kernel refuses them with EINVAL; then the file is created
+/// without, made non-executable by `fchmod(2)` where the policy asks for that, and the refusal is remembered, so that
+/// the next file does not try again.
+///
+/// # References
+/// [mfd_noexec](https://docs.kernel.org/userspace-api/mfd_noexec.html)
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Exec {
+    /// Not executable, and [`Seal::Exec`](crate::Seal::Exec) keeps it so: `MFD_NOEXEC_SEAL`, mode 0666.
+    ///
+    /// On a kernel before 6.3: mode 0666 without the seal.
+    #[default]
+    Deny,
+
+    /// Not executable, without the Exec seal: `MFD_EXEC`, then mode 0666.
+    ///
+    /// For a consumer that compares seals with `==`, and for a file that will be
+    /// [frozen](crate::SharedMap::freeze) after it was shared.
+    /// Where `vm.memfd_noexec` is 2, creation fails with EACCES.
+    DenyUnsealed,
+
+    /// Executable: `MFD_EXEC`, mode 0777.
+    ///
+    /// Where `vm.memfd_noexec` is 2, creation fails with EACCES.
+    Allow,
+
+    /// No flag: what `vm.memfd_noexec` says. A kernel from 6.3 on may log a warning about that, once.
+    KernelDefault,
+}
+
+/// The size of the huge pages of a file, by the kernel's names (`MFD_HUGE_*`).
+///
+/// Which sizes exist depends on the processor and the kernel; another one is ENODEV.
+/// The value of a variant is its encoding in the flags of `memfd_create`: the size's base-2 logarithm from bit 26 up.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the names of the sizes say all")]
+pub enum HugeTlb {
+    /// The system's default size (`Hugepagesize` in `/proc/meminfo`).
+    Default = 0,
+    Huge64KB = 16 << 26,
+    Huge512KB = 19 << 26,
+    Huge1MB = 20 << 26,
+    Huge2MB = 21 << 26,
+    Huge8MB = 23 << 26,
+    Huge16MB = 24 << 26,
+    Huge32MB = 25 << 26,
+    Huge256MB = 28 << 26,
+    Huge512MB = 29 << 26,
+    Huge1GB = 30 << 26,
+    Huge2GB = 31 << 26,
+    Huge16GB = 34 << 26,
+}
+
+impl HugeTlb {
+    /// The size of a page in bytes, or `None` for the system's default.
+    #[must_use]
+    pub const fn bytes(self) -> Option<u64> {
+        match self as u32 >> 26 {
+            0 => None,
+            log2 => Some(1 << log2),
+        }
+    }
+}

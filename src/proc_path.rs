@@ -1,0 +1,240 @@
+//! [`ProcPath`]: the path of an open file below `/proc`, and what it is good for: a name, a second opening.
+
+use core::ffi::CStr;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ops::Deref;
+
+use crate::error::{Error, Operation, Reason, errno};
+use crate::file::MemFile;
+use crate::seals::{Seal, Seals};
+use crate::sys;
+use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// `/proc/`, a process id, `/fd/`, a descriptor, NUL: at most 31 bytes.
+const PATH_MAX: usize = 32;
+
+/// The path of an open file: `/proc/self/fd/N`, or as another process sees it `/proc/PID/fd/N`.
+///
+/// For functions that take a path and not a descriptor. It borrows the descriptor, so it cannot outlive it, and is made
+/// without allocation. As a `&CStr` it is there in every build, as a `&Path` with feature `std`:
+///
+/// ```
+/// use memfile::MemFile;
+///
+/// let file = MemFile::create_default("settings")?;
+/// file.write_all_at(b"verbose = true", 0)?;
+/// assert_eq!(std::fs::read_to_string(file.proc_path())?, "verbose = true");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Opening it makes a new open file with its own position, at 0. It needs `/proc`.
+///
+/// # References
+/// [proc_pid_fd(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)
+#[derive(Copy, Clone)]
+pub struct ProcPath<'fd> {
+    bytes: [u8; PATH_MAX],
+    fd: PhantomData<BorrowedFd<'fd>>,
+}
+
+impl<'fd> ProcPath<'fd> {
+    pub(crate) fn new(fd: BorrowedFd<'fd>) -> Self {
+        Self::join(b"self", fd)
+    }
+
+    fn join(process: &[u8], fd: BorrowedFd<'fd>) -> Self {
+        let number = sys::DecInt::from_fd(fd);
+        let path: [&[u8]; 4] = [b"/proc/", process, b"/fd/", number.as_bytes()];
+        let mut bytes = [0; PATH_MAX];
+        for (target, &byte) in bytes.iter_mut().zip(path.into_iter().flatten()) {
+            *target = byte;
+        }
+        Self { bytes, fd: PhantomData }
+    }
+
+    /// The path as a C string.
+    #[must_use]
+    pub fn as_c_str(&self) -> &CStr {
+        // The buffer has room for a NUL after the longest path.
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+}
+
+impl Deref for ProcPath<'_> {
+    type Target = CStr;
+
+    fn deref(&self) -> &CStr {
+        self.as_c_str()
+    }
+}
+
+impl AsRef<CStr> for ProcPath<'_> {
+    fn as_ref(&self) -> &CStr {
+        self.as_c_str()
+    }
+}
+
+impl fmt::Display for ProcPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_c_str().to_bytes().escape_ascii().fmt(f)
+    }
+}
+
+impl fmt::Debug for ProcPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_c_str().fmt(f)
+    }
+}
+
+/// The longest link of a memory file: `/memfd:`, 249 bytes, ` (deleted)`.
+const LINK_MAX: usize = 7 + 249 + 10;
+
+/// The name that a memory file was created with: what [`MemFile::name`] returns, as bytes.
+#[derive(Clone)]
+pub struct Name {
+    link: [u8; LINK_MAX],
+    len: usize,
+}
+
+impl Deref for Name {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.link.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Name {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+/// As a string, with what is not ASCII escaped.
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.escape_ascii())
+    }
+}
+
+impl MemFile {
+    /// The path of this file for this process: `/proc/self/fd/N`.
+    #[must_use]
+    pub fn proc_path(&self) -> ProcPath<'_> {
+        ProcPath::new(self.as_fd())
+    }
+
+    /// The path of this file as a process sees it that is allowed to look at process `pid`, which has it open under the
+    /// same number: `/proc/PID/fd/N`.
+    ///
+    /// With this process's own id it is a path to give to a child.
+    #[must_use]
+    pub fn proc_path_of(&self, pid: u32) -> ProcPath<'_> {
+        ProcPath::join(sys::DecInt::new(pid).as_bytes(), self.as_fd())
+    }
+
+    /// `open("/proc/self/fd/N", O_RDONLY | O_CLOEXEC)` — the same file once more, with its own position at 0, read-only.
+    ///
+    /// For handing out: the receiver moves its own position and cannot write through this descriptor. It is no security
+    /// boundary, since a process of the same user can open the file again for writing; only seals are.
+    ///
+    /// # Errors
+    /// - ENOENT: `/proc` is not mounted
+    /// - EACCES: the file's mode forbids reading
+    /// - EMFILE, ENFILE: out of descriptors
+    pub fn reopen_read_only(&self) -> Result<Self, Error> {
+        sys::open_read_only(&self.proc_path()).map(Self::from_owned).map_err(explain_proc)
+    }
+
+    /// `readlink("/proc/self/fd/N")` — the name that the file was created with.
+    ///
+    /// # Errors
+    /// - ENOENT: `/proc` is not mounted
+    /// - no errno: the file was not made by `memfd_create`
+    pub fn name(&self) -> Result<Name, Error> {
+        let mut buffer = [MaybeUninit::uninit(); LINK_MAX];
+        let link = sys::readlink(&self.proc_path(), &mut buffer).map_err(explain_proc)?;
+        let name = link
+            .strip_prefix(b"/memfd:")
+            .and_then(|name| name.strip_suffix(b" (deleted)"))
+            .ok_or(Error::new(Operation::Readlink, Reason::NotAMemoryFile))?;
+        let mut copy = [0; LINK_MAX];
+        for (target, &byte) in copy.iter_mut().zip(name) {
+            *target = byte;
+        }
+        Ok(Name { link: copy, len: name.len() })
+    }
+
+    /// Whether the file was made by `memfd_create`, and not by opening a file of tmpfs or hugetlbfs.
+    ///
+    /// Those answer `F_GET_SEALS` too, always with exactly Seal. So any other answer settles it with one call.
+    /// A file that has just Seal is compared with one that is created for this: memory files live on a mount
+    /// of their own, which nothing else is opened from but by its name `/memfd:` in `/proc`.
+    ///
+    /// # Errors
+    /// - those of [`create`](Self::create) and [`name`](Self::name), if the file has exactly the seal Seal
+    pub fn is_memfd(&self) -> Result<bool, Error> {
+        if self.get_seals()? != Seals::from(Seal::Seal) {
+            return Ok(true);
+        }
+        let other = sys::create_like(self.as_fd())?;
+        if sys::fstat(self.as_fd())?.device != sys::fstat(other.as_fd())?.device {
+            return Ok(false);
+        }
+        // System V shared memory lives on the same mount.
+        match self.name() {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_a_memory_file() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// For example `MemFile { fd: 5, name: "config", len: 4096, seals: Shrink | Write }`. Asks the kernel for all of it, and
+/// leaves out what it does not get.
+impl fmt::Debug for MemFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("MemFile");
+        debug.field("fd", &self.as_raw_fd());
+        if let Ok(name) = self.name() {
+            debug.field("name", &name);
+        }
+        if let Ok(len) = self.len() {
+            debug.field("len", &len);
+        }
+        if let Ok(seals) = self.get_seals() {
+            debug.field("seals", &format_args!("{seals}"));
+        }
+        debug.finish()
+    }
+}
+
+fn explain_proc(error: Error) -> Error {
+    if error.is(errno::ENOENT) {
+        return error.because(Reason::NoProc);
+    }
+    error
+}
+
+#[cfg(feature = "std")]
+mod std_impls {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    use super::ProcPath;
+
+    impl AsRef<OsStr> for ProcPath<'_> {
+        fn as_ref(&self) -> &OsStr {
+            OsStr::from_bytes(self.as_c_str().to_bytes())
+        }
+    }
+
+    impl AsRef<Path> for ProcPath<'_> {
+        fn as_ref(&self) -> &Path {
+            Path::new(AsRef::<OsStr>::as_ref(self))
+        }
+    }
+}

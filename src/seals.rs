@@ -1,0 +1,336 @@
+//! [`Seal`] and [`Seals`]: the rights that a file can lose for ever.
+
+use core::fmt;
+use core::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, BitXorAssign, Not, Sub, SubAssign};
+
+use bitflags::{Flag, Flags};
+
+/// One seal: a right that the file loses for everybody, for ever.
+///
+/// Seals belong to the file, not to a descriptor: every descriptor of the file, in every process, sees the same seals,
+/// and no call removes one.
+///
+/// # References
+/// [fcntl(2), "File Sealing"](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum Seal {
+    /// No more seals can be added: every later attempt is EPERM, even for a seal that is there already.
+    #[doc(alias = "F_SEAL_SEAL")]
+    Seal = 0x1,
+
+    /// The file cannot get shorter.
+    ///
+    /// Together with [`Grow`](Self::Grow) its length is fixed.
+    #[doc(alias = "F_SEAL_SHRINK")]
+    Shrink = 0x2,
+
+    /// The file cannot get longer.
+    #[doc(alias = "F_SEAL_GROW")]
+    Grow = 0x4,
+
+    /// Its bytes cannot change: no `write(2)`, no hole punching, no new shared writable mapping.
+    ///
+    /// The kernel refuses this seal with EBUSY while a shared mapping exists that could write, or while pages are held
+    /// elsewhere (in a pipe, by direct I/O).
+    ///
+    /// It does **not** fix the length: only with [`Shrink`](Self::Shrink) are the contents constant, since a file that
+    /// shrinks and grows again reads as zeros.
+    #[doc(alias = "F_SEAL_WRITE")]
+    Write = 0x8,
+
+    /// As [`Write`](Self::Write), except that shared writable mappings that exist already stay writable.
+    ///
+    /// Since Linux 5.1 (EINVAL before).
+    #[cfg(not(target_os = "freebsd"))]
+    #[doc(alias = "F_SEAL_FUTURE_WRITE")]
+    FutureWrite = 0x10,
+
+    /// The execute permission bits cannot change.
+    ///
+    /// On a file whose mode has an execute bit this seal implies `Shrink`, `Grow`, `Write` and `FutureWrite`.
+    /// It is no security boundary: `mmap` with `PROT_EXEC` does not ask for it.
+    ///
+    /// Since Linux 6.3 (EINVAL before).
+    #[cfg(not(target_os = "freebsd"))]
+    #[doc(alias = "F_SEAL_EXEC")]
+    Exec = 0x20,
+}
+
+/// A set of [seals](Seal).
+///
+/// Bits that this crate does not know, from a newer kernel or another process, are kept.
+/// Ask with [`contains`](Self::contains) and not with `==`: a kernel may add seals that nobody asked for
+/// (`MFD_NOEXEC_SEAL` sets [`Seal::Exec`]).
+///
+/// The operators take a [`Seal`] or a set on either side:
+///
+/// ```
+/// use memfile::{Seal, Seals};
+///
+/// let seals = Seal::Write | Seal::Shrink;
+/// assert!(Seals::IMMUTABLE.contains(seals));
+/// assert_eq!(seals - Seal::Write, Seals::from(Seal::Shrink));
+/// assert_eq!(format!("{seals}"), "Shrink | Write");
+/// ```
+///
+/// It is a [`bitflags::Flags`] type, for generic code.
+#[derive(Copy, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Seals {
+    bits: u32,
+}
+
+/// Every seal that this system has, in the order of the bits.
+const SEALS: &[Seal] = &[
+    Seal::Seal,
+    Seal::Shrink,
+    Seal::Grow,
+    Seal::Write,
+    #[cfg(not(target_os = "freebsd"))]
+    Seal::FutureWrite,
+    #[cfg(not(target_os = "freebsd"))]
+    Seal::Exec,
+];
+
+const fn union(seals: &[Seal]) -> Seals {
+    match seals {
+        [] => Seals::empty(),
+        [first, rest @ ..] => Seals::from_bits_retain(*first as u32 | union(rest).bits),
+    }
+}
+
+impl Seals {
+    /// Nobody can change the bytes or the length, nor add another seal: `Seal | Shrink | Grow | Write`.
+    ///
+    /// These four exist since Linux 3.17.
+    pub const IMMUTABLE: Self = union(&[Seal::Seal, Seal::Shrink, Seal::Grow, Seal::Write]);
+
+    /// The length is constant: `Shrink | Grow`.
+    pub const FIXED_SIZE: Self = union(&[Seal::Shrink, Seal::Grow]);
+
+    /// What a mapping needs to be a `&[u8]`: `Shrink | Write`. See [`SealedFile`](crate::SealedFile).
+    pub const CONSTANT: Self = union(&[Seal::Shrink, Seal::Write]);
+
+    /// The set without any seal.
+    #[inline]
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { bits: 0 }
+    }
+
+    /// The set of all seals that this crate knows on this system, [`Seal::Exec`] included.
+    ///
+    /// A kernel before 6.3 does not know all of them, and refuses to add an unknown one with EINVAL:
+    /// to forbid every change, add [`IMMUTABLE`](Self::IMMUTABLE).
+    #[inline]
+    #[must_use]
+    pub const fn all() -> Self {
+        union(SEALS)
+    }
+
+    /// The set with exactly these `F_SEAL_*` bits, known or not.
+    #[inline]
+    #[must_use]
+    pub const fn from_bits_retain(bits: u32) -> Self {
+        Self { bits }
+    }
+
+    /// The set with those of these `F_SEAL_*` bits that this crate knows.
+    #[inline]
+    #[must_use]
+    pub const fn from_bits_truncate(bits: u32) -> Self {
+        Self::from_bits_retain(bits & Self::all().bits)
+    }
+
+    /// The `F_SEAL_*` bits.
+    #[inline]
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.bits
+    }
+
+    /// The number of seals in the set.
+    #[inline]
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.bits.count_ones() as usize
+    }
+
+    /// Whether the set holds no seal.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.bits == 0
+    }
+
+    /// Whether the set holds all seals that this crate knows.
+    #[inline]
+    #[must_use]
+    pub const fn is_all(self) -> bool {
+        self.bits & Self::all().bits == Self::all().bits
+    }
+
+    /// Whether all of `other` are in the set.
+    #[inline]
+    #[must_use]
+    pub fn contains(self, other: impl Into<Self>) -> bool {
+        (other.into() - self).is_empty()
+    }
+
+    /// Whether any of `other` is in the set.
+    #[inline]
+    #[must_use]
+    pub fn intersects(self, other: impl Into<Self>) -> bool {
+        !(self & other).is_empty()
+    }
+
+    /// The known seals of the set, in the order of their bits.
+    #[inline]
+    #[must_use]
+    pub const fn iter(&self) -> SealsIterator {
+        SealsIterator { seals: *self }
+    }
+}
+
+impl Flags for Seals {
+    const FLAGS: &'static [Flag<Self>] = &[
+        Flag::new("Seal", union(&[Seal::Seal])),
+        Flag::new("Shrink", union(&[Seal::Shrink])),
+        Flag::new("Grow", union(&[Seal::Grow])),
+        Flag::new("Write", union(&[Seal::Write])),
+        #[cfg(not(target_os = "freebsd"))]
+        Flag::new("FutureWrite", union(&[Seal::FutureWrite])),
+        #[cfg(not(target_os = "freebsd"))]
+        Flag::new("Exec", union(&[Seal::Exec])),
+    ];
+
+    type Bits = u32;
+
+    fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    fn from_bits_retain(bits: u32) -> Self {
+        Self { bits }
+    }
+}
+
+impl From<Seal> for Seals {
+    #[inline]
+    fn from(seal: Seal) -> Self {
+        Self { bits: seal as u32 }
+    }
+}
+
+impl FromIterator<Seal> for Seals {
+    fn from_iter<I: IntoIterator<Item = Seal>>(seals: I) -> Self {
+        seals.into_iter().fold(Self::empty(), BitOr::bitor)
+    }
+}
+
+impl Extend<Seal> for Seals {
+    fn extend<I: IntoIterator<Item = Seal>>(&mut self, seals: I) {
+        *self |= seals.into_iter().collect::<Self>();
+    }
+}
+
+/// One set operator between seals and sets on either side, and its assigning form.
+macro_rules! operator {
+    ($Op:ident $op:ident, $Assign:ident $assign:ident, |$a:ident, $b:ident| $bits:expr) => {
+        impl<T: Into<Seals>> $Op<T> for Seals {
+            type Output = Seals;
+
+            #[inline]
+            fn $op(self, other: T) -> Seals {
+                let ($a, $b) = (self.bits, other.into().bits);
+                Seals { bits: $bits }
+            }
+        }
+
+        impl<T: Into<Seals>> $Op<T> for Seal {
+            type Output = Seals;
+
+            #[inline]
+            fn $op(self, other: T) -> Seals {
+                Seals::from(self).$op(other)
+            }
+        }
+
+        impl<T: Into<Seals>> $Assign<T> for Seals {
+            #[inline]
+            fn $assign(&mut self, other: T) {
+                *self = self.$op(other);
+            }
+        }
+    };
+}
+
+operator!(BitOr bitor, BitOrAssign bitor_assign, |a, b| a | b);
+operator!(BitAnd bitand, BitAndAssign bitand_assign, |a, b| a & b);
+operator!(BitXor bitxor, BitXorAssign bitxor_assign, |a, b| a ^ b);
+operator!(Sub sub, SubAssign sub_assign, |a, b| a & !b);
+
+/// The known seals that are not in the set.
+impl Not for Seals {
+    type Output = Self;
+
+    #[inline]
+    fn not(self) -> Self {
+        Self::all() - self
+    }
+}
+
+/// The names joined by ` | `, unknown bits in hexadecimal, or `none`.
+impl fmt::Display for Seals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("none");
+        }
+        bitflags::parser::to_writer(self, f)
+    }
+}
+
+impl fmt::Debug for Seals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("Seals { }");
+        }
+        write!(f, "Seals {{ {self} }}")
+    }
+}
+
+/// The known seals of a set, in the order of their bits: what [`Seals::iter`] returns.
+#[derive(Clone, Debug)]
+pub struct SealsIterator {
+    seals: Seals,
+}
+
+impl Iterator for SealsIterator {
+    type Item = Seal;
+
+    fn next(&mut self) -> Option<Seal> {
+        let seal = SEALS.iter().copied().find(|&seal| self.seals.contains(seal))?;
+        self.seals -= seal;
+        Some(seal)
+    }
+}
+
+impl IntoIterator for Seals {
+    type Item = Seal;
+    type IntoIter = SealsIterator;
+
+    fn into_iter(self) -> SealsIterator {
+        self.iter()
+    }
+}
+
+impl IntoIterator for &Seals {
+    type Item = Seal;
+    type IntoIter = SealsIterator;
+
+    fn into_iter(self) -> SealsIterator {
+        self.iter()
+    }
+}

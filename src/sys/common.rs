@@ -1,0 +1,148 @@
+//! The calls that every platform has. Available since: Linux 3.17, FreeBSD 13.0.
+
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+use core::time::Duration;
+
+use rustix::fs::{FallocateFlags, OFlags, SealFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::mm::{MapFlags, ProtFlags};
+use rustix::thread::{NanosleepRelativeResult, Timespec};
+
+use super::fd::{BorrowedFd, OwnedFd};
+use crate::error::{Error, Operation};
+use crate::seals::Seals;
+
+/// Makes the error of a failed call.
+pub(super) fn failed(operation: Operation) -> impl Fn(Errno) -> Error {
+    move |errno| Error::os(operation, errno.raw_os_error())
+}
+
+pub(crate) fn get_seals(fd: BorrowedFd<'_>) -> Result<Seals, Error> {
+    match rustix::fs::fcntl_get_seals(fd) {
+        Ok(seals) => Ok(Seals::from_bits_retain(seals.bits())),
+        Err(errno) => Err(failed(Operation::GetSeals)(errno)),
+    }
+}
+
+pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
+    retry_on_intr(|| rustix::fs::fcntl_add_seals(fd, SealFlags::from_bits_retain(seals.bits())))
+        .map_err(failed(Operation::AddSeals))
+}
+
+/// What this crate asks of `struct stat`.
+#[derive(Copy, Clone)]
+pub(crate) struct Stat {
+    pub(crate) len: u64,
+    /// Bytes of memory that the file has, holes left out.
+    pub(crate) allocated: u64,
+    /// `st_blksize`: a multiple of the page size of the file's memory.
+    pub(crate) granule: u64,
+    pub(crate) device: u64,
+}
+
+#[allow(
+    clippy::cast_sign_loss,
+    clippy::unnecessary_cast,
+    reason = "the kernel gives no negative value, and the fields' types differ from one target to the next"
+)]
+pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Error> {
+    let stat = rustix::fs::fstat(fd).map_err(failed(Operation::Fstat))?;
+    Ok(Stat {
+        len: stat.st_size as u64,
+        allocated: (stat.st_blocks as u64).saturating_mul(512),
+        granule: stat.st_blksize as u64,
+        device: stat.st_dev as u64,
+    })
+}
+
+pub(crate) fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
+    retry_on_intr(|| rustix::fs::ftruncate(fd, len)).map_err(failed(Operation::Ftruncate))
+}
+
+pub(crate) fn fallocate(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Error> {
+    retry_on_intr(|| rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len))
+        .map_err(failed(Operation::Fallocate))
+}
+
+pub(crate) fn pread(fd: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::io::pread(fd, &mut *buf, offset)).map_err(failed(Operation::Pread))
+}
+
+pub(crate) fn pwrite(fd: BorrowedFd<'_>, buf: &[u8], offset: u64) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::io::pwrite(fd, buf, offset)).map_err(failed(Operation::Pwrite))
+}
+
+/// Whether the descriptor was opened for reading alone.
+pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
+    let flags = rustix::fs::fcntl_getfl(fd).map_err(failed(Operation::GetFlags))?;
+    Ok((flags & OFlags::RWMODE) == OFlags::RDONLY)
+}
+
+/// A second descriptor of the same open file, close-on-exec.
+pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    rustix::io::fcntl_dupfd_cloexec(fd, 0).map_err(failed(Operation::Dup))
+}
+
+/// Who sees what is written through a mapping, and whether it can be written.
+#[derive(Copy, Clone)]
+pub(crate) enum Access {
+    SharedRead,
+    SharedWrite,
+    PrivateRead,
+    PrivateWrite,
+}
+
+/// Maps `len` bytes from `offset`, a multiple of the page size, at an address of the kernel's choice.
+///
+/// Safe: no existing mapping is touched, and who reads through the pointer answers for that.
+pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) -> Result<NonNull<u8>, Error> {
+    let (protection, sharing) = match access {
+        Access::SharedRead => (ProtFlags::READ, MapFlags::SHARED),
+        Access::SharedWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED),
+        Access::PrivateRead => (ProtFlags::READ, MapFlags::PRIVATE),
+        Access::PrivateWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE),
+    };
+    // SAFETY: With a null address and without MAP_FIXED the kernel picks free address space, so nothing that exists is
+    // unmapped or changed.
+    let address = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, sharing, fd, offset) };
+    match address {
+        Ok(address) => NonNull::new(address.cast()).ok_or(Error::os(Operation::Mmap, Errno::NOMEM.raw_os_error())),
+        Err(errno) => Err(failed(Operation::Mmap)(errno)),
+    }
+}
+
+/// # Safety
+/// `base` and `len` are those of one call of [`mmap`], and nothing uses the memory any more.
+pub(crate) unsafe fn munmap(base: NonNull<u8>, len: usize) {
+    // SAFETY: By this function's contract the range is a mapping of ours that nobody uses.
+    let result = unsafe { rustix::mm::munmap(base.as_ptr().cast::<c_void>(), len) };
+    // It fails for a range that is no mapping, and when a split exceeds the kernel's limit; a whole mapping is no split.
+    debug_assert_eq!(result, Ok(()), "munmap of a whole mapping");
+}
+
+/// Sleeps; a signal that interrupts it does not make it shorter.
+pub(crate) fn nanosleep(duration: Duration) {
+    let mut request =
+        Timespec { tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() };
+    while let NanosleepRelativeResult::Interrupted(remaining) = rustix::thread::nanosleep(&request) {
+        request = remaining;
+    }
+}
+
+/// Implements `FromRawFd`. A macro, since the trait's method is an `unsafe fn` and unsafe code stays here.
+macro_rules! impl_from_raw_fd {
+    ($Type:ty, $from_owned:expr) => {
+        #[allow(unsafe_code, reason = "the method of this trait is unsafe")]
+        impl $crate::sys::fd::FromRawFd for $Type {
+            /// # Safety
+            /// `fd` is open, and nobody else owns it. That it is a memory file is not checked:
+            /// calls on another kind of file fail with the kernel's error.
+            unsafe fn from_raw_fd(fd: $crate::sys::fd::RawFd) -> Self {
+                // SAFETY: The caller hands over an open descriptor that it owns.
+                $from_owned(unsafe { $crate::sys::fd::OwnedFd::from_raw_fd(fd) })
+            }
+        }
+    };
+}
+pub(crate) use impl_from_raw_fd;

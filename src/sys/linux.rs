@@ -1,0 +1,84 @@
+//! The calls of Linux and Android alone.
+
+use core::ffi::{CStr, c_void};
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::retry_on_intr;
+use rustix::mm::Advice;
+use rustix::pipe::SpliceFlags;
+
+use super::common::{Access, failed, mmap, munmap};
+use super::fd::{BorrowedFd, OwnedFd};
+use crate::error::{Error, Operation, Reason};
+
+pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
+    retry_on_intr(|| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
+        .map_err(failed(Operation::Open))
+}
+
+/// The target of a symbolic link, cut off at the buffer's length.
+pub(crate) fn readlink<'a>(path: &CStr, buf: &'a mut [MaybeUninit<u8>]) -> Result<&'a [u8], Error> {
+    match rustix::fs::readlinkat_raw(CWD, path, buf) {
+        Ok((target, _)) => Ok(target),
+        Err(errno) => Err(failed(Operation::Readlink)(errno)),
+    }
+}
+
+pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::io::read(fd, &mut *buf)).map_err(failed(Operation::Read))
+}
+
+pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::io::write(fd, buf)).map_err(failed(Operation::Write))
+}
+
+/// At both file positions. Since 4.5; between file systems since 5.3, and from 5.19 on only where both agree (EXDEV).
+pub(crate) fn copy_file_range(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::fs::copy_file_range(from, None, to, None, len)).map_err(failed(Operation::CopyFileRange))
+}
+
+/// At both file positions. Since 2.6.33 to any file.
+pub(crate) fn sendfile(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::fs::sendfile(to, from, None, len)).map_err(failed(Operation::Sendfile))
+}
+
+/// From a pipe, at the file position of the target. Since 2.6.17.
+pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::pipe::splice(from, None, to, None, len, SpliceFlags::empty()))
+        .map_err(failed(Operation::Splice))
+}
+
+/// Allows transparent huge pages below a mapping. EINVAL where the kernel was built without them.
+pub(crate) fn madvise_hugepage(base: NonNull<u8>, len: usize) -> Result<(), Error> {
+    madvise(base, len, Advice::LinuxHugepage)
+}
+
+/// Fills the holes below a mapping and makes its pages present, as reading them would. Since 5.14 (EINVAL before).
+pub(crate) fn madvise_populate_read(base: NonNull<u8>, len: usize) -> Result<(), Error> {
+    madvise(base, len, Advice::LinuxPopulateRead)
+}
+
+/// Fills the holes below a writable mapping and makes its pages present, as writing them would. Since 5.14.
+pub(crate) fn madvise_populate_write(base: NonNull<u8>, len: usize) -> Result<(), Error> {
+    madvise(base, len, Advice::LinuxPopulateWrite)
+}
+
+/// Fills all holes of a file by reading faults: maps it, advises, unmaps.
+pub(crate) fn populate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
+    let len = usize::try_from(len).map_err(|_| Error::new(Operation::Mmap, Reason::TooLong))?;
+    // A private mapping for the kernels that refuse a shared one of a write-sealed file; its faults fill the same pages.
+    let base = mmap(fd, 0, len, Access::SharedRead).or_else(|_| mmap(fd, 0, len, Access::PrivateRead))?;
+    let result = madvise_populate_read(base, len);
+    // SAFETY: The mapping was made here and nobody else knows of it.
+    unsafe { munmap(base, len) };
+    result
+}
+
+/// Safe for the advice that is given here: a range that is not mapped is ENOMEM.
+fn madvise(base: NonNull<u8>, len: usize, advice: Advice) -> Result<(), Error> {
+    // SAFETY: The advice makes pages present or larger, and changes neither contents nor mappings.
+    retry_on_intr(|| unsafe { rustix::mm::madvise(base.as_ptr().cast::<c_void>(), len, advice) })
+        .map_err(failed(Operation::Madvise))
+}

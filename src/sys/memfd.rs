@@ -1,0 +1,108 @@
+//! `memfd_create(2)`. Available since: Linux 3.17, Android's kernels of that age.
+//!
+//! `MFD_HUGETLB` since 4.14, with sealing since 4.16; `MFD_EXEC` and `MFD_NOEXEC_SEAL` since 6.3.
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{MemfdFlags, Mode, SealFlags};
+use rustix::io::Errno;
+
+use super::common::failed;
+use super::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::error::{Error, Operation, Reason};
+use crate::options::{CreateOptions, Exec};
+
+/// Set once this kernel has refused `MFD_EXEC` or `MFD_NOEXEC_SEAL` with EINVAL and taken the other flags.
+static EXEC_FLAGS_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Creates a memory file: `memfd_create`, and where the policy cannot be had by flags alone one more call:
+/// `fchmod` for a file that is to be non-executable without the Exec seal, `fcntl(F_ADD_SEALS)` to forbid sealing
+/// where the kernel implies it.
+pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Error> {
+    create_with(name, plain_flags(options), options)
+}
+
+/// Creates an empty file of the same file system as `fd`, which is one of tmpfs or hugetlbfs.
+pub(crate) fn create_like(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    const HUGETLBFS_MAGIC: u32 = 0x9584_58f6;
+    let options = CreateOptions::new().allow_sealing(true);
+    let mut flags = plain_flags(&options);
+    let system = rustix::fs::fstatfs(fd).map_err(failed(Operation::Fstatfs))?;
+    #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the type of the field differs")]
+    let magic = system.f_type as u32;
+    if magic == HUGETLBFS_MAGIC {
+        // Each size of huge pages has a mount of its own, and its size is the block size.
+        flags |= MemfdFlags::HUGETLB | MemfdFlags::from_bits_retain(system.f_bsize.trailing_zeros() << 26);
+    }
+    create_with(c"", flags, &options)
+}
+
+fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
+    let explain = |errno| explain(errno, options);
+    let mut exec = match options.exec {
+        _ if EXEC_FLAGS_REFUSED.load(Ordering::Relaxed) => MemfdFlags::empty(),
+        Exec::Deny => MemfdFlags::NOEXEC_SEAL,
+        Exec::DenyUnsealed | Exec::Allow => MemfdFlags::EXEC,
+        Exec::KernelDefault => MemfdFlags::empty(),
+    };
+
+    let fd = match rustix::fs::memfd_create(name, plain | exec) {
+        // The name and the other flags are valid, so it is the exec flag, or a flag that the second try reports.
+        Err(Errno::INVAL) if !exec.is_empty() => {
+            let fd = rustix::fs::memfd_create(name, plain).map_err(explain)?;
+            EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
+            exec = MemfdFlags::empty();
+            fd
+        }
+        result => result.map_err(explain)?,
+    };
+
+    let executable_by_default = match options.exec {
+        Exec::Deny => exec.is_empty(),
+        Exec::DenyUnsealed => true,
+        Exec::Allow | Exec::KernelDefault => false,
+    };
+    if executable_by_default {
+        rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o666)).map_err(failed(Operation::Fchmod))?;
+    }
+    let may_imply_sealing = exec == MemfdFlags::NOEXEC_SEAL || options.exec == Exec::KernelDefault;
+    if may_imply_sealing && !options.allow_sealing {
+        forbid_sealing(fd.as_fd())?;
+    }
+    Ok(fd)
+}
+
+/// The flags that say no word about execution.
+fn plain_flags(options: &CreateOptions) -> MemfdFlags {
+    let mut flags = MemfdFlags::empty();
+    flags.set(MemfdFlags::CLOEXEC, options.close_on_exec);
+    flags.set(MemfdFlags::ALLOW_SEALING, options.allow_sealing);
+    if let Some(size) = options.huge_tlb {
+        flags |= MemfdFlags::HUGETLB | MemfdFlags::from_bits_retain(size as u32);
+    }
+    flags
+}
+
+/// Adds the seal Seal, unless the file was born with it.
+fn forbid_sealing(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    match rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL) {
+        Err(Errno::PERM) if rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SEAL)) => {
+            Ok(())
+        }
+        result => result.map_err(failed(Operation::AddSeals)),
+    }
+}
+
+fn explain(errno: Errno, options: &CreateOptions) -> Error {
+    let huge = options.huge_tlb.is_some();
+    failed(Operation::MemfdCreate)(errno).because(match errno {
+        Errno::NOSYS if huge => Reason::NoHugeTlb,
+        Errno::NOSYS => Reason::NoMemfd,
+        Errno::INVAL if huge => Reason::UnknownHugeTlb,
+        Errno::INVAL => Reason::UnknownFlag,
+        Errno::NODEV if huge => Reason::HugePageSize,
+        Errno::ACCESS if matches!(options.exec, Exec::Allow | Exec::DenyUnsealed) => Reason::NoexecPolicy,
+        _ => Reason::Kernel,
+    })
+}

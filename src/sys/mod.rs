@@ -1,0 +1,63 @@
+//! The platform: the only module that names `rustix` or an operating system, and with `map::raw` the only one with
+//! unsafe code.
+//!
+//! | system | file | memory file | seals | since |
+//! |---|---|---|---|---|
+//! | Linux, Android | `linux.rs`, `memfd.rs` | `memfd_create(2)` | all | 3.17 |
+//! | FreeBSD | `freebsd.rs` | `memfd_create(3)` | Seal, Shrink, Grow, Write | 13.0 |
+//!
+//! On Linux the calls are raw system calls through rustix's linux_raw backend, where rustix has one (x86, x86_64, arm,
+//! aarch64, riscv64); with the feature `use-libc`, and on every other processor, they go through the C library.
+//!
+//! # Contract
+//!
+//! Each function makes one system call, by whose name it is called, and nothing else; those with other names ([`create`],
+//! [`create_like`], [`populate`], [`exec_seal_finds_writers`]) say which calls they make. A call that a signal interrupts is made again. An error names the call and holds the errno; why it came is for the
+//! caller to say. Descriptors are borrowed as `BorrowedFd`, made as `OwnedFd`, and always close-on-exec unless the caller
+//! of [`create`] asks for less.
+
+#![allow(unsafe_code, reason = "the boundary to the kernel")]
+
+mod common;
+
+pub(crate) use common::{
+    Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, impl_from_raw_fd, is_read_only, mmap, munmap,
+    nanosleep, pread, pwrite,
+};
+
+cfg_if::cfg_if! {
+    if #[cfg(any(target_os = "linux", target_os = "android"))] {
+        mod linux;
+        mod memfd;
+        mod exec_seal;
+        pub(crate) use linux::{
+            copy_file_range, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate, open_read_only, read,
+            readlink, sendfile, splice, write,
+        };
+        pub(crate) use memfd::{create, create_like};
+        pub(crate) use exec_seal::exec_seal_finds_writers;
+        pub(crate) use rustix::path::DecInt;
+    } else if #[cfg(target_os = "freebsd")] {
+        mod freebsd;
+        pub(crate) use freebsd::{
+            create, exec_seal_finds_writers, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate,
+        };
+    } else {
+        compile_error!("memfile needs memfd_create and file seals: Linux, Android, or FreeBSD 13 and later");
+    }
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(target_arch = "x86_64")] {
+        mod copy_x86_64;
+        pub(crate) use copy_x86_64::{copy_from_shared, copy_to_shared};
+    } else {
+        mod copy_words;
+        pub(crate) use copy_words::{copy_from_shared, copy_to_shared};
+    }
+}
+
+/// The types of descriptors: `std::os::fd`'s with the feature `std`, otherwise rustix's own with the same names.
+pub mod fd {
+    pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+}
