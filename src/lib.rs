@@ -1,4 +1,4 @@
-//! Memory files, seals and sound mappings.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -18,9 +18,11 @@ cfg_if::cfg_if! {
     if #[cfg(not(target_os = "freebsd"))] {
         mod copy;
         mod proc_path;
+        mod support;
 
         pub use copy::{Copied, CopyMethod};
         pub use proc_path::{Name, ProcPath};
+        pub use support::{ExecSealHole, Feature, KernelSupport, NoexecPolicy};
     }
 }
 
@@ -38,3 +40,22 @@ pub use options::{CreateOptions, Exec, HugeTlb};
 pub use sealed::{Holes, SealedFile};
 pub use seals::{Seal, Seals, SealsIterator};
 pub use sys::fd;
+
+/// The guide: one page a question.
+#[cfg(doc)]
+pub mod guide {
+    #[doc = include_str!("../docs/design.md")]
+    pub mod design {}
+    #[doc = include_str!("../docs/sealing.md")]
+    pub mod sealing {}
+    #[doc = include_str!("../docs/receiving.md")]
+    pub mod receiving {}
+    #[doc = include_str!("../docs/sharing.md")]
+    pub mod sharing {}
+    #[doc = include_str!("../docs/without-libc.md")]
+    pub mod without_libc {}
+    #[doc = include_str!("../docs/migrating.md")]
+    pub mod migrating {}
+    #[doc = include_str!("../CHANGELOG.md")]
+    pub mod changelog {}
+}

@@ -22,7 +22,7 @@ use crate::sealed::SealedFile;
 /// # Ok::<(), memfile::Error>(())
 /// ```
 ///
-/// What is outside the promise is said in [the guide](crate#soundness).
+/// What is outside the promise is said in [the guide](crate::guide::design).
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct Map(Constant);
 

@@ -16,11 +16,11 @@ use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 /// It never is a slice: bytes are copied in and out within bounds, and integers are [atomic](Self::atomic). What is read may
 /// be half of an old and half of a new value if nobody takes care; that is all that can happen.
 ///
-/// The file must have the seal Shrink, so that nobody can take pages away. With Grow too ([`Seals::FIXED_SIZE`]) its length
+/// The file must have the seal Shrink, so that nobody can take pages away. With Grow too ([`Seals::FIXED_SIZE`](crate::Seals::FIXED_SIZE)) its length
 /// is the same for all.
 ///
 /// - For one writer and many readers: [`MemFile::share`].
-/// - For many writers: seal the file with [`Seals::FIXED_SIZE`], pass it on, and let each call `SharedMap::try_from`.
+/// - For many writers: seal the file with [`Seals::FIXED_SIZE`](crate::Seals::FIXED_SIZE), pass it on, and let each call `SharedMap::try_from`.
 ///
 /// ```
 /// use memfile::{MemFile, Seals, SharedMap};

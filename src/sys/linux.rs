@@ -65,6 +65,14 @@ pub(crate) fn madvise_populate_write(base: NonNull<u8>, len: usize) -> Result<()
     madvise(base, len, Advice::LinuxPopulateWrite)
 }
 
+/// Maps the first page of a file and unmaps it: whether that is allowed.
+pub(crate) fn try_map(fd: BorrowedFd<'_>, access: Access) -> Result<(), Error> {
+    let base = mmap(fd, 0, 1, access)?;
+    // SAFETY: The mapping was made here and nobody else knows of it.
+    unsafe { munmap(base, 1) };
+    Ok(())
+}
+
 /// Fills all holes of a file by reading faults: maps it, advises, unmaps.
 pub(crate) fn populate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
     let len = usize::try_from(len).map_err(|_| Error::new(Operation::Mmap, Reason::TooLong))?;

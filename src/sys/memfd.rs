@@ -38,6 +38,15 @@ pub(crate) fn create_like(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     create_with(c"", flags, &options)
 }
 
+/// Creates a file with `MFD_NOEXEC_SEAL`, without falling back: whether the kernel knows the exec flags.
+pub(crate) fn try_exec_flags() -> Result<(), Error> {
+    let options = CreateOptions::new();
+    match rustix::fs::memfd_create(c"", plain_flags(&options) | MemfdFlags::NOEXEC_SEAL) {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(explain(errno, &options)),
+    }
+}
+
 fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
     let explain = |errno| explain(errno, options);
     let mut exec = match options.exec {

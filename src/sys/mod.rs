@@ -12,7 +12,7 @@
 //! # Contract
 //!
 //! Each function makes one system call, by whose name it is called, and nothing else; those with other names ([`create`],
-//! [`create_like`], [`populate`], [`exec_seal_finds_writers`]) say which calls they make. A call that a signal interrupts is made again. An error names the call and holds the errno; why it came is for the
+//! [`create_like`], [`populate`], `try_*`, [`exec_seal_finds_writers`]) say which calls they make. A call that a signal interrupts is made again. An error names the call and holds the errno; why it came is for the
 //! caller to say. Descriptors are borrowed as `BorrowedFd`, made as `OwnedFd`, and always close-on-exec unless the caller
 //! of [`create`] asks for less.
 
@@ -32,9 +32,9 @@ cfg_if::cfg_if! {
         mod exec_seal;
         pub(crate) use linux::{
             copy_file_range, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate, open_read_only, read,
-            readlink, sendfile, splice, write,
+            readlink, sendfile, splice, try_map, write,
         };
-        pub(crate) use memfd::{create, create_like};
+        pub(crate) use memfd::{create, create_like, try_exec_flags};
         pub(crate) use exec_seal::exec_seal_finds_writers;
         pub(crate) use rustix::path::DecInt;
     } else if #[cfg(target_os = "freebsd")] {
