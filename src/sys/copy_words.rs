@@ -49,10 +49,12 @@ pub(crate) unsafe fn copy_to_shared(source: &[u8], target: NonNull<u8>) {
         // SAFETY: Within the range or at its end.
         word = unsafe { word.add(head.len()) };
     }
-    let (chunks, tail) = rest.as_chunks::<WORD>();
-    for &chunk in chunks {
+    let chunks = rest.chunks_exact(WORD);
+    let tail = chunks.remainder();
+    for chunk in chunks {
+        let value = usize::from_ne_bytes(chunk.try_into().unwrap_or_default());
         // SAFETY: The word lies within the range.
-        unsafe { word_of(word) }.store(usize::from_ne_bytes(chunk), Relaxed);
+        unsafe { word_of(word) }.store(value, Relaxed);
         // SAFETY: Within the range or at its end.
         word = unsafe { word.add(WORD) };
     }
