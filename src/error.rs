@@ -123,6 +123,12 @@ impl Error {
         matches!(self.reason, Reason::OutOfBounds | Reason::Misaligned | Reason::TooLong)
     }
 
+    /// The other end of the socket is closed: the stream has ended, or nobody receives (EPIPE, ECONNRESET).
+    #[must_use]
+    pub const fn is_closed_by_peer(&self) -> bool {
+        matches!(self.reason, Reason::PeerClosed)
+    }
+
     /// The reason in plain words.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -235,6 +241,7 @@ pub(crate) mod errno {
             7 => "E2BIG",
             8 => "ENOEXEC",
             EBADF => "EBADF",
+            11 => "EAGAIN",
             ENOMEM => "ENOMEM",
             EACCES => "EACCES",
             14 => "EFAULT",
@@ -257,6 +264,7 @@ pub(crate) mod errno {
 }
 
 /// The C call that an error names.
+#[allow(dead_code, reason = "some are of one feature or system alone")]
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
     MemfdCreate,
@@ -282,6 +290,10 @@ pub(crate) enum Operation {
     Mmap,
     Madvise,
     Access,
+    Sendmsg,
+    Recvmsg,
+    SocketType,
+    Execve,
 }
 
 impl Operation {
@@ -310,11 +322,16 @@ impl Operation {
             Self::Mmap => "mmap",
             Self::Madvise => "madvise",
             Self::Access => "access",
+            Self::Sendmsg => "sendmsg",
+            Self::Recvmsg => "recvmsg",
+            Self::SocketType => "getsockopt(SO_TYPE)",
+            Self::Execve => "execve",
         }
     }
 }
 
 /// Why: one row, one cause. [`Error`]'s predicates group them.
+#[allow(dead_code, reason = "some are of one feature or system alone")]
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
     Kernel,
@@ -349,6 +366,18 @@ pub(crate) enum Reason {
     FileSizeLimit,
     NoMemory,
     MapDenied,
+    TooManyFds,
+    TooManyInFlight,
+    EmptyPayload,
+    MessageTooLong,
+    WouldBlock,
+    PeerClosed,
+    NoFd,
+    StrayFds,
+    LostFds,
+    PayloadTruncated,
+    NotExecutable,
+    Script,
 }
 
 impl Reason {
@@ -388,6 +417,20 @@ impl Reason {
             Self::FileSizeLimit => "beyond RLIMIT_FSIZE or the largest file",
             Self::NoMemory => "no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)",
             Self::MapDenied => "mapping was denied: a security module may forbid it",
+            Self::TooManyFds => "more than 253 descriptors in one message",
+            Self::TooManyInFlight => "more descriptors in flight than RLIMIT_NOFILE",
+            Self::EmptyPayload => "a stream carries descriptors only with a byte of payload",
+            Self::MessageTooLong => "the payload is longer than this socket's messages",
+            Self::WouldBlock => "the socket is set not to block, and is not ready",
+            Self::PeerClosed => "the peer has closed the connection",
+            Self::NoFd => "the message has no descriptor",
+            Self::StrayFds => "the message has more descriptors than expected",
+            Self::LostFds => {
+                "the kernel dropped descriptors: RLIMIT_NOFILE is reached, or a security module forbids them"
+            }
+            Self::PayloadTruncated => "the message is longer than the buffer",
+            Self::NotExecutable => "the file's mode forbids execution: it was not created with Exec::Allow",
+            Self::Script => "a script: its interpreter could not open it, since the descriptor is closed before",
         }
     }
 }

@@ -10,10 +10,15 @@ impl Error {
     pub fn kind(&self) -> io::ErrorKind {
         match (self.raw_os_error(), self.as_reason()) {
             (Some(errno), _) => io::Error::from_raw_os_error(errno).kind(),
-            (None, Reason::EndOfFile) => io::ErrorKind::UnexpectedEof,
+            (None, Reason::EndOfFile | Reason::PeerClosed) => io::ErrorKind::UnexpectedEof,
             (None, Reason::WriteZero) => io::ErrorKind::WriteZero,
             (None, Reason::SealingIgnored) => io::ErrorKind::Unsupported,
-            (None, Reason::MissingSeals | Reason::ForgedWrite | Reason::Holes) => io::ErrorKind::PermissionDenied,
+            (None, Reason::MissingSeals | Reason::ForgedWrite | Reason::Holes | Reason::NotExecutable) => {
+                io::ErrorKind::PermissionDenied
+            }
+            (None, Reason::NoFd | Reason::StrayFds | Reason::LostFds | Reason::PayloadTruncated) => {
+                io::ErrorKind::InvalidData
+            }
             (None, _) => io::ErrorKind::InvalidInput,
         }
     }

@@ -33,6 +33,12 @@ cfg_if::cfg_if! {
     }
 }
 
+cfg_if::cfg_if! {
+    if #[cfg(feature = "net")] {
+        pub mod socket;
+    }
+}
+
 pub use error::{Error, ErrorWith};
 pub use file::{FromFdError, MemFile};
 pub use map::{Atomic, AtomicView, AtomicWord, Builder, CowMap, Map, MapOptions, SharedMap, SharedView};

@@ -48,6 +48,13 @@ cfg_if::cfg_if! {
 }
 
 cfg_if::cfg_if! {
+    if #[cfg(feature = "net")] {
+        mod socket;
+        pub(crate) use socket::{FDS_MAX, is_connection, is_stream, recvmsg, sendmsg};
+    }
+}
+
+cfg_if::cfg_if! {
     if #[cfg(target_arch = "x86_64")] {
         mod copy_x86_64;
         pub(crate) use copy_x86_64::{copy_from_shared, copy_to_shared};

@@ -1,0 +1,160 @@
+//! Descriptors over Unix sockets: [`send`], [`recv`], [`SealedFile::send`] and [`SealedFile::recv`].
+
+use crate::error::{Error, Operation, Reason};
+use crate::sealed::{Holes, SealedFile};
+use crate::sys;
+use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What [`recv`] received.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[must_use = "nothing at all means that the peer has closed the connection"]
+pub struct Received {
+    /// The length of the payload.
+    pub bytes: usize,
+    /// How many descriptors came; they are in the first slots.
+    pub fds: usize,
+}
+
+/// `sendmsg(socket, payload + SCM_RIGHTS, MSG_NOSIGNAL)` — sends a payload with descriptors over a Unix socket of any
+/// type. Returns how much of the payload was taken.
+///
+/// The receiver gets descriptors of the same open files, so it shares their positions. The sender's descriptors can be
+/// closed as soon as this returns.
+///
+/// A stream may take less than the whole payload, as with `write`. The descriptors are then on their way with the first
+/// byte: send the rest without them. The other types send all or nothing.
+///
+/// # Errors
+/// - no errno: more than 253 descriptors; or some with an empty payload on a stream, which carries them only with a byte.
+///   Nothing is sent
+/// - EAGAIN: the socket is set not to block, and is full
+/// - EPIPE, ECONNRESET: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer)); no signal is raised
+/// - EMSGSIZE: too long for a datagram: put it into a [`SealedFile`] and send that
+/// - ETOOMANYREFS: more descriptors in flight than `RLIMIT_NOFILE`
+/// - EINVAL: another kind of socket; ENOTSOCK, ENOTCONN, EDESTADDRREQ, ECONNREFUSED: as for `send(2)`
+///
+/// # Example
+/// ```
+/// use std::os::fd::AsFd;
+/// use std::os::unix::net::UnixStream;
+///
+/// use memfile::{MemFile, SealedFile, socket};
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// let (log, table) = (MemFile::create_default("log")?, SealedFile::from_bytes("table", b"1 2 3")?);
+/// socket::send(&ours, b"log and table", &[log.as_fd(), table.as_fd()])?;
+///
+/// let (mut payload, mut fds) = ([0; 64], [None, None]);
+/// let received = socket::recv(&theirs, &mut payload, &mut fds)?;
+/// assert_eq!((&payload[..received.bytes], received.fds), (&b"log and table"[..], 2));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+/// [sendmsg(2)](https://man7.org/linux/man-pages/man2/send.2.html),
+/// [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html),
+/// [cmsg(3)](https://man7.org/linux/man-pages/man3/cmsg.3.html)
+#[doc(alias = "SCM_RIGHTS")]
+#[doc(alias = "sendmsg")]
+pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Error> {
+    let socket = socket.as_fd();
+    if fds.len() > sys::FDS_MAX {
+        return Err(Error::new(Operation::Sendmsg, Reason::TooManyFds));
+    }
+    if payload.is_empty() && !fds.is_empty() && sys::is_stream(socket)? {
+        return Err(Error::new(Operation::Sendmsg, Reason::EmptyPayload));
+    }
+    sys::sendmsg(socket, payload, fds)
+}
+
+/// `recvmsg(socket, payload + SCM_RIGHTS, MSG_CMSG_CLOEXEC)` — receives a payload and at most as many descriptors as
+/// there are slots, close-on-exec.
+///
+/// Every slot is written: the first [`Received::fds`] hold the descriptors, the others `None`. What kind of files they
+/// are is not checked; [`SealedFile::verify`], [`MemFile::from_fd`](crate::MemFile::from_fd) and
+/// [`SharedView`](crate::SharedView) do that.
+///
+/// Receiving nothing, neither bytes nor descriptors, is the end of a connection, unless the buffer is empty or the
+/// message was.
+///
+/// On a stream the bytes have no bounds, but never reach beyond those that were sent with the descriptors. An ordinary
+/// `read` of these bytes drops the descriptors, so a stream that carries some is read by this function alone.
+///
+/// # Errors
+/// What came with the message is closed and lost, and all slots are `None`.
+/// - no errno: more descriptors than slots; descriptors were lost, since this process has no room for them
+///   (`RLIMIT_NOFILE`) or a security module forbids them; a message longer than `payload`, on other types than a stream
+/// - EAGAIN: the socket is set not to block, and has nothing yet
+/// - ECONNRESET: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer))
+/// - ENOTSOCK, ENOTCONN, EINVAL: as for `recv(2)`
+///
+/// A signal does not interrupt the call. The socket may have `SO_PASSCRED`, but not `SO_PASSPIDFD`: that descriptor would
+/// not be seen here.
+///
+/// # References
+/// [recvmsg(2)](https://man7.org/linux/man-pages/man2/recv.2.html),
+/// [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html),
+/// [cmsg(3)](https://man7.org/linux/man-pages/man3/cmsg.3.html)
+#[doc(alias = "SCM_RIGHTS")]
+#[doc(alias = "recvmsg")]
+pub fn recv(socket: impl AsFd, payload: &mut [u8], fds: &mut [Option<OwnedFd>]) -> Result<Received, Error> {
+    fds.fill_with(|| None);
+    let message = sys::recvmsg(socket.as_fd(), payload, fds)?;
+    let reason = if message.control_truncated && message.fds >= fds.len() || message.fds > fds.len() {
+        Reason::StrayFds
+    } else if message.control_truncated {
+        Reason::LostFds
+    } else if message.payload_truncated {
+        Reason::PayloadTruncated
+    } else {
+        return Ok(Received { bytes: message.bytes, fds: message.fds });
+    };
+    fds.fill_with(|| None);
+    Err(Error::new(Operation::Recvmsg, reason))
+}
+
+impl SealedFile {
+    /// Sends a payload with this file: [`socket::send`](send).
+    ///
+    /// # Errors
+    /// As for [`socket::send`](send). On a stream the payload must not be empty.
+    ///
+    /// # Example
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// use memfile::SealedFile;
+    ///
+    /// let (ours, theirs) = UnixStream::pair()?;
+    /// SealedFile::from_bytes("table", b"1 2 3")?.send(&ours, b"a table")?;
+    ///
+    /// let mut payload = [0; 64];
+    /// let (len, table) = SealedFile::recv(&theirs, &mut payload)?;
+    /// assert_eq!(&payload[..len], b"a table");
+    /// assert_eq!(&table.map()?[..], b"1 2 3");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn send(&self, socket: impl AsFd, payload: &[u8]) -> Result<usize, Error> {
+        send(socket, payload, &[self.as_fd()])
+    }
+
+    /// Receives a payload with one file, and checks the file: [`socket::recv`](recv), then
+    /// [`verify`](Self::verify) with [`Holes::Refuse`]. Returns the length of the payload, and the file.
+    ///
+    /// # Errors
+    /// The descriptor is closed. Who wants it nevertheless, to seal or to copy it, takes [`socket::recv`](recv).
+    /// - no errno: the peer has closed the connection ([`is_closed_by_peer`](Error::is_closed_by_peer)); the message came
+    ///   without a descriptor, or with more than one; the file is not proven ([`is_unproven`](Error::is_unproven))
+    /// - EINVAL: no memory file ([`is_not_a_memory_file`](Error::is_not_a_memory_file)); EBADF: opened with `O_PATH`
+    /// - those of [`socket::recv`](recv)
+    pub fn recv(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Self), Error> {
+        let socket = socket.as_fd();
+        let mut fds = [None];
+        let bytes = recv(socket, payload, &mut fds)?.bytes;
+        let [Some(fd)] = fds else {
+            let closed = bytes == 0 && !payload.is_empty() && sys::is_connection(socket)?;
+            return Err(Error::new(Operation::Recvmsg, if closed { Reason::PeerClosed } else { Reason::NoFd }));
+        };
+        Ok((bytes, Self::verify(fd, Holes::Refuse)?))
+    }
+}
