@@ -34,6 +34,17 @@ cfg_if::cfg_if! {
 }
 
 cfg_if::cfg_if! {
+    // They need `/proc/self/fd`.
+    if #[cfg(all(feature = "std", not(target_os = "freebsd")))] {
+        mod exec_std;
+        mod inherit_std;
+        mod stdio_std;
+
+        pub use exec_std::FileCommand;
+    }
+}
+
+cfg_if::cfg_if! {
     if #[cfg(feature = "net")] {
         pub mod socket;
     }

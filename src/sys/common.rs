@@ -9,7 +9,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::thread::{NanosleepRelativeResult, Timespec};
 
-use super::fd::{BorrowedFd, OwnedFd};
+use super::fd::{BorrowedFd, OwnedFd, RawFd};
 use crate::error::{Error, Operation};
 use crate::seals::Seals;
 
@@ -79,9 +79,11 @@ pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
     Ok((flags & OFlags::RWMODE) == OFlags::RDONLY)
 }
 
-/// A second descriptor of the same open file, close-on-exec.
+/// A second descriptor of the same open file, close-on-exec, and not under a number of the standard streams, which a child's
+/// own may take.
 pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
-    rustix::io::fcntl_dupfd_cloexec(fd, 0).map_err(failed(Operation::Dup))
+    const LOWEST: RawFd = 3;
+    rustix::io::fcntl_dupfd_cloexec(fd, LOWEST).map_err(failed(Operation::Dup))
 }
 
 /// Who sees what is written through a mapping, and whether it can be written.
