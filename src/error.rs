@@ -167,6 +167,10 @@ impl<T> ErrorWith<T> {
         Self { error, value }
     }
 
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> ErrorWith<U> {
+        ErrorWith::new(self.error, f(self.value))
+    }
+
     /// The error.
     #[must_use]
     pub const fn error(&self) -> &Error {
