@@ -247,6 +247,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
         return Err(Error::new(Operation::Verify, Reason::ForgedWrite));
     }
     let stat = sys::fstat(fd)?;
+    let granule = usize::try_from(stat.granule).ok().filter(|size| size.is_power_of_two()).unwrap_or(1);
     match holes {
         Holes::Refuse if stat.allocated < stat.len => return Err(Error::new(Operation::Verify, Reason::Holes)),
         Holes::Allocate if stat.len > 0 => sys::fallocate(fd, 0, stat.len).map_err(|error| {
@@ -256,7 +257,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
                 _ => Reason::Kernel,
             })
         })?,
-        Holes::Populate if stat.len > 0 => sys::populate(fd, stat.len).map_err(|error| {
+        Holes::Populate if stat.len > 0 => sys::populate(fd, stat.len, granule).map_err(|error| {
             error.because(match error.raw_os_error() {
                 Some(errno::EINVAL) => Reason::NoPopulate,
                 _ => Reason::Kernel,
@@ -264,10 +265,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
         })?,
         _ => {}
     }
-    Ok(Proof {
-        len: stat.len,
-        granule: usize::try_from(stat.granule).ok().filter(|size| size.is_power_of_two()).unwrap_or(1),
-    })
+    Ok(Proof { len: stat.len, granule })
 }
 
 /// The seals that give a Write seal away as implied by Exec: `F_SEAL_FUTURE_WRITE | F_SEAL_EXEC`.
