@@ -38,7 +38,8 @@ impl Builder {
         Self { options: CreateOptions::new(), huge_pages: false }
     }
 
-    /// The options to create the file with; that it can be sealed goes without saying.
+    /// The options to create the file with; that it can be sealed goes without saying. Without
+    /// [`close_on_exec`](CreateOptions::close_on_exec) it becomes inheritable only when it is sealed.
     ///
     /// With [`huge_tlb`](CreateOptions::huge_tlb) the file's length is rounded up to whole huge pages, which are taken from
     /// their pool before anything is written, and [`len`](SealedFile::len) stays the length of the data.

@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 use core::time::Duration;
 
 use rustix::fs::{FallocateFlags, OFlags, SealFlags};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, FdFlags, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::thread::{NanosleepRelativeResult, Timespec};
 
@@ -82,6 +82,11 @@ pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
 /// A second descriptor of the same open file, close-on-exec.
 pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     rustix::io::fcntl_dupfd_cloexec(fd, 0).map_err(failed(Operation::Dup))
+}
+
+/// Keeps the descriptor open across `execve`.
+pub(crate) fn let_inherit(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    rustix::io::fcntl_setfd(fd, FdFlags::empty()).map_err(failed(Operation::SetFdFlags))
 }
 
 /// Who sees what is written through a mapping, and whether it can be written.
