@@ -393,7 +393,7 @@ impl Reason {
             Self::HugeLength => "the length is no multiple of the huge page size",
             Self::FileSizeLimit => "beyond RLIMIT_FSIZE or the largest file",
             Self::NoMemory => "no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)",
-            Self::MapDenied => "mapping was denied: a security module may forbid it",
+            Self::MapDenied => "mapping was denied: the descriptor is not open for it, or a security module forbids it",
         }
     }
 }

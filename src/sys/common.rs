@@ -122,8 +122,9 @@ pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) 
 pub(crate) unsafe fn munmap(base: NonNull<u8>, len: usize) {
     // SAFETY: By this function's contract the range is a mapping of ours that nobody uses.
     let result = unsafe { rustix::mm::munmap(base.as_ptr().cast::<c_void>(), len) };
-    // It fails for a range that is no mapping, and when a split exceeds the kernel's limit; a whole mapping is no split.
-    debug_assert_eq!(result, Ok(()), "munmap of a whole mapping");
+    // ENOMEM: neighbours of one file had become one mapping, and to split it exceeds `vm.max_map_count`. Then the memory
+    // stays mapped, which harms nobody.
+    debug_assert!(matches!(result, Ok(()) | Err(Errno::NOMEM)), "munmap of a mapping: {result:?}");
 }
 
 /// Sleeps; a signal that interrupts it does not make it shorter.

@@ -48,7 +48,8 @@ cfg_if::cfg_if! {
 }
 
 cfg_if::cfg_if! {
-    if #[cfg(target_arch = "x86_64")] {
+    // Not x32, whose pointers leave the upper halves of the registers undefined.
+    if #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))] {
         mod copy_x86_64;
         pub(crate) use copy_x86_64::{copy_from_shared, copy_to_shared};
     } else {
