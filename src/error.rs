@@ -173,6 +173,10 @@ impl<T> ErrorWith<T> {
         Self { error, value }
     }
 
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> ErrorWith<U> {
+        ErrorWith::new(self.error, f(self.value))
+    }
+
     /// The error.
     #[must_use]
     pub const fn error(&self) -> &Error {
@@ -287,6 +291,7 @@ pub(crate) enum Operation {
     Open,
     Readlink,
     GetFlags,
+    SetFdFlags,
     Mmap,
     Madvise,
     Access,
@@ -319,6 +324,7 @@ impl Operation {
             Self::Open => "open",
             Self::Readlink => "readlink",
             Self::GetFlags => "fcntl(F_GETFL)",
+            Self::SetFdFlags => "fcntl(F_SETFD)",
             Self::Mmap => "mmap",
             Self::Madvise => "madvise",
             Self::Access => "access",
@@ -416,7 +422,7 @@ impl Reason {
             Self::HugeLength => "the length is no multiple of the huge page size",
             Self::FileSizeLimit => "beyond RLIMIT_FSIZE or the largest file",
             Self::NoMemory => "no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)",
-            Self::MapDenied => "mapping was denied: a security module may forbid it",
+            Self::MapDenied => "mapping was denied: the descriptor is not open for it, or a security module forbids it",
             Self::TooManyFds => "more than 253 descriptors in one message",
             Self::TooManyInFlight => "more descriptors in flight than RLIMIT_NOFILE",
             Self::EmptyPayload => "a stream carries descriptors only with a byte of payload",

@@ -90,16 +90,13 @@ impl SealedFile {
     /// in the life of the process.
     ///
     /// # Errors
-    /// The file comes back with the error.
+    /// The descriptor comes back with the error.
     /// - no errno: [`is_unproven`](Error::is_unproven): seals are missing ([`Error::seals`] names them), the Write seal
     ///   may be forged, or there are holes
     /// - EINVAL: no memory file; EBADF: opened with `O_PATH`
     /// - those of `holes`
-    pub fn verify<F: AsFd + Into<OwnedFd>>(file: F, holes: Holes) -> Result<Self, ErrorWith<F>> {
-        match prove(file.as_fd(), Seals::CONSTANT, holes) {
-            Ok(proof) => Ok(Self::new(file, proof)),
-            Err(error) => Err(ErrorWith::new(error, file)),
-        }
+    pub fn verify(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
+        Self::verified(MemFile::from_owned(file.into()), holes).map_err(|error| error.map(MemFile::into_fd))
     }
 
     /// Adds [`Seals::IMMUTABLE`] in one call unless the file has them, then checks it as [`verify`](Self::verify) does.
@@ -109,13 +106,26 @@ impl SealedFile {
     /// [`add_seals`](MemFile::add_seals).
     ///
     /// # Errors
-    /// The file comes back with the error.
+    /// The descriptor comes back with the error.
     /// - EPERM: it lacks seals, and has Seal or was opened read-only
     /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added
     /// - those of [`verify`](Self::verify)
-    pub fn seal<F: AsFd + Into<OwnedFd>>(file: F, holes: Holes) -> Result<Self, ErrorWith<F>> {
-        match add_missing(file.as_fd()).and_then(|()| prove(file.as_fd(), Seals::CONSTANT, holes)) {
-            Ok(proof) => Ok(Self::new(file, proof)),
+    pub fn seal(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
+        Self::made(MemFile::from_owned(file.into()), holes).map_err(|error| error.map(MemFile::into_fd))
+    }
+
+    /// What is proven is the very descriptor that is kept: it has left its caller's type, whose `as_fd` could name
+    /// another one each time.
+    fn verified(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
+        match prove(file.as_fd(), Seals::CONSTANT, holes) {
+            Ok(Proof { len, granule }) => Ok(Self { file, len, granule }),
+            Err(error) => Err(ErrorWith::new(error, file)),
+        }
+    }
+
+    fn made(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
+        match add_missing(file.as_fd()) {
+            Ok(()) => Self::verified(file, holes),
             Err(error) => Err(ErrorWith::new(error, file)),
         }
     }
@@ -125,10 +135,6 @@ impl SealedFile {
     pub(crate) fn seal_own(file: MemFile, len: u64, granule: usize) -> Result<Self, Error> {
         file.add_seals(Seals::IMMUTABLE)?;
         Ok(Self { file, len, granule })
-    }
-
-    fn new(file: impl Into<OwnedFd>, proof: Proof) -> Self {
-        Self { file: MemFile::from_owned(file.into()), len: proof.len, granule: proof.granule }
     }
 
     /// The length in bytes, taken when the proof was made. It does not ask the kernel.
@@ -192,8 +198,8 @@ impl MemFile {
     /// # Ok::<(), memfile::Error>(())
     /// ```
     pub fn into_sealed(self) -> Result<SealedFile, ErrorWith<Self>> {
-        match SealedFile::seal(self, Holes::Refuse) {
-            Err(error) if error.error().is_about_holes() => SealedFile::verify(error.into_inner(), Holes::Allocate),
+        match SealedFile::made(self, Holes::Refuse) {
+            Err(error) if error.error().is_about_holes() => SealedFile::verified(error.into_inner(), Holes::Allocate),
             result => result,
         }
     }
@@ -241,6 +247,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
         return Err(Error::new(Operation::Verify, Reason::ForgedWrite));
     }
     let stat = sys::fstat(fd)?;
+    let granule = usize::try_from(stat.granule).ok().filter(|size| size.is_power_of_two()).unwrap_or(1);
     match holes {
         Holes::Refuse if stat.allocated < stat.len => return Err(Error::new(Operation::Verify, Reason::Holes)),
         Holes::Allocate if stat.len > 0 => sys::fallocate(fd, 0, stat.len).map_err(|error| {
@@ -250,7 +257,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
                 _ => Reason::Kernel,
             })
         })?,
-        Holes::Populate if stat.len > 0 => sys::populate(fd, stat.len).map_err(|error| {
+        Holes::Populate if stat.len > 0 => sys::populate(fd, stat.len, granule).map_err(|error| {
             error.because(match error.raw_os_error() {
                 Some(errno::EINVAL) => Reason::NoPopulate,
                 _ => Reason::Kernel,
@@ -258,10 +265,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
         })?,
         _ => {}
     }
-    Ok(Proof {
-        len: stat.len,
-        granule: usize::try_from(stat.granule).ok().filter(|size| size.is_power_of_two()).unwrap_or(1),
-    })
+    Ok(Proof { len: stat.len, granule })
 }
 
 /// The seals that give a Write seal away as implied by Exec: `F_SEAL_FUTURE_WRITE | F_SEAL_EXEC`.
@@ -312,7 +316,7 @@ impl TryFrom<MemFile> for SealedFile {
 
     /// [`SealedFile::verify`] with [`Holes::Refuse`]; to add the seals, take [`MemFile::into_sealed`].
     fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
-        Self::verify(file, Holes::Refuse)
+        Self::verified(file, Holes::Refuse)
     }
 }
 

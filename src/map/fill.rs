@@ -38,7 +38,8 @@ impl Builder {
         Self { options: CreateOptions::new(), huge_pages: false }
     }
 
-    /// The options to create the file with; that it can be sealed goes without saying.
+    /// The options to create the file with; that it can be sealed goes without saying. Without
+    /// [`close_on_exec`](CreateOptions::close_on_exec) it becomes inheritable only when it is sealed.
     ///
     /// With [`huge_tlb`](CreateOptions::huge_tlb) the file's length is rounded up to whole huge pages, which are taken from
     /// their pool before anything is written, and [`len`](SealedFile::len) stays the length of the data.
@@ -114,7 +115,8 @@ impl Builder {
     /// For a source that is a descriptor [`copy_of`](Self::copy_of) is faster.
     ///
     /// # Errors
-    /// Those of the reader, of [`MemFile::create`](crate::MemFile::create), and of [`from_bytes`](Self::from_bytes).
+    /// Those of the reader, of [`MemFile::create`](crate::MemFile::create), and of [`from_bytes`](Self::from_bytes);
+    /// `InvalidData`: the reader claims to have read more than there was room for.
     #[cfg(feature = "std")]
     pub fn from_reader(&self, name: &str, mut reader: impl std::io::Read) -> std::io::Result<SealedFile> {
         const BUFFER: usize = 128 * 1024;
@@ -125,8 +127,10 @@ impl Builder {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok(fresh.seal(len, 1)?),
                 Ok(n) => {
-                    fresh.file().write_all_at(buffer.get(..n).unwrap_or_default(), len)?;
-                    len = len.saturating_add(n as u64);
+                    // The length is what was written, since a reader in safe code can return any number.
+                    let bytes = buffer.get(..n).ok_or(std::io::ErrorKind::InvalidData)?;
+                    fresh.file().write_all_at(bytes, len)?;
+                    len = len.saturating_add(bytes.len() as u64);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -4,17 +4,21 @@ use crate::error::Error;
 use crate::file::MemFile;
 use crate::options::CreateOptions;
 use crate::sealed::SealedFile;
+use crate::sys;
+use crate::sys::fd::AsFd;
 
 /// A memory file whose only descriptor is in here, from its creation until it is sealed. So a mapping of it, made and
 /// dropped in between, is the only way to its bytes.
 pub(super) struct Fresh {
     file: MemFile,
+    inheritable: bool,
 }
 
 impl Fresh {
     pub(super) fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
-        let file = MemFile::create(name, options.allow_sealing(true))?;
-        Ok(Self { file })
+        // A program that another thread starts meanwhile must not get it, even if it may have it sealed.
+        let file = MemFile::create(name, options.allow_sealing(true).close_on_exec(true))?;
+        Ok(Self { file, inheritable: !options.close_on_exec })
     }
 
     /// For calls that keep no descriptor and make no mapping that outlives them.
@@ -23,6 +27,10 @@ impl Fresh {
     }
 
     pub(super) fn seal(self, len: u64, granule: usize) -> Result<SealedFile, Error> {
-        SealedFile::seal_own(self.file, len, granule)
+        let sealed = SealedFile::seal_own(self.file, len, granule)?;
+        if self.inheritable {
+            sys::let_inherit(sealed.as_fd())?;
+        }
+        Ok(sealed)
     }
 }

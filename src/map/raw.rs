@@ -88,7 +88,8 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// `granule` is what the kernel wants lengths to be a multiple of for this file: more than 1 only matters for huge
-    /// pages. Maps no byte beyond the extent but those up to that multiple, within the file's last page.
+    /// pages. What the mapping has beyond the extent is not touched: tmpfs names huge pages where it only might use them,
+    /// and then pages lie beyond the end of the file.
     fn new(fd: BorrowedFd<'_>, extent: Extent, granule: usize, access: Access) -> Result<Self, Error> {
         let Extent { offset, len } = extent;
         if len == 0 {
@@ -123,7 +124,8 @@ impl Mapping {
             let _ = sys::madvise_hugepage(self.base, self.mapped);
         }
         if options.populate && self.mapped > 0 {
-            match sys::madvise_populate_read(self.base, self.mapped) {
+            // Not to the end of the mapping: what a large granule adds may lie beyond the file (EFAULT).
+            match sys::madvise_populate_read(self.base, self.lead.saturating_add(self.len)) {
                 Err(error) if !error.is(errno::EINVAL) => return Err(error),
                 _ => {}
             }

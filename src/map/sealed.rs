@@ -31,7 +31,7 @@ impl SealedFile {
     ///
     /// # Errors
     /// - ENOMEM: no address space left, or too many mappings (`vm.max_map_count`)
-    /// - EACCES: a security module forbids it
+    /// - EACCES: opened write-only, or a security module forbids it
     /// - no errno: longer than the address space
     #[doc(alias = "mmap")]
     pub fn map(&self) -> Result<Map, Error> {

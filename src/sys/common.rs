@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 use core::time::Duration;
 
 use rustix::fs::{FallocateFlags, OFlags, SealFlags};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, FdFlags, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::thread::{NanosleepRelativeResult, Timespec};
 
@@ -86,6 +86,11 @@ pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     rustix::io::fcntl_dupfd_cloexec(fd, LOWEST).map_err(failed(Operation::Dup))
 }
 
+/// Keeps the descriptor open across `execve`.
+pub(crate) fn let_inherit(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    rustix::io::fcntl_setfd(fd, FdFlags::empty()).map_err(failed(Operation::SetFdFlags))
+}
+
 /// Who sees what is written through a mapping, and whether it can be written.
 #[derive(Copy, Clone)]
 pub(crate) enum Access {
@@ -119,8 +124,9 @@ pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) 
 pub(crate) unsafe fn munmap(base: NonNull<u8>, len: usize) {
     // SAFETY: By this function's contract the range is a mapping of ours that nobody uses.
     let result = unsafe { rustix::mm::munmap(base.as_ptr().cast::<c_void>(), len) };
-    // It fails for a range that is no mapping, and when a split exceeds the kernel's limit; a whole mapping is no split.
-    debug_assert_eq!(result, Ok(()), "munmap of a whole mapping");
+    // ENOMEM: neighbours of one file had become one mapping, and to split it exceeds `vm.max_map_count`. Then the memory
+    // stays mapped, which harms nobody.
+    debug_assert!(matches!(result, Ok(()) | Err(Errno::NOMEM)), "munmap of a mapping: {result:?}");
 }
 
 /// Sleeps; a signal that interrupts it does not make it shorter.

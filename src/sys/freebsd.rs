@@ -23,7 +23,7 @@ pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Er
 }
 
 /// There is no such advice.
-pub(crate) fn populate(_: BorrowedFd<'_>, _: u64) -> Result<(), Error> {
+pub(crate) fn populate(_: BorrowedFd<'_>, _: u64, _: usize) -> Result<(), Error> {
     Err(failed(Operation::Madvise)(Errno::INVAL))
 }
 

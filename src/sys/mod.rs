@@ -21,8 +21,8 @@
 mod common;
 
 pub(crate) use common::{
-    Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, impl_from_raw_fd, is_read_only, mmap, munmap,
-    nanosleep, pread, pwrite,
+    Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, impl_from_raw_fd, is_read_only, let_inherit, mmap,
+    munmap, nanosleep, pread, pwrite,
 };
 
 cfg_if::cfg_if! {
@@ -55,7 +55,8 @@ cfg_if::cfg_if! {
 }
 
 cfg_if::cfg_if! {
-    if #[cfg(target_arch = "x86_64")] {
+    // Not x32, whose pointers leave the upper halves of the registers undefined.
+    if #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))] {
         mod copy_x86_64;
         pub(crate) use copy_x86_64::{copy_from_shared, copy_to_shared};
     } else {
