@@ -2,12 +2,13 @@
 
 use std::ffi::{CStr, CString};
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use memfile::{CreateOptions, Exec, HugeTlb, MemFile};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccompiler::SeccompAction;
 
 use crate::check::refused;
@@ -91,8 +92,10 @@ fn out_of_descriptors() {
         return;
     }
     let limit = getrlimit(Resource::Nofile);
+    // It has the lowest free number, so there is none below.
     let file = MemFile::create_default("one more").unwrap();
-    setrlimit(Resource::Nofile, rustix::process::Rlimit { current: Some(0), ..limit }).unwrap();
+    let current = Some(u64::try_from(file.as_raw_fd()).unwrap() + 1);
+    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
     let created = MemFile::create_default("one too many");
     let cloned = file.try_clone();
     let reopened = file.reopen_read_only();
@@ -137,7 +140,7 @@ fn huge_pages_of_the_default_size() {
 
     let file = CreateOptions::new().huge_tlb(HugeTlb::Default).create("huge").unwrap();
     assert_eq!(rustix::fs::fstat(&file).unwrap().st_blksize.cast_unsigned(), size);
-    assert!(!file.is_memfd().is_err());
+    assert!(file.is_memfd().unwrap());
 
     refused(file.set_len(1), libc::EINVAL, "ftruncate: EINVAL: the length is no multiple of the huge page size");
     file.set_len(size).unwrap();

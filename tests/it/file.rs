@@ -46,7 +46,10 @@ fn reads_writes_and_seeks() {
     file.read_to_string(&mut text).unwrap();
     assert_eq!(text, "world!");
     assert_eq!(file.read(&mut [0; 8]).unwrap(), 0);
-    assert_eq!(file.seek(SeekFrom::Start(0)).and_then(|_| file.seek(SeekFrom::Current(-1))).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.seek(SeekFrom::Current(-1))).unwrap_err().kind(),
+        ErrorKind::InvalidInput
+    );
 }
 
 #[test]
@@ -104,7 +107,8 @@ fn exact_and_all_at_an_offset() {
     assert_eq!(file.len().unwrap(), 10);
 
     for offset in [7, 10, 11] {
-        let error = refused(file.read_exact_at(&mut buffer, offset), None, "pread: the file ends before the range does");
+        let error =
+            refused(file.read_exact_at(&mut buffer, offset), None, "pread: the file ends before the range does");
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
     }
 }
@@ -159,7 +163,8 @@ fn lengths() {
     assert_eq!((file.len().unwrap(), file.metadata().unwrap().len()), (4, 4));
     assert!(!file.is_empty().unwrap());
 
-    let error = refused(file.set_len(u64::MAX), libc::EINVAL, "ftruncate: EINVAL: the length does not fit the address space");
+    let error =
+        refused(file.set_len(u64::MAX), libc::EINVAL, "ftruncate: EINVAL: the length does not fit the address space");
     assert!(error.is_out_of_bounds());
     file.add_seals(Seal::Shrink | Seal::Grow).unwrap();
     file.set_len(4).unwrap();

@@ -40,10 +40,7 @@ fn operators_take_a_seal_or_a_set_on_either_side() {
     let set = |seals: &[Seal]| seals.iter().copied().collect::<Seals>();
     let (one, two) = (set(&[Shrink]), set(&[Shrink, Write]));
 
-    assert_eq!(
-        [Shrink | Write, Shrink | set(&[Write]), one | Write, one | set(&[Write])],
-        [set(&[Shrink, Write]); 4]
-    );
+    assert_eq!([Shrink | Write, Shrink | set(&[Write]), one | Write, one | set(&[Write])], [set(&[Shrink, Write]); 4]);
     assert_eq!([Shrink & two, two & Shrink, two & one, Shrink & Shrink], [one; 4]);
     assert_eq!([Grow & two, two & Grow, Grow & Shrink], [Seals::empty(); 3]);
     assert_eq!([Write ^ two, two ^ Write, two ^ set(&[Write])], [one; 3]);
