@@ -1,7 +1,8 @@
 //! [`MemFile::copy_from`]: filling a file from a descriptor, by the kernel where it can.
 
-use crate::error::{Error, Operation, Reason};
-use crate::file::MemFile;
+use crate::error::{Error, Operation, Reason, errno};
+use crate::file::{MemFile, explain_write, get_seals};
+use crate::seals::Seal;
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
 
@@ -45,11 +46,12 @@ impl MemFile {
     /// Without a limit give `u64::MAX`.
     ///
     /// # Errors
-    /// What was copied before the error stays, and the positions tell how much.
+    /// What was copied before the error stays, and the positions tell how much. A source without a position can lose up to
+    /// 16 KiB where the last way fails to write, for want of memory for example.
     /// - EPERM: sealed with Write or FutureWrite, or with Grow and the copy would pass the end
-    /// - EBADF: the source cannot be read, or this file was opened read-only
+    /// - EBADF: the source is not open for reading, or this file was opened read-only
     /// - EAGAIN: the source does not block and has nothing yet
-    /// - EINVAL: this file has huge pages, or the source was opened with `O_PATH`
+    /// - EINVAL: this file has huge pages; EISDIR: the source is a directory
     /// - EIO, ENOSPC, ENOMEM, EFBIG: as for reading the source and writing this file
     ///
     /// # Example
@@ -77,8 +79,11 @@ impl MemFile {
             let result = repeat(&mut copied, limit, |len| call(from, to, len));
             // A call that fails, or finds nothing, may just not know this kind of source: most files of `/proc` say that
             // they are empty. The next one goes on from here, and the last one is right about both.
-            if result.is_ok() && copied > before {
-                return Ok(Copied { len: copied, method });
+            match result {
+                Ok(()) if copied > before => return Ok(Copied { len: copied, method }),
+                // But the seals of this file stand against all of them, and the last would read before it finds out.
+                Err(error) if error.is(errno::EPERM) && is_sealed(to) => return Err(explain_write(error)),
+                _ => {}
             }
         }
         let mut buffer = [0; BUFFER];
@@ -107,14 +112,22 @@ fn repeat(copied: &mut u64, limit: u64, mut call: impl FnMut(usize) -> Result<us
     Ok(())
 }
 
+fn is_sealed(fd: BorrowedFd<'_>) -> bool {
+    get_seals(fd).is_ok_and(|seals| seals.intersects(Seal::Grow | Seal::Write | Seal::FutureWrite))
+}
+
 fn read_write(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize, buffer: &mut [u8]) -> Result<usize, Error> {
     let len = len.min(buffer.len());
     let n = sys::read(from, buffer.get_mut(..len).unwrap_or_default())?;
     let mut rest = buffer.get(..n).unwrap_or_default();
     while !rest.is_empty() {
-        match sys::write(to, rest)? {
-            0 => return Err(Error::new(Operation::Write, Reason::WriteZero)),
-            written => rest = rest.get(written..).unwrap_or_default(),
+        match sys::write(to, rest).map_err(explain_write) {
+            Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
+            result => {
+                // So that the position of the source tells what was copied. It may have none.
+                _ = sys::seek_back(from, rest.len());
+                return result.and(Err(Error::new(Operation::Write, Reason::WriteZero)));
+            }
         }
     }
     Ok(n)

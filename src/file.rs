@@ -235,15 +235,10 @@ impl MemFile {
     /// - EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
     pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize, Error> {
         sys::pwrite(self.as_fd(), buf, offset).map_err(|error| {
-            error.because(match error.raw_os_error() {
-                Some(errno::EPERM) => Reason::SealedWrite,
-                Some(errno::EBADF) => Reason::ReadOnly,
-                Some(errno::EINVAL) if offset > i64::MAX.unsigned_abs() => Reason::TooLong,
-                Some(errno::EINVAL) => Reason::HugeWrite,
-                Some(errno::EFBIG) => Reason::FileSizeLimit,
-                Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
-                _ => Reason::Kernel,
-            })
+            if error.is(errno::EINVAL) && offset > i64::MAX.unsigned_abs() {
+                return error.because(Reason::TooLong);
+            }
+            explain_write(error)
         })
     }
 
@@ -298,6 +293,18 @@ impl MemFile {
     pub fn add_seals(&self, seals: Seals) -> Result<(), Error> {
         add_seals(self.as_fd(), seals)
     }
+}
+
+/// Why a memory file did not take bytes.
+pub(crate) fn explain_write(error: Error) -> Error {
+    error.because(match error.raw_os_error() {
+        Some(errno::EPERM) => Reason::SealedWrite,
+        Some(errno::EBADF) => Reason::ReadOnly,
+        Some(errno::EINVAL) => Reason::HugeWrite,
+        Some(errno::EFBIG) => Reason::FileSizeLimit,
+        Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
+        _ => Reason::Kernel,
+    })
 }
 
 pub(crate) fn get_seals(fd: BorrowedFd<'_>) -> Result<Seals, Error> {

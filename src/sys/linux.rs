@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_void};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, SeekFrom};
 use rustix::io::retry_on_intr;
 use rustix::mm::Advice;
 use rustix::pipe::SpliceFlags;
@@ -32,6 +32,12 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> Result<usize, Error> {
 
 pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> Result<usize, Error> {
     retry_on_intr(|| rustix::io::write(fd, buf)).map_err(failed(Operation::Write))
+}
+
+/// `lseek` towards the start.
+pub(crate) fn seek_back(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
+    let offset = i64::try_from(len).map_or(i64::MIN, |len| -len);
+    rustix::fs::seek(fd, SeekFrom::Current(offset)).map(drop).map_err(failed(Operation::Lseek))
 }
 
 /// At both file positions. Since 4.5; between file systems since 5.3, and from 5.19 on only where both agree (EXDEV).

@@ -32,7 +32,7 @@ cfg_if::cfg_if! {
         mod exec_seal;
         pub(crate) use linux::{
             copy_file_range, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate, open_read_only, read,
-            readlink, sendfile, splice, try_map, write,
+            readlink, seek_back, sendfile, splice, try_map, write,
         };
         pub(crate) use memfd::{create, create_like, try_exec_flags};
         pub(crate) use exec_seal::exec_seal_finds_writers;

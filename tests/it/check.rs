@@ -1,0 +1,28 @@
+//! What an error must say: its errno and its whole message.
+
+use std::fmt::Debug;
+
+use memfile::{Error, MemFile, Seals};
+
+/// Takes the error out of `result`, after a look at its errno and its message.
+#[track_caller]
+pub(crate) fn refused<T: Debug, E: Into<Error>>(
+    result: Result<T, E>,
+    errno: impl Into<Option<i32>>,
+    message: &str,
+) -> Error {
+    let error = match result {
+        Ok(value) => panic!("no error but {value:?}, where it should be: {message}"),
+        Err(error) => error.into(),
+    };
+    assert_eq!(error.to_string(), message);
+    assert_eq!(error.raw_os_error(), errno.into(), "{message}");
+    error
+}
+
+/// After a refusal: the seals are what they were, and the file still takes writes.
+#[track_caller]
+pub(crate) fn unharmed(file: &MemFile, seals: impl Into<Seals>) {
+    assert_eq!(file.get_seals().unwrap(), seals.into());
+    file.write_all_at(b"still writable", 0).unwrap();
+}

@@ -1,0 +1,40 @@
+//! Runs a test once more in a process of its own, for what a whole process keeps: limits, namespaces, and what this
+//! crate remembers of a kernel.
+
+use std::env;
+use std::process::Command;
+
+const SITUATION: &str = "MEMFILE_TEST_SITUATION";
+
+/// The name that [`run`] gave this process, or `None` in the first one.
+pub(crate) fn situation() -> Option<String> {
+    env::var(SITUATION).ok()
+}
+
+/// Whether this process is the child. In the first one it runs the child and says no.
+#[track_caller]
+pub(crate) fn is_child(test: &str) -> bool {
+    situation().is_some() || {
+        run(test, &[], "child");
+        false
+    }
+}
+
+/// Runs `test` alone, through the command `through`, and fails if it does.
+#[track_caller]
+pub(crate) fn run(test: &str, through: &[&str], situation: &str) {
+    let this = env::current_exe().unwrap();
+    let (program, args) = match through {
+        [] => (this.as_os_str(), vec![]),
+        [program, args @ ..] => (program.as_ref(), args.iter().map(AsRef::as_ref).chain([this.as_os_str()]).collect()),
+    };
+    let output = Command::new(program)
+        .args(args)
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(SITUATION, situation)
+        .output()
+        .unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{test} in situation {situation:?}: {}\n{text}", output.status);
+    assert!(text.contains("1 passed"), "no test has the name {test}:\n{text}");
+}

@@ -1,0 +1,105 @@
+//! [`Error`] and [`ErrorWith`]: their texts, kinds and conversions.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use memfile::{Error, ErrorWith, FromFdError, MemFile, Seal, SealedFile, Seals};
+
+fn unsealable() -> Error {
+    MemFile::create_default("unsealable").unwrap().add_seal(Seal::Write).unwrap_err()
+}
+
+fn bad_name() -> Error {
+    MemFile::create_default("\0").unwrap_err()
+}
+
+fn unsealed() -> ErrorWith<MemFile> {
+    SealedFile::try_from(MemFile::create_sealable("unsealed").unwrap()).unwrap_err()
+}
+
+/// The other modules compare the text of every error that they provoke; here are the forms that a text can have.
+#[test]
+fn forms_of_the_text() {
+    let with_errno = "fcntl(F_ADD_SEALS): EPERM: \
+        the file has the seal Seal: it was created without sealing, or sealed against more seals";
+    assert_eq!(unsealable().to_string(), with_errno);
+    assert_eq!(format!("{:?}", unsealable()), format!("Error({with_errno})"));
+    assert_eq!(bad_name().to_string(), "memfd_create: the name has a NUL byte");
+    assert_eq!(unsealed().to_string(), "verify: the file lacks seals (Shrink | Write)");
+    assert_eq!(format!("{:?}", unsealed().error()), "Error(verify: the file lacks seals (Shrink | Write))");
+}
+
+#[test]
+fn parts() {
+    let error = unsealable();
+    assert_eq!(error.operation(), "fcntl(F_ADD_SEALS)");
+    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    assert_eq!(error.seals(), Seals::empty());
+    assert_eq!(
+        error.reason(),
+        "the file has the seal Seal: it was created without sealing, or sealed against more seals"
+    );
+    assert!(!error.is_busy() && !error.is_unsupported() && !error.is_not_a_memory_file());
+    assert!(!error.is_unproven() && !error.is_out_of_bounds());
+    assert_eq!(error, unsealable());
+    assert_ne!(error, bad_name());
+
+    let error = unsealed().into_error();
+    assert_eq!(error.raw_os_error(), None);
+    assert_eq!(error.seals(), Seals::CONSTANT);
+    assert!(error.is_unproven());
+}
+
+#[test]
+fn kinds() {
+    assert_eq!(unsealable().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(bad_name().kind(), ErrorKind::InvalidInput);
+    assert_eq!(unsealed().error().kind(), ErrorKind::PermissionDenied);
+    let file = MemFile::create_default("empty").unwrap();
+    assert_eq!(file.read_exact_at(&mut [0], 0).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn as_an_io_error_it_keeps_the_errno() {
+    let error = io::Error::from(unsealable());
+    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn as_an_io_error_without_errno_it_keeps_the_text() {
+    for (error, kind) in [(bad_name(), ErrorKind::InvalidInput), (unsealed().into(), ErrorKind::PermissionDenied)] {
+        let io = io::Error::from(error);
+        assert_eq!((io.raw_os_error(), io.kind()), (None, kind));
+        assert_eq!(io.to_string(), error.to_string());
+        assert_eq!(io.get_ref().unwrap().downcast_ref(), Some(&error));
+    }
+    assert_eq!(io::Error::from(unsealed()).to_string(), unsealed().to_string());
+}
+
+#[test]
+fn the_value_comes_back() {
+    let file = MemFile::create_sealable("value").unwrap();
+    let number = file.as_raw_fd();
+    let error = SealedFile::try_from(file).unwrap_err();
+    assert_eq!(error.get_ref().as_raw_fd(), number);
+    let (reason, file) = error.into_parts();
+    assert_eq!((reason, file.as_raw_fd()), (unsealed().into_error(), number));
+    let file = SealedFile::try_from(file).unwrap_err().into_inner();
+    file.write_all_at(b"still mine", 0).unwrap();
+    assert_eq!(Error::from(SealedFile::try_from(file).unwrap_err()), reason);
+}
+
+#[test]
+fn it_is_small_and_goes_everywhere() {
+    fn goes_everywhere<T: std::error::Error + Send + Sync + 'static>() {}
+    fn is_copy<T: Copy>() {}
+    goes_everywhere::<Error>();
+    goes_everywhere::<ErrorWith<MemFile>>();
+    goes_everywhere::<ErrorWith<OwnedFd>>();
+    goes_everywhere::<FromFdError>();
+    is_copy::<Error>();
+    assert!(size_of::<Error>() <= 16, "{}", size_of::<Error>());
+    let boxed: Box<dyn std::error::Error + Send + Sync> = unsealable().into();
+    assert_eq!(boxed.to_string(), unsealable().to_string());
+}

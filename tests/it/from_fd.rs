@@ -1,0 +1,93 @@
+//! [`MemFile::from_fd`]: what it takes, and that a refused descriptor comes back open.
+
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use memfile::{FromFdError, MemFile, Seal, Seals};
+use rustix::fs::{Mode, OFlags, fstat};
+
+use crate::check::refused;
+use crate::skip::skip;
+
+const NO_SEALS: &str = "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: it has no seals";
+const O_PATH: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or opened with O_PATH";
+
+/// Refuses `fd` by both forms, and gives it back.
+#[track_caller]
+fn given_back(fd: impl Into<OwnedFd>, errno: i32, message: &str) -> OwnedFd {
+    let fd = fd.into();
+    let number = fd.as_raw_fd();
+    let inode = fstat(&fd).unwrap().st_ino;
+
+    let error: FromFdError = MemFile::from_fd(fd).unwrap_err();
+    assert!(error.error().is_not_a_memory_file());
+    assert_eq!(error.to_string(), message);
+    assert_eq!(error.fd().as_raw_fd(), number);
+    let fd = error.into_fd();
+
+    let (error, fd) = MemFile::try_from(fd).unwrap_err().into_parts();
+    refused(Err::<(), _>(error), errno, message);
+    assert_eq!(fd.as_raw_fd(), number);
+    assert_eq!(fstat(&fd).unwrap().st_ino, inode, "still open");
+    fd
+}
+
+#[test]
+fn a_pipe_is_refused() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut writer = std::fs::File::from(given_back(writer, libc::EINVAL, NO_SEALS));
+    writer.write_all(b"still a pipe").unwrap();
+    drop(writer);
+    assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "still a pipe");
+}
+
+#[test]
+fn a_socket_is_refused() {
+    given_back(UnixStream::pair().unwrap().0, libc::EINVAL, NO_SEALS);
+}
+
+#[test]
+fn a_device_is_refused() {
+    given_back(std::fs::File::open("/dev/null").unwrap(), libc::EINVAL, NO_SEALS);
+}
+
+#[test]
+fn a_directory_is_refused() {
+    given_back(std::fs::File::open("/proc").unwrap(), libc::EINVAL, NO_SEALS);
+}
+
+#[test]
+fn a_file_of_a_disk_is_refused() {
+    let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    const TMPFS_MAGIC: i64 = 0x0102_1994;
+    #[allow(clippy::unnecessary_cast, reason = "the type of the field differs")]
+    if rustix::fs::fstatfs(&file).unwrap().f_type as i64 == TMPFS_MAGIC {
+        return skip("a_file_of_a_disk_is_refused", "the build folder lies on tmpfs");
+    }
+    given_back(file, libc::EINVAL, NO_SEALS);
+}
+
+#[test]
+fn a_descriptor_with_o_path_is_refused() {
+    let memory = MemFile::create_sealable("path only").unwrap();
+    let fd = rustix::fs::open(memory.proc_path().as_c_str(), OFlags::PATH, Mode::empty()).unwrap();
+    given_back(fd, libc::EBADF, O_PATH);
+}
+
+/// It answers `F_GET_SEALS`, so it is taken, and it has just Seal.
+#[test]
+fn a_file_of_tmpfs_is_taken() {
+    let file = tempfile::tempfile_in("/dev/shm").unwrap();
+    let number = file.as_raw_fd();
+    let file = MemFile::from_fd(file.into()).unwrap();
+    assert_eq!(file.as_raw_fd(), number);
+    assert_eq!(file.get_seals().unwrap(), Seals::from(Seal::Seal));
+}
+
+#[test]
+fn the_error_becomes_an_io_error() {
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let take = |fd: OwnedFd| -> std::io::Result<MemFile> { Ok(MemFile::from_fd(fd)?) };
+    assert_eq!(take(reader.into()).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+}

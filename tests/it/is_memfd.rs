@@ -1,0 +1,85 @@
+//! [`MemFile::is_memfd`]: true for what `memfd_create` made, false for everything else that has seals.
+
+use std::fs::File;
+use std::ptr;
+
+use memfile::{CreateOptions, Exec, HugeTlb, MemFile, Seal};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+
+use crate::skip::skip;
+
+#[track_caller]
+fn is_memfd(file: impl Into<std::os::fd::OwnedFd>) -> bool {
+    MemFile::from_fd(file.into()).unwrap().is_memfd().unwrap()
+}
+
+#[test]
+fn every_memfd_is() {
+    for exec in [Exec::Deny, Exec::DenyUnsealed, Exec::Allow, Exec::KernelDefault] {
+        for allow_sealing in [false, true] {
+            let file = CreateOptions::new().exec(exec).allow_sealing(allow_sealing).create("plain").unwrap();
+            assert!(file.is_memfd().unwrap(), "{exec:?}, {allow_sealing}");
+            assert!(is_memfd(file.reopen_read_only().unwrap()), "{exec:?}, {allow_sealing}");
+        }
+        let file = CreateOptions::new().exec(exec).allow_sealing(true).create("").unwrap();
+        file.add_seal(Seal::Seal).unwrap();
+        assert!(file.is_memfd().unwrap(), "{exec:?}, sealed with Seal alone");
+    }
+}
+
+#[test]
+fn a_huge_memfd_is() {
+    let options = CreateOptions::new().huge_tlb(HugeTlb::Default);
+    for exec in [Exec::Deny, Exec::KernelDefault] {
+        match options.exec(exec).create("huge") {
+            Ok(file) => assert!(file.is_memfd().unwrap()),
+            Err(error) => return skip("a_huge_memfd_is", error),
+        }
+    }
+}
+
+#[test]
+fn a_file_in_dev_shm_is_not() {
+    assert!(!is_memfd(tempfile::NamedTempFile::new_in("/dev/shm").unwrap().into_file()));
+    let named_like_one = tempfile::Builder::new().prefix("memfd:").tempfile_in("/dev/shm").unwrap();
+    assert!(!is_memfd(named_like_one.into_file()));
+}
+
+#[test]
+fn an_unlinked_file_in_dev_shm_is_not() {
+    assert!(!is_memfd(tempfile::tempfile_in("/dev/shm").unwrap()));
+}
+
+/// Shared anonymous memory lives on the mount of the memory files.
+#[test]
+fn shared_anonymous_memory_is_not() {
+    const LEN: usize = 4096;
+    // SAFETY: The kernel picks the address.
+    let map = unsafe { mmap_anonymous(ptr::null_mut(), LEN, ProtFlags::READ, MapFlags::SHARED) }.unwrap();
+    let address = map.addr();
+    let opened = File::open(format!("/proc/self/map_files/{:x}-{:x}", address, address + LEN));
+    // SAFETY: Nothing uses the mapping.
+    unsafe { munmap(map, LEN) }.unwrap();
+    match opened {
+        Ok(file) => assert!(!is_memfd(file)),
+        Err(error) => skip("shared_anonymous_memory_is_not", format_args!("/proc/self/map_files: {error}")),
+    }
+}
+
+/// On a mount of its own that no path leads to.
+#[test]
+fn a_file_of_hugetlbfs_is_not() {
+    let new_mount = || {
+        let context = fsopen("hugetlbfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_create(&context)?;
+        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+    };
+    let mount = match new_mount() {
+        Ok(mount) => mount,
+        Err(errno) => return skip("a_file_of_hugetlbfs_is_not", format_args!("mounting hugetlbfs: {errno}")),
+    };
+    let file = openat(&mount, "file", OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RWXU).unwrap();
+    assert!(!is_memfd(file));
+}

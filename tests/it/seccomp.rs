@@ -1,0 +1,38 @@
+//! Other kernels and sandboxes, played by a filter of this thread's system calls. Only for a [child](crate::child).
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
+};
+
+/// From now on `syscall` gets `action`. A later filter with another errno wins over an earlier one.
+pub(crate) fn always(syscall: i64, action: SeccompAction) {
+    install(syscall, vec![], action);
+}
+
+/// From now on `syscall` gets `action` if its argument number `argument` has one of the `bits`.
+pub(crate) fn on_bits(syscall: i64, argument: u8, bits: u32, action: SeccompAction) {
+    let single = (0..u32::BITS).map(|shift| 1 << shift).filter(|bit| bits & bit != 0);
+    let rules = single.map(|bit| rule(argument, SeccompCmpOp::MaskedEq(bit.into()), bit)).collect();
+    install(syscall, rules, action);
+}
+
+/// From now on `fcntl` with `command` gets `action`.
+pub(crate) fn on_fcntl(command: i32, action: SeccompAction) {
+    install(libc::SYS_fcntl, vec![rule(1, SeccompCmpOp::Eq, command.cast_unsigned())], action);
+}
+
+fn rule(argument: u8, operator: SeccompCmpOp, value: u32) -> SeccompRule {
+    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.into());
+    SeccompRule::new(vec![condition.unwrap()]).unwrap()
+}
+
+fn install(syscall: i64, rules: Vec<SeccompRule>, action: SeccompAction) {
+    let rules = BTreeMap::from([(syscall, rules)]);
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let program: BpfProgram =
+        SeccompFilter::new(rules, SeccompAction::Allow, action, arch).unwrap().try_into().unwrap();
+    apply_filter(&program).unwrap();
+}
