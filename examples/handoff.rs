@@ -4,8 +4,9 @@
 
 use memfile::{MemFile, SealedFile, SharedMap};
 use std::io::{self, BufRead, BufReader};
-use std::os::{fd::AsFd, unix::net::UnixStream};
-use std::process::{Command, Stdio};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match std::env::args().nth(1).as_deref() {
@@ -16,17 +17,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn parent(path: &str) -> Result<(), Box<dyn std::error::Error>> {
     let source = std::fs::File::open(path)?;
-    let file = SealedFile::copy_of("handoff", &source)?;
+    let file = MemFile::create_sealable("handoff")?;
     println!("memfd_create   made a file in memory, which can be sealed and not be executed");
-    println!("sendfile       copied the {} bytes of {path} into it, inside the kernel", file.len());
+    let copied = file.copy_from(&source, u64::MAX)?;
+    println!("{:<14} copied the {} bytes of {path} into it, inside the kernel", copied.method, copied.len);
+    let file = file.into_sealed()?;
     println!("F_ADD_SEALS    took from everybody: writing, shrinking, growing, adding seals");
+    println!("F_GET_SEALS    looked whether they are there, and fstat how long the file is now");
 
     let (socket, its_socket) = UnixStream::pair()?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("--child").stdin(file.try_clone()?).stdout(Stdio::from(std::os::fd::OwnedFd::from(its_socket)));
-    let mut child = command.spawn()?;
-    drop(command);
-    println!("fork, execve   started a child: the file is its stdin, a Unix socket its stdout");
+    let (stdin, stdout) = (file.to_stdio()?, OwnedFd::from(its_socket));
+    let mut child = Command::new(std::env::current_exe()?).arg("--child").stdin(stdin).stdout(stdout).spawn()?;
+    println!("open           opened the file once more, read-only and at position 0, for a child's stdin");
+    println!("execve         started the child; its stdout is a Unix socket");
     file.send(&socket, b"the same file")?;
     println!("sendmsg        sent it the file over the socket too. The child reports:");
     for line in BufReader::new(socket).lines() {
@@ -38,20 +41,20 @@ fn parent(path: &str) -> Result<(), Box<dyn std::error::Error>> {
 
 fn child() -> Result<(), Box<dyn std::error::Error>> {
     let (_, file) = SealedFile::recv(io::stdout(), &mut [0; 64])?;
-    println!("recvmsg        got a descriptor, close-on-exec");
-    println!("F_GET_SEALS    it has {}, and fstat says {} bytes: proven", file.as_mem_file().get_seals()?, file.len());
+    println!("recvmsg        a descriptor, close-on-exec");
+    println!("F_GET_SEALS    has Shrink and Write; fstat: {} bytes without holes. Proven", file.len());
     let map = file.map()?;
     println!("mmap           shared and read-only; the checksum is {:08x}", checksum(&map));
     let stdin = SealedFile::try_from(io::stdin().as_fd().try_clone_to_owned()?)?;
     println!("               and that of stdin, proven the same way, {:08x}", checksum(&stdin.map()?));
 
+    println!("Now it tries to change the file, and is refused each time:");
     let file = MemFile::from(file);
-    println!("pwrite         {}", file.write_all_at(b"!", 0).unwrap_err());
-    println!("ftruncate      {}", file.set_len(0).unwrap_err());
-    let truncate = std::fs::OpenOptions::new().write(true).truncate(true).open(file.proc_path());
-    println!("open O_TRUNC   {}", truncate.unwrap_err());
-    println!("mmap writable  {}", SharedMap::try_from(file).unwrap_err());
-    assert_eq!(checksum(&map), checksum(&stdin.map()?));
+    println!("{}", file.write_all_at(b"!", 0).unwrap_err());
+    println!("{}", file.set_len(0).unwrap_err());
+    let truncated = std::fs::OpenOptions::new().write(true).truncate(true).open(file.proc_path());
+    println!("open(O_WRONLY | O_TRUNC): {}", truncated.unwrap_err());
+    println!("writable {}", SharedMap::try_from(file).unwrap_err());
     Ok(())
 }
 

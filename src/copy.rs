@@ -1,5 +1,7 @@
 //! [`MemFile::copy_from`]: filling a file from a descriptor, by the kernel where it can.
 
+use core::fmt;
+
 use crate::error::{Error, Operation, Reason, errno};
 use crate::file::{MemFile, explain_write, get_seals};
 use crate::seals::Seal;
@@ -89,6 +91,18 @@ impl MemFile {
         let mut buffer = [0; BUFFER];
         repeat(&mut copied, limit, |len| read_write(from, to, len, &mut buffer))?;
         Ok(Copied { len: copied, method: CopyMethod::ReadWrite })
+    }
+}
+
+/// The name of the system call.
+impl fmt::Display for CopyMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::CopyFileRange => "copy_file_range",
+            Self::Sendfile => "sendfile",
+            Self::Splice => "splice",
+            Self::ReadWrite => "read, write",
+        })
     }
 }
 

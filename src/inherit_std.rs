@@ -10,14 +10,15 @@ use std::path::Path;
 use crate::file::MemFile;
 
 impl MemFile {
-    /// Finds a memory file among the descriptors of this process by the name it was created with, and opens it once more,
-    /// with the same access. Of several with that name it is the first.
+    /// Finds a memory file among the inherited descriptors of this process by the name it was created with, and opens it
+    /// once more, with the same access. Of several with that name it is the first.
     ///
     /// For a child whose parent passed the file on under a number that was not agreed upon. The new descriptor is
     /// close-on-exec and has its own position, at 0. The inherited one stays open, and children of this process inherit
     /// it too: a number belongs to whoever says so, and to take it over is `OwnedFd::from_raw_fd`, which is unsafe.
     ///
-    /// Anybody can give a file this name, so what is found is as trustworthy as the parent.
+    /// A descriptor that is close-on-exec was not inherited, and is passed over. Anybody can give a file this name, so what
+    /// is found is as trustworthy as the parent.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
@@ -27,12 +28,13 @@ impl MemFile {
         let link = [b"/memfd:", name, b" (deleted)"].concat();
         for entry in fs::read_dir("/proc/self/fd")? {
             let path = entry?.path();
-            // Another thread may close it meanwhile, and open another file under its number.
             if !fs::read_link(&path).is_ok_and(|target| target.as_os_str().as_bytes() == link) {
                 continue;
             }
             let file = reopen(&path)?;
-            if file.name().is_ok_and(|found| *found == *name) {
+            // Asked after opening, so that a file which another thread has just put under this number is not taken, least
+            // of all one that a `SealedFile` is being built in.
+            if is_inherited(&path, &file)? && file.name().is_ok_and(|found| *found == *name) {
                 return Ok(Some(file));
             }
         }
@@ -45,4 +47,18 @@ fn reopen(path: &Path) -> Result<MemFile> {
     let mode = fs::symlink_metadata(path)?.mode();
     let file = OpenOptions::new().read(mode & 0o400 != 0).write(mode & 0o200 != 0).open(path)?;
     Ok(MemFile::from_owned(file.into()))
+}
+
+/// Whether the descriptor at `path` is of this file and not close-on-exec, by `/proc/self/fdinfo`. Its line `ino` exists since
+/// Linux 5.14; before, the file at `path` is asked.
+fn is_inherited(path: &Path, file: &MemFile) -> Result<bool> {
+    const O_CLOEXEC: u32 = 0o2_000_000;
+    let info = fs::read_to_string(Path::new("/proc/self/fdinfo").join(path.file_name().unwrap_or_default()))?;
+    let field = |name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let flags = field("flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok());
+    let inode = match field("ino:").and_then(|inode| inode.parse().ok()) {
+        Some(inode) => inode,
+        None => fs::metadata(path)?.ino(),
+    };
+    Ok(flags.is_some_and(|flags| flags & O_CLOEXEC == 0) && inode == file.metadata()?.ino())
 }
