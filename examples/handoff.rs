@@ -9,17 +9,14 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    match std::env::args().nth(1).as_deref() {
-        Some("--child") => child(),
-        path => parent(path.unwrap_or(file!())),
-    }
+    let argument = std::env::args().nth(1);
+    if argument.as_deref() == Some("--child") { child() } else { parent(argument.as_deref().unwrap_or(file!())) }
 }
 
 fn parent(path: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let source = std::fs::File::open(path)?;
     let file = MemFile::create_sealable("handoff")?;
     println!("memfd_create   made a file in memory, which can be sealed and not be executed");
-    let copied = file.copy_from(&source, u64::MAX)?;
+    let copied = file.copy_from(std::fs::File::open(path)?, u64::MAX)?;
     println!("{:<14} copied the {} bytes of {path} into it, inside the kernel", copied.method, copied.len);
     let file = file.into_sealed()?;
     println!("F_ADD_SEALS    took from everybody: writing, shrinking, growing, adding seals");
