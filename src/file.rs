@@ -183,13 +183,15 @@ impl MemFile {
     /// - ENOSPC, ENOMEM: no memory left, or no free huge pages
     /// - EPERM: sealed with Grow, and the range ends beyond the file
     /// - EBADF: opened read-only
-    /// - EINVAL: `len` is 0; EFBIG: beyond `RLIMIT_FSIZE` or `i64::MAX`
+    /// - EINVAL: `len` is 0, or one of the two is above `i64::MAX`
+    /// - EFBIG: the range ends beyond `i64::MAX` or `RLIMIT_FSIZE`
     #[doc(alias = "fallocate")]
     pub fn allocate(&self, offset: u64, len: u64) -> Result<(), Error> {
         sys::fallocate(self.as_fd(), offset, len).map_err(|error| {
             error.because(match error.raw_os_error() {
                 Some(errno::EPERM) => Reason::SealedWrite,
                 Some(errno::EBADF) => Reason::ReadOnly,
+                Some(errno::EINVAL) if offset.max(len) > i64::MAX.unsigned_abs() => Reason::TooLong,
                 Some(errno::EFBIG) => Reason::FileSizeLimit,
                 Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
                 _ => Reason::Kernel,
