@@ -163,8 +163,7 @@ fn lengths() {
     assert_eq!((file.len().unwrap(), file.metadata().unwrap().len()), (4, 4));
     assert!(!file.is_empty().unwrap());
 
-    let error =
-        refused(file.set_len(u64::MAX), libc::EINVAL, "ftruncate: EINVAL: the length does not fit the address space");
+    let error = refused(file.set_len(u64::MAX), None, "ftruncate: the length does not fit the address space");
     assert!(error.is_out_of_bounds());
     file.add_seals(Seal::Shrink | Seal::Grow).unwrap();
     file.set_len(4).unwrap();

@@ -122,7 +122,7 @@ fn reading_and_writing(seen: &mut Transcript) -> Result<()> {
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     seen.push(format!("{text} {}", clone.stream_position()?));
-    seen.push(format!("{:?}", file.set_len(u64::MAX).map_err(|error| error.kind())));
+    seen.push(format!("{:?}", file.set_len(u64::MAX).map_err(|error| (error.kind(), error.raw_os_error()))));
     Ok(())
 }
 
