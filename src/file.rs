@@ -157,15 +157,19 @@ impl MemFile {
     /// Beyond `RLIMIT_FSIZE` the kernel also sends SIGXFSZ, which ends the process unless it is handled or ignored.
     ///
     /// # Errors
+    /// - no errno: more than `i64::MAX`; the kernel is not asked
     /// - EPERM: sealed with Shrink or Grow
-    /// - EINVAL: opened read-only, more than `i64::MAX`, or no multiple of the file's huge page size
+    /// - EINVAL: opened read-only, or no multiple of the file's huge page size
     /// - EFBIG: beyond `RLIMIT_FSIZE`
     #[doc(alias = "ftruncate")]
     pub fn set_len(&self, len: u64) -> Result<(), Error> {
+        // The raw call and the one through libc would answer differently.
+        if len > i64::MAX.unsigned_abs() {
+            return Err(Error::new(Operation::Ftruncate, Reason::TooLong));
+        }
         sys::ftruncate(self.as_fd(), len).map_err(|error| {
             error.because(match error.raw_os_error() {
                 Some(errno::EPERM) => Reason::SealedWrite,
-                Some(errno::EINVAL) if len > i64::MAX.unsigned_abs() => Reason::TooLong,
                 Some(errno::EINVAL) if is_read_only(self.as_fd()) => Reason::ReadOnly,
                 Some(errno::EINVAL) => Reason::HugeLength,
                 Some(errno::EFBIG) => Reason::FileSizeLimit,
@@ -183,13 +187,15 @@ impl MemFile {
     /// - ENOSPC, ENOMEM: no memory left, or no free huge pages
     /// - EPERM: sealed with Grow, and the range ends beyond the file
     /// - EBADF: opened read-only
-    /// - EINVAL: `len` is 0; EFBIG: beyond `RLIMIT_FSIZE` or `i64::MAX`
+    /// - EINVAL: `len` is 0, or one of the two is above `i64::MAX`
+    /// - EFBIG: the range ends beyond `i64::MAX` or `RLIMIT_FSIZE`
     #[doc(alias = "fallocate")]
     pub fn allocate(&self, offset: u64, len: u64) -> Result<(), Error> {
         sys::fallocate(self.as_fd(), offset, len).map_err(|error| {
             error.because(match error.raw_os_error() {
                 Some(errno::EPERM) => Reason::SealedWrite,
                 Some(errno::EBADF) => Reason::ReadOnly,
+                Some(errno::EINVAL) if offset.max(len) > i64::MAX.unsigned_abs() => Reason::TooLong,
                 Some(errno::EFBIG) => Reason::FileSizeLimit,
                 Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
                 _ => Reason::Kernel,

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use memfile::{CreateOptions, Exec, HugeTlb, MemFile};
@@ -121,7 +122,7 @@ fn huge_pages_of_the_sizes_that_exist() {
         let bytes = size.bytes().unwrap();
         let result = CreateOptions::new().huge_tlb(size).create("huge");
         if sizes.join(format!("hugepages-{}kB", bytes / 1024)).exists() {
-            assert_eq!(rustix::fs::fstat(result.unwrap()).unwrap().st_blksize.cast_unsigned(), bytes, "{size:?}");
+            assert_eq!(result.unwrap().metadata().unwrap().blksize(), bytes, "{size:?}");
         } else {
             const MESSAGE: &str = "memfd_create: ENODEV: this machine has no huge pages of that size";
             assert!(refused(result, libc::ENODEV, MESSAGE).is_unsupported());
@@ -139,7 +140,7 @@ fn huge_pages_of_the_default_size() {
     assert_eq!(HugeTlb::Default.bytes(), None);
 
     let file = CreateOptions::new().huge_tlb(HugeTlb::Default).create("huge").unwrap();
-    assert_eq!(rustix::fs::fstat(&file).unwrap().st_blksize.cast_unsigned(), size);
+    assert_eq!(file.metadata().unwrap().blksize(), size);
     assert!(file.is_memfd().unwrap());
 
     refused(file.set_len(1), libc::EINVAL, "ftruncate: EINVAL: the length is no multiple of the huge page size");

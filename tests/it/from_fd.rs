@@ -1,11 +1,13 @@
 //! [`MemFile::from_fd`]: what it takes, and that a refused descriptor comes back open.
 
+use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use memfile::{FromFdError, MemFile, Seal, Seals};
 use rustix::fs::{Mode, OFlags, fstat};
+use rustix::pipe::pipe;
 
 use crate::check::refused;
 use crate::skip::skip;
@@ -35,11 +37,11 @@ fn given_back(fd: impl Into<OwnedFd>, errno: i32, message: &str) -> OwnedFd {
 
 #[test]
 fn a_pipe_is_refused() {
-    let (mut reader, writer) = std::io::pipe().unwrap();
-    let mut writer = std::fs::File::from(given_back(writer, libc::EINVAL, NO_SEALS));
+    let (reader, writer) = pipe().unwrap();
+    let mut writer = File::from(given_back(writer, libc::EINVAL, NO_SEALS));
     writer.write_all(b"still a pipe").unwrap();
     drop(writer);
-    assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "still a pipe");
+    assert_eq!(std::io::read_to_string(File::from(reader)).unwrap(), "still a pipe");
 }
 
 #[test]
@@ -49,17 +51,17 @@ fn a_socket_is_refused() {
 
 #[test]
 fn a_device_is_refused() {
-    given_back(std::fs::File::open("/dev/null").unwrap(), libc::EINVAL, NO_SEALS);
+    given_back(File::open("/dev/null").unwrap(), libc::EINVAL, NO_SEALS);
 }
 
 #[test]
 fn a_directory_is_refused() {
-    given_back(std::fs::File::open("/proc").unwrap(), libc::EINVAL, NO_SEALS);
+    given_back(File::open("/proc").unwrap(), libc::EINVAL, NO_SEALS);
 }
 
 #[test]
 fn a_file_of_a_disk_is_refused() {
-    let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    let file = File::open(std::env::current_exe().unwrap()).unwrap();
     const TMPFS_MAGIC: i64 = 0x0102_1994;
     #[allow(clippy::unnecessary_cast, reason = "the type of the field differs")]
     if rustix::fs::fstatfs(&file).unwrap().f_type as i64 == TMPFS_MAGIC {
@@ -87,7 +89,7 @@ fn a_file_of_tmpfs_is_taken() {
 
 #[test]
 fn the_error_becomes_an_io_error() {
-    let (reader, _writer) = std::io::pipe().unwrap();
+    let (reader, _writer) = pipe().unwrap();
     let take = |fd: OwnedFd| -> std::io::Result<MemFile> { Ok(MemFile::from_fd(fd)?) };
-    assert_eq!(take(reader.into()).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    assert_eq!(take(reader).unwrap_err().raw_os_error(), Some(libc::EINVAL));
 }

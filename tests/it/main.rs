@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     reason = "in a test a panic is the report"
 )]
+#![allow(clippy::std_instead_of_core, reason = "the tests need std anyway")]
 #![allow(unsafe_code, reason = "tests make the mappings and descriptors that the crate must cope with")]
 
 mod add_seals;

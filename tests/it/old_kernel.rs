@@ -4,12 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use memfile::{CreateOptions, Exec, HugeTlb, MemFile, Seal, Seals};
-use seccompiler::SeccompAction::{self, Errno};
+use seccompiler::SeccompAction;
 
 use crate::check::refused;
-use crate::{child, seccomp};
-
-const EINVAL: SeccompAction = Errno(libc::EINVAL.cast_unsigned());
+use crate::child;
+use crate::seccomp::{self, errno};
 
 fn on_flags(flags: u32, action: SeccompAction) {
     seccomp::on_bits(libc::SYS_memfd_create, 1, flags, action);
@@ -29,13 +28,13 @@ fn exec_flags_are_left_out_and_not_tried_again() {
     if !child::is_child("old_kernel::exec_flags_are_left_out_and_not_tried_again") {
         return;
     }
-    on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, EINVAL);
+    on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EINVAL));
     let file = sealable(Exec::Deny).create("first").unwrap();
     assert_mode(&file, 0o666);
     assert_eq!(file.get_seals().unwrap(), Seals::empty());
 
     // Who tries one of the flags again gets an error that has no second step.
-    on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, Errno(libc::EXFULL.cast_unsigned()));
+    on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EXFULL));
     for (exec, mode) in [(Exec::Deny, 0o666), (Exec::DenyUnsealed, 0o666), (Exec::Allow, 0o777)] {
         let file = sealable(exec).create("second").unwrap();
         assert_mode(&file, mode);
@@ -51,7 +50,7 @@ fn only_the_refused_flag_is_left_out() {
     if !child::is_child("old_kernel::only_the_refused_flag_is_left_out") {
         return;
     }
-    on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, EINVAL);
+    on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EINVAL));
     let file = sealable(Exec::Allow).create("close-on-exec").unwrap();
     assert_eq!(rustix::io::fcntl_getfd(&file).unwrap(), rustix::io::FdFlags::CLOEXEC);
     file.add_seal(Seal::Grow).unwrap();
@@ -65,7 +64,7 @@ fn another_refused_flag_is_reported_and_not_remembered() {
     }
     let seals = || sealable(Exec::Deny).close_on_exec(false).create("before and after").unwrap().get_seals().unwrap();
     let before = seals();
-    on_flags(libc::MFD_CLOEXEC | libc::MFD_HUGETLB, EINVAL);
+    on_flags(libc::MFD_CLOEXEC | libc::MFD_HUGETLB, errno(libc::EINVAL));
 
     const FLAG: &str = "memfd_create: EINVAL: this kernel does not know a flag of memfd_create";
     assert!(refused(sealable(Exec::Deny).create("x"), libc::EINVAL, FLAG).is_unsupported());
@@ -83,7 +82,7 @@ fn no_memfd_create_at_all() {
     if !child::is_child("old_kernel::no_memfd_create_at_all") {
         return;
     }
-    seccomp::always(libc::SYS_memfd_create, Errno(libc::ENOSYS.cast_unsigned()));
+    seccomp::always(libc::SYS_memfd_create, errno(libc::ENOSYS));
     let error = MemFile::create_default("x").unwrap_err();
     assert!(error.is_unsupported());
     assert_eq!(error.raw_os_error(), Some(libc::ENOSYS));
@@ -96,7 +95,7 @@ fn no_memfd_create_at_all() {
     assert!(error.is_unsupported());
     assert_eq!(error.reason(), "this kernel was built without hugetlbfs");
 
-    seccomp::always(libc::SYS_memfd_create, Errno(libc::EPERM.cast_unsigned()));
+    seccomp::always(libc::SYS_memfd_create, errno(libc::EPERM));
     let error = refused(MemFile::create_default("x"), libc::EPERM, "memfd_create: EPERM: refused by the kernel");
     assert!(!error.is_unsupported());
 }
@@ -109,7 +108,7 @@ fn ignored_seals_are_noticed() {
     }
     let file = sealable(Exec::Deny).create("x").unwrap();
     file.add_seal(Seal::Grow).unwrap();
-    seccomp::on_fcntl(libc::F_ADD_SEALS, Errno(0));
+    seccomp::on_fcntl(libc::F_ADD_SEALS, errno(0));
 
     const MESSAGE: &str =
         "fcntl(F_ADD_SEALS): the kernel accepted the seals but the file does not have them (Shrink | Write)";
@@ -125,8 +124,8 @@ fn a_failed_creation_leaks_no_descriptor() {
         return;
     }
     let open = || fs::read_dir("/proc/self/fd").unwrap().count();
-    on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, EINVAL);
-    seccomp::always(libc::SYS_fchmod, Errno(libc::EIO.cast_unsigned()));
+    on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EINVAL));
+    seccomp::always(libc::SYS_fchmod, errno(libc::EIO));
     let before = open();
     for exec in [Exec::Deny, Exec::DenyUnsealed] {
         refused(sealable(exec).create("x"), libc::EIO, "fchmod: EIO: refused by the kernel");
@@ -142,7 +141,7 @@ fn sealing_that_cannot_be_forbidden_is_an_error() {
     }
     let open = || fs::read_dir("/proc/self/fd").unwrap().count();
     let implied = sealable(Exec::Deny).create("x").unwrap().get_seals().unwrap().contains(Seal::Exec);
-    seccomp::on_fcntl(libc::F_ADD_SEALS, Errno(libc::EIO.cast_unsigned()));
+    seccomp::on_fcntl(libc::F_ADD_SEALS, errno(libc::EIO));
     let before = open();
     let created = CreateOptions::new().create("x");
     if implied {

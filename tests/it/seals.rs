@@ -20,8 +20,8 @@ fn bits_are_those_of_the_kernel() {
         libc::F_SEAL_EXEC,
     ];
     for (seal, bits) in ALL.into_iter().zip(bits) {
-        assert_eq!(seal as u32, bits.cast_unsigned(), "{seal:?}");
-        assert_eq!(Seals::from(seal).bits(), bits.cast_unsigned(), "{seal:?}");
+        assert_eq!(i64::from(seal as u32), i64::from(bits), "{seal:?}");
+        assert_eq!(Seals::from(seal).bits(), seal as u32, "{seal:?}");
     }
     assert_eq!(Seals::all().bits(), 0x3f);
 }

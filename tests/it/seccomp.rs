@@ -7,6 +7,11 @@ use seccompiler::{
     apply_filter,
 };
 
+/// The call fails with `number`; 0 lets it seem to succeed.
+pub(crate) fn errno(number: i32) -> SeccompAction {
+    SeccompAction::Errno(number.try_into().unwrap())
+}
+
 /// From now on `syscall` gets `action`. A later filter with another errno wins over an earlier one.
 pub(crate) fn always(syscall: i64, action: SeccompAction) {
     install(syscall, vec![], action);
@@ -21,7 +26,7 @@ pub(crate) fn on_bits(syscall: i64, argument: u8, bits: u32, action: SeccompActi
 
 /// From now on `fcntl` with `command` gets `action`.
 pub(crate) fn on_fcntl(command: i32, action: SeccompAction) {
-    install(libc::SYS_fcntl, vec![rule(1, SeccompCmpOp::Eq, command.cast_unsigned())], action);
+    install(libc::SYS_fcntl, vec![rule(1, SeccompCmpOp::Eq, u32::try_from(command).unwrap())], action);
 }
 
 fn rule(argument: u8, operator: SeccompCmpOp, value: u32) -> SeccompRule {

@@ -76,15 +76,6 @@ fn differs_in_the_errno_of_a_bad_name() {
     assert_eq!((ours.kind(), ours.raw_os_error()), (ErrorKind::InvalidInput, None));
 }
 
-/// There `File` refuses a length beyond `i64::MAX`, and here the kernel does. The kinds agree.
-#[test]
-fn differs_in_the_errno_of_a_bad_length() {
-    let theirs = memfile03::MemFile::create_default("length").unwrap().set_len(u64::MAX).unwrap_err();
-    let ours = MemFile::create_default("length").unwrap().set_len(u64::MAX).unwrap_err();
-    assert_eq!((theirs.kind(), theirs.raw_os_error()), (ErrorKind::InvalidInput, None));
-    assert_eq!((ours.kind(), ours.raw_os_error()), (ErrorKind::InvalidInput, Some(libc::EINVAL)));
-}
-
 /// There the error of `from_fd` has neither, so that `unwrap` and `Box<dyn Error>` do not take it.
 #[test]
 fn differs_in_the_traits_of_from_fd_error() {

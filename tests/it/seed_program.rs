@@ -35,7 +35,7 @@ fn seals_as_values(seen: &mut Transcript) {
         Seal::Seal | TWO,
         TWO | Seal::Grow,
         TWO | grow,
-        Seal::Write & Seal::Write,
+        Seal::Write & Seal::Shrink,
         Seal::Write & TWO,
         TWO & Seal::Shrink,
         TWO & grow,
@@ -43,7 +43,7 @@ fn seals_as_values(seen: &mut Transcript) {
         Seal::Write ^ TWO,
         TWO ^ Seal::Grow,
         TWO ^ grow,
-        Seal::Write - Seal::Write,
+        Seal::Write - Seal::Grow,
         Seal::Grow - TWO,
         TWO - Seal::Write,
         TWO - grow,
@@ -122,7 +122,7 @@ fn reading_and_writing(seen: &mut Transcript) -> Result<()> {
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     seen.push(format!("{text} {}", clone.stream_position()?));
-    seen.push(format!("{:?}", file.set_len(u64::MAX).map_err(|error| error.kind())));
+    seen.push(format!("{:?}", file.set_len(u64::MAX).map_err(|error| (error.kind(), error.raw_os_error()))));
     Ok(())
 }
 
@@ -163,8 +163,8 @@ fn descriptors(seen: &mut Transcript) -> Result<()> {
 
 fn refused_descriptors(seen: &mut Transcript) -> Result<()> {
     fn refused() -> Result<FromFdError> {
-        let (reader, _) = std::io::pipe()?;
-        Ok(MemFile::from_fd(reader.into()).err().expect("a pipe is no memory file"))
+        let (reader, _) = rustix::pipe::pipe()?;
+        Ok(MemFile::from_fd(reader).expect_err("a pipe is no memory file"))
     }
     let error = refused()?;
     let number = error.fd().as_raw_fd();

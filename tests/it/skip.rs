@@ -5,5 +5,6 @@ use std::io::{Write, stderr};
 
 /// Prints past the capture of the test harness, which hides what a passing test prints.
 pub(crate) fn skip(test: &str, why: impl Display) {
-    writeln!(stderr(), "skipped: {test}: {why}").unwrap();
+    let mut stderr = stderr();
+    writeln!(stderr, "skipped: {test}: {why}").unwrap();
 }
