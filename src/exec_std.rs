@@ -47,11 +47,13 @@ impl MemFile {
     ///
     /// # Example
     /// ```
+    /// use std::os::unix::process::CommandExt;
+    ///
     /// use memfile::{CreateOptions, Exec, SealedFile};
     ///
     /// let builder = SealedFile::builder().options(CreateOptions::new().exec(Exec::Allow));
     /// let program = builder.copy_of("echo", std::fs::File::open("/bin/echo")?)?;
-    /// let output = program.as_mem_file().to_command()?.arg("hello").output()?;
+    /// let output = program.as_mem_file().to_command()?.arg0("echo").arg("hello").output()?;
     /// assert_eq!(output.stdout, b"hello\n");
     /// # Ok::<(), std::io::Error>(())
     /// ```

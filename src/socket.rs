@@ -7,7 +7,6 @@ use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What [`recv`] received.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[must_use = "nothing at all means that the peer has closed the connection"]
 pub struct Received {
     /// The length of the payload.
     pub bytes: usize,

@@ -1,0 +1,55 @@
+//! A message that is too large for a datagram goes as a sealed file with an empty datagram, as systemd's journal takes it.
+//! For every datagram protocol whose messages are small but for some.
+
+use std::borrow::Cow;
+use std::io::Result;
+use std::os::unix::net::UnixDatagram;
+
+use memfile::{CreateOptions, Exec, SealedFile, socket};
+
+fn main() -> Result<()> {
+    let (client, journal) = UnixDatagram::pair()?;
+
+    log(&client, b"MESSAGE=started\n")?;
+    println!("{}", receive(&journal)?);
+
+    let mut large = b"MESSAGE=core dump\nDUMP=".to_vec();
+    large.resize(8 << 20, b'x');
+    log(&client, &large)?;
+    println!("{}", receive(&journal)?);
+    Ok(())
+}
+
+/// The client: a datagram if it fits, otherwise a file.
+fn log(client: &UnixDatagram, message: &[u8]) -> Result<()> {
+    const EMSGSIZE: i32 = 90;
+    match client.send(message) {
+        Err(error) if error.raw_os_error() == Some(EMSGSIZE) => {
+            // Old versions of the journal compare the seals with `==`, so there must be no Exec seal.
+            let options = CreateOptions::new().exec(Exec::DenyUnsealed);
+            let file = SealedFile::builder().options(options).from_bytes("journal-message", message)?;
+            file.send(client, b"")?;
+            Ok(())
+        }
+        result => result.map(drop),
+    }
+}
+
+/// The journal: a file is mapped only if it is proven that its sender cannot change it any more.
+fn receive(journal: &UnixDatagram) -> Result<String> {
+    let mut datagram = [0; 4096];
+    let mut fds = [None];
+    let received = socket::recv(journal, &mut datagram, &mut fds)?;
+    let [fd] = fds;
+    Ok(match fd {
+        None => format!("a datagram of {} bytes: {}", received.bytes, first_line(&datagram)),
+        Some(fd) => {
+            let map = SealedFile::try_from(fd)?.map()?;
+            format!("a file of {} bytes: {}", map.len(), first_line(&map))
+        }
+    })
+}
+
+fn first_line(message: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(message.split(|&byte| byte == b'\n').next().unwrap_or_default())
+}

@@ -1,0 +1,34 @@
+//! A program that runs from a sealed copy of itself, so that nobody who can write its file, such as the process in a
+//! container that it is about to enter, can change what it executes (as in CVE-2019-5736).
+
+use std::fs::{File, read_link};
+use std::io::Result;
+use std::os::unix::process::CommandExt;
+
+use memfile::{CreateOptions, Exec, MemFile, SealedFile, Seals};
+
+const NAME: &str = "self";
+
+fn main() -> Result<()> {
+    ensure_sealed()?;
+    println!("running from {}", read_link("/proc/self/exe")?.display());
+    println!("arguments: {:?}", std::env::args().collect::<Vec<_>>());
+    let own = MemFile::from_fd(File::open("/proc/self/exe")?.into())?;
+    println!("its seals: {}", own.get_seals()? & Seals::IMMUTABLE);
+    println!("its name: {:?}", own.name()?);
+    Ok(())
+}
+
+/// Returns in the sealed copy alone. Before that there is one process, one more `execve`, and the same arguments.
+fn ensure_sealed() -> Result<()> {
+    let exe = File::open("/proc/self/exe")?;
+    // A program that runs from a disk has no seals, and one from tmpfs not these.
+    if SealedFile::try_from(std::os::fd::OwnedFd::from(exe.try_clone()?)).is_ok() {
+        return Ok(());
+    }
+    let options = CreateOptions::new().exec(Exec::Allow);
+    let copy = SealedFile::builder().options(options).copy_of(NAME, &exe)?;
+    let mut arguments = std::env::args_os();
+    let mut command = copy.as_mem_file().to_command()?;
+    Err(command.arg0(arguments.next().unwrap_or_default()).args(arguments).exec())
+}

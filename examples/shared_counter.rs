@@ -1,0 +1,53 @@
+//! One process counts, any number of others watch without a lock or a system call, and none of them can write.
+//! For statistics, progress, heartbeats: what would otherwise be a socket that somebody must answer.
+
+use core::sync::atomic::Ordering;
+use std::io::{Result, stdin};
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+
+use memfile::{CreateOptions, Exec, MemFile, SharedMap, SharedView};
+
+const READERS: usize = 3;
+const END: usize = 1_000_000;
+
+fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("--reader") { reader() } else { writer() }
+}
+
+fn writer() -> Result<()> {
+    let file = MemFile::create("counter", CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed))?;
+    file.set_len(4096)?;
+    let map = file.share()?;
+
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        let mut command = Command::new(std::env::current_exe()?);
+        readers.push(command.arg("--reader").stdin(map.reader()?).stdout(Stdio::piped()).spawn()?);
+    }
+    let counter = map.atomic::<usize>(0)?;
+    for _ in 0..END {
+        counter.fetch_add(1, Ordering::Release);
+    }
+    for reader in readers {
+        print!("{}", String::from_utf8_lossy(&reader.wait_with_output()?.stdout));
+    }
+    Ok(())
+}
+
+fn reader() -> Result<()> {
+    let file = MemFile::from_fd(stdin().as_fd().try_clone_to_owned()?)?;
+    let view = SharedView::try_from(file.try_clone()?)?;
+    let counter = view.atomic::<usize>(0)?;
+    let mut last = 0;
+    while last < END {
+        let now = counter.load(Ordering::Acquire);
+        assert!(now >= last, "it never goes back");
+        last = now;
+    }
+    println!("a reader saw {last}");
+    if let Err(error) = SharedMap::try_from(file) {
+        println!("a reader cannot write: {error}");
+    }
+    Ok(())
+}
