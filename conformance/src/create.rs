@@ -87,7 +87,7 @@ fn names(table: &mut Table) {
 }
 
 fn flags(table: &mut Table) {
-    let bad: [u32; 11] = [0x20, 0x40, 0x80, 0x100, 0x200, 1 << 25, 1 << 31, !1, !2, !0, (-500_i32).cast_unsigned()];
+    let bad: [u32; 11] = [0x20, 0x40, 0x80, 0x100, 0x200, 1 << 25, 1 << 31, !1, !2, !0, 500_u32.wrapping_neg()];
     for flags in bad {
         table.row(format!("1.1/flags/{flags:#x}"), EINVAL, move || raw::memfd(flags).map(|_| 0));
     }

@@ -192,7 +192,7 @@ pub(crate) fn rows(table: &mut Table) {
 fn read(case: &Case) -> Try {
     let mut bytes = vec![0; 2 * page() + 1];
     case.file.as_file().seek(SeekFrom::Start(0))?;
-    same("count", (&*case.sealed()?).read(&mut bytes)?, 2 * page())?;
+    same("count", case.sealed()?.read(&mut bytes)?, 2 * page())?;
     same("bytes", bytes[..2 * page()].iter().all(|&byte| byte == b'A'), true)?;
     Ok(0)
 }
@@ -208,7 +208,7 @@ fn readv(case: &Case) -> Try {
     let (mut a, mut b) = ([0; 3], [0; 3]);
     case.file.as_file().seek(SeekFrom::Start(0))?;
     let mut parts = [std::io::IoSliceMut::new(&mut a), std::io::IoSliceMut::new(&mut b)];
-    same("count", (&*case.sealed()?).read_vectored(&mut parts)?, 6)?;
+    same("count", case.sealed()?.read_vectored(&mut parts)?, 6)?;
     same("bytes", [a, b], [[b'A'; 3]; 2])?;
     Ok(0)
 }
@@ -245,7 +245,7 @@ const TEN: [u8; 10] = [b'B'; 10];
 
 fn write(case: &Case) -> Try {
     case.file.as_file().seek(SeekFrom::Start(7))?;
-    (&*case.sealed()?).write_all(&TEN)?;
+    case.sealed()?.write_all(&TEN)?;
     changed(case, 7)
 }
 
@@ -257,7 +257,7 @@ fn pwrite(case: &Case) -> Try {
 fn writev(case: &Case) -> Try {
     case.file.as_file().seek(SeekFrom::Start(7))?;
     let parts = [IoSlice::new(&TEN[..4]), IoSlice::new(&TEN[4..])];
-    same("count", (&*case.sealed()?).write_vectored(&parts)?, 10)?;
+    same("count", case.sealed()?.write_vectored(&parts)?, 10)?;
     changed(case, 7)
 }
 
