@@ -1,0 +1,108 @@
+//! What this kernel can do, found by trying. Printed first; rows ask before they need it.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::mm::ProtFlags;
+
+use crate::raw::{self, Map};
+use crate::table::{Try, skip};
+
+pub(crate) const MFD_CLOEXEC: u32 = 1;
+pub(crate) const MFD_ALLOW_SEALING: u32 = 2;
+pub(crate) const MFD_HUGETLB: u32 = 4;
+pub(crate) const MFD_NOEXEC_SEAL: u32 = 8;
+pub(crate) const MFD_EXEC: u32 = 0x10;
+
+pub(crate) const SEAL: u64 = 0x1;
+pub(crate) const SHRINK: u64 = 0x2;
+pub(crate) const GROW: u64 = 0x4;
+pub(crate) const WRITE: u64 = 0x8;
+pub(crate) const FUTURE_WRITE: u64 = 0x10;
+pub(crate) const EXEC: u64 = 0x20;
+
+/// A page, if pages have the usual size; where they are larger, rows that count pages use [`page`].
+pub(crate) fn page() -> usize {
+    rustix::param::page_size()
+}
+
+/// A file that can be sealed, of two pages full of `A`, with an executable mode where the kernel leaves the choice.
+pub(crate) fn sealable() -> Try<OwnedFd> {
+    let fd = raw::memfd(MFD_CLOEXEC | MFD_ALLOW_SEALING)?;
+    fill(&fd)?;
+    Ok(fd)
+}
+
+pub(crate) fn fill(fd: impl AsFd) -> Try {
+    Ok(rustix::io::pwrite(fd, &vec![b'A'; 2 * page()], 0)? as u64)
+}
+
+pub(crate) fn proc_path(fd: impl AsFd) -> String {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
+}
+
+pub(crate) fn reopen(fd: impl AsFd, flags: rustix::fs::OFlags) -> Try<OwnedFd> {
+    if std::fs::symlink_metadata("/proc/self/fd").is_err() {
+        return skip("no /proc");
+    }
+    Ok(rustix::fs::open(proc_path(&fd), flags | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())?)
+}
+
+type Probe = fn() -> Try;
+
+/// Name, first Linux, and the call that shows it.
+const PROBES: [(&str, &str, Probe); 7] = [
+    ("FutureWrite", "5.1", || raw::add_seals(sealable()?, FUTURE_WRITE)),
+    ("MFD_NOEXEC_SEAL", "6.3", || raw::memfd(MFD_NOEXEC_SEAL).map(|_| 0)),
+    ("MFD_EXEC", "6.3", || raw::memfd(MFD_EXEC).map(|_| 0)),
+    ("Exec", "6.3", || raw::add_seals(sealable()?, EXEC)),
+    ("shared map of a write-sealed file", "6.7", || {
+        let fd = sealable()?;
+        raw::add_seals(&fd, WRITE)?;
+        Map::shared(&fd, page(), ProtFlags::READ).map(|_| 0)
+    }),
+    ("MADV_POPULATE_READ", "5.14", || {
+        Map::shared(sealable()?, page(), ProtFlags::READ)?.advise(rustix::mm::Advice::LinuxPopulateRead)
+    }),
+    ("Exec looks for writers", "7.1 and stable", || {
+        let fd = executable()?;
+        let _map = Map::shared(&fd, page(), ProtFlags::READ | ProtFlags::WRITE)?;
+        match raw::add_seals(&fd, EXEC) {
+            Err(crate::table::Stop::Errno(rustix::io::Errno::BUSY)) => Ok(0),
+            Ok(_) => Err(crate::table::Stop::Wrong("the Write seal is there and the map still writes".into())),
+            result => result,
+        }
+    }),
+];
+
+/// A sealable file with the mode 0777.
+pub(crate) fn executable() -> Try<OwnedFd> {
+    let fd = raw::memfd(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC)?;
+    fill(&fd)?;
+    Ok(fd)
+}
+
+/// Skips the row unless the kernel has it.
+pub(crate) fn needs(feature: &str) -> Try<()> {
+    match PROBES.iter().find(|(name, ..)| *name == feature) {
+        Some((_, _, probe)) if probe().is_ok() => Ok(()),
+        _ => skip(format!("no {feature} here")),
+    }
+}
+
+/// Whether files without a word about execution are executable: `vm.memfd_noexec` is 0, or not there.
+pub(crate) fn needs_executable_default() -> Try<()> {
+    match rustix::fs::fstat(raw::memfd(0)?)?.st_mode & 0o111 {
+        0 => skip("vm.memfd_noexec is not 0"),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn print() {
+    let system = rustix::system::uname();
+    println!("kernel {} {}", system.release().to_string_lossy(), system.machine().to_string_lossy());
+    for (name, since, probe) in PROBES {
+        let answer = if probe().is_ok() { "yes" } else { "no" };
+        println!("can {name}: {answer} (since {since})");
+    }
+}
