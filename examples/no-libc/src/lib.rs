@@ -1,7 +1,7 @@
-//! What a C library would bring: the start of the program, its end, and the functions that the compiler calls by itself.
+//! What a C library would bring: the start of the program, its end, `fork`, and the functions that the compiler calls by itself.
 //!
-//! The start calls `fn program(arguments: usize) -> i32`, which each program of this package defines, with the number of
-//! its arguments, its own name included, and ends the process with what that returns.
+//! The start calls `fn program() -> i32`, which each program of this package defines, and ends the process with what that
+//! returns.
 #![no_std]
 
 #[cfg_attr(target_arch = "x86_64", path = "start/x86_64.rs")]
@@ -9,8 +9,14 @@
 #[cfg_attr(target_arch = "riscv64", path = "start/riscv64.rs")]
 mod start;
 
-/// Without a word: what a panic says is not linked in then. `memfile` has none; rustix has one, for a kernel that answers
-/// with a descriptor of -1.
+unsafe extern "C" {
+    /// Makes a second process: 0 in it, its id in this one, or a negative errno. Safe: these programs have one thread, and no
+    /// library whose state could be left in disorder.
+    pub safe fn fork() -> i32;
+}
+
+/// Without a word, so that the texts of panics are not linked in. `memfile` has none; rustix has one, for a kernel that
+/// answers with the descriptor -1.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     unsafe extern "C" {

@@ -16,7 +16,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 const TEXT: &[u8] = b"Hello from a sealed file\n";
 
 #[unsafe(no_mangle)]
-fn program(_: usize) -> i32 {
+fn program() -> i32 {
     match check() {
         Ok(true) => 0,
         Ok(false) => 1,

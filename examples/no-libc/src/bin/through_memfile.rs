@@ -8,7 +8,7 @@ use no_libc as _;
 const TEXT: &[u8] = b"Hello from a sealed file\n";
 
 #[unsafe(no_mangle)]
-fn program(_: usize) -> i32 {
+fn program() -> i32 {
     match check() {
         Ok(true) => 0,
         Ok(false) => 1,

@@ -1,4 +1,4 @@
-//! Start, end and memory functions for aarch64.
+//! Start, end, `fork` and memory functions for aarch64.
 
 core::arch::global_asm!(
     ".section .text._start,\"ax\"",
@@ -6,12 +6,23 @@ core::arch::global_asm!(
     "_start:",
     "mov x29, #0",
     "mov x30, #0",
-    "ldr x0, [sp]",
     "bl program",
     ".globl exit",
     "exit:",
     "mov x8, #94", // exit_group
     "svc #0",
+
+    ".section .text.fork,\"ax\"",
+    ".globl fork",
+    "fork:",
+    "mov x0, #17", // SIGCHLD
+    "mov x1, #0",
+    "mov x2, #0",
+    "mov x3, #0",
+    "mov x4, #0",
+    "mov x8, #220", // clone
+    "svc #0",
+    "ret",
 
     ".section .text.memcpy,\"ax\"",
     ".globl memcpy",

@@ -1,19 +1,26 @@
-//! Start, end and memory functions for riscv64.
+//! Start, end, `fork` and memory functions for riscv64.
 
 core::arch::global_asm!(
     ".section .text._start,\"ax\"",
     ".globl _start",
     "_start:",
-    ".option push",
-    ".option norelax",
-    "la gp, __global_pointer$",
-    ".option pop",
-    "ld a0, 0(sp)",
     "call program",
     ".globl exit",
     "exit:",
     "li a7, 94", // exit_group
     "ecall",
+
+    ".section .text.fork,\"ax\"",
+    ".globl fork",
+    "fork:",
+    "li a0, 17", // SIGCHLD
+    "li a1, 0",
+    "li a2, 0",
+    "li a3, 0",
+    "li a4, 0",
+    "li a7, 220", // clone
+    "ecall",
+    "ret",
 
     ".section .text.memcpy,\"ax\"",
     ".globl memcpy",

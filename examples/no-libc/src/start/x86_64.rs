@@ -1,17 +1,23 @@
-//! Start, end and memory functions for x86_64.
+//! Start, end, `fork` and memory functions for x86_64.
 
 core::arch::global_asm!(
     ".section .text._start,\"ax\"",
     ".globl _start",
     "_start:",
     "xor ebp, ebp",
-    "mov rdi, [rsp]",
     "call program",
     "mov edi, eax",
     ".globl exit",
     "exit:",
     "mov eax, 231", // exit_group
     "syscall",
+
+    ".section .text.fork,\"ax\"",
+    ".globl fork",
+    "fork:",
+    "mov eax, 57", // fork
+    "syscall",
+    "ret",
 
     ".section .text.memcpy,\"ax\"",
     ".globl memcpy",
