@@ -1,0 +1,16 @@
+//! A library with std and every feature, which passes descriptors as std's types.
+
+use std::io::{Result, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use memfile::{MemFile, SealedFile};
+
+pub fn make() -> Result<OwnedFd> {
+    let mut file = MemFile::create_sealable("from asks-all")?;
+    file.write_all(b"constant")?;
+    Ok(file.into_sealed()?.into())
+}
+
+pub fn borrow(file: &SealedFile) -> BorrowedFd<'_> {
+    file.as_fd()
+}

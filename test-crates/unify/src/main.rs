@@ -1,0 +1,13 @@
+//! Passes files between the two dependents: it compiles only if both mean the same types, above all those of descriptors.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+fn main() -> std::io::Result<()> {
+    let fd: OwnedFd = asks_nothing::make()?;
+    let from_nothing = asks_nothing::receive(fd)?;
+    let from_all = asks_nothing::receive(asks_all::make()?)?;
+    assert_eq!(asks_nothing::seals(&from_nothing)?, asks_nothing::seals(&from_all)?);
+    assert_eq!(asks_all::borrow(&from_all).as_raw_fd(), from_all.as_raw_fd());
+    println!("both dependents mean the same types");
+    Ok(())
+}
