@@ -31,14 +31,15 @@ fn parent() -> Result<()> {
 }
 
 fn child() -> Result<()> {
-    // SAFETY: This comes before anything that could open a descriptor or own one, so the open ones are the parent's.
-    unsafe { init_inherited_fds() }.map_err(Error::other)?;
-    let config = SealedFile::try_from(take_fd_ownership(CONFIG).map_err(Error::other)?)?;
-    println!("by number: {:?}", config.map()?.escape_ascii().to_string());
-
     let log = MemFile::find_inherited("log")?.ok_or(Error::other("no log"))?;
     log.write_all_at(b"found by name", 0)?;
     println!("by name: {:?}", log.name()?);
     println!("there is no other: {:?}", MemFile::find_inherited("else")?);
+    drop(log);
+
+    // SAFETY: This comes before anything that could open a descriptor or own one, so the open ones are the parent's.
+    unsafe { init_inherited_fds() }.map_err(Error::other)?;
+    let config = SealedFile::try_from(take_fd_ownership(CONFIG).map_err(Error::other)?)?;
+    println!("by number: {:?}", config.map()?.escape_ascii().to_string());
     Ok(())
 }

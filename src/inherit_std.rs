@@ -17,7 +17,8 @@ impl MemFile {
     /// close-on-exec and has its own position, at 0. The inherited one stays open, and children of this process inherit
     /// it too: a number belongs to whoever says so, and to take it over is `OwnedFd::from_raw_fd`, which is unsafe.
     ///
-    /// A descriptor that is close-on-exec was not inherited, and is passed over. Anybody can give a file this name, so what
+    /// A descriptor that is close-on-exec was not inherited, and is passed over: call this first, before something makes all
+    /// descriptors close-on-exec. Anybody can give a file this name, so what
     /// is found is as trustworthy as the parent.
     ///
     /// # Errors
