@@ -7,8 +7,8 @@ use std::process::Command;
 use memfile::{CreateOptions, Exec, Seal, Seals};
 
 use crate::check::refused;
-use crate::child;
 use crate::skip::skip;
+use crate::{child, seccomp};
 
 const SYSCTL: &str = "/proc/sys/vm/memfd_noexec";
 
@@ -52,6 +52,24 @@ fn check_all(noexec: Option<u8>) {
 #[test]
 fn on_this_machine() {
     check_all(noexec());
+}
+
+/// `fcntl` and `fchmod` would fail, so creation makes neither call.
+#[test]
+fn a_sealable_file_costs_one_call() {
+    const TEST: &str = "exec_policy::a_sealable_file_costs_one_call";
+    match noexec() {
+        None => return skip(TEST, "a kernel before 6.3 needs fchmod"),
+        Some(2) => return skip(TEST, "vm.memfd_noexec is 2"),
+        Some(_) if !child::is_child(TEST) => return,
+        Some(_) => {}
+    }
+    seccomp::always(libc::SYS_fchmod, seccomp::errno(libc::EIO));
+    seccomp::always(libc::SYS_fcntl, seccomp::errno(libc::EIO));
+    for exec in [Exec::Deny, Exec::Allow, Exec::KernelDefault] {
+        CreateOptions::new().exec(exec).allow_sealing(true).create("one call").unwrap();
+    }
+    CreateOptions::new().exec(Exec::Allow).create("one call").unwrap();
 }
 
 #[test]
