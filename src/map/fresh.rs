@@ -12,16 +12,19 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
+    #[inline]
     pub(super) fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
         let file = MemFile::create(name, options.allow_sealing(true))?;
         Ok(Self { file })
     }
 
     /// For calls that keep no descriptor and make no mapping that outlives them.
+    #[inline]
     pub(super) fn file(&self) -> &MemFile {
         &self.file
     }
 
+    #[inline]
     pub(super) fn seal(self, len: u64, granule: usize) -> Result<SealedFile, Error> {
         SealedFile::seal_own(self.file, len, granule)
     }
