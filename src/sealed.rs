@@ -250,25 +250,32 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
     let stat = sys::fstat(fd)?;
     match holes {
         Holes::Refuse if stat.allocated < stat.len => return Err(Error::new(Operation::Verify, Reason::Holes)),
-        Holes::Allocate if stat.len > 0 => sys::fallocate(fd, 0, stat.len).map_err(|error| {
-            error.because(match error.raw_os_error() {
-                Some(errno::EBADF) => Reason::ReadOnly,
-                Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
-                _ => Reason::Kernel,
-            })
-        })?,
-        Holes::Populate if stat.len > 0 => sys::populate(fd, stat.len).map_err(|error| {
-            error.because(match error.raw_os_error() {
-                Some(errno::EINVAL) => Reason::NoPopulate,
-                _ => Reason::Kernel,
-            })
-        })?,
-        _ => {}
+        Holes::Refuse | Holes::Accept => {}
+        Holes::Allocate | Holes::Populate => fill_holes(fd, stat.len, holes)?,
     }
     Ok(Proof {
         len: stat.len,
         granule: usize::try_from(stat.granule).ok().filter(|size| size.is_power_of_two()).unwrap_or(1),
     })
+}
+
+fn fill_holes(fd: BorrowedFd<'_>, len: u64, holes: Holes) -> Result<(), Error> {
+    match holes {
+        Holes::Allocate if len > 0 => sys::fallocate(fd, 0, len).map_err(|error| {
+            error.because(match error.raw_os_error() {
+                Some(errno::EBADF) => Reason::ReadOnly,
+                Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
+                _ => Reason::Kernel,
+            })
+        }),
+        Holes::Populate if len > 0 => sys::populate(fd, len).map_err(|error| {
+            error.because(match error.raw_os_error() {
+                Some(errno::EINVAL) => Reason::NoPopulate,
+                _ => Reason::Kernel,
+            })
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The seals that give a Write seal away as implied by Exec: `F_SEAL_FUTURE_WRITE | F_SEAL_EXEC`.
