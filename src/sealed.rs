@@ -95,6 +95,7 @@ impl SealedFile {
     ///   may be forged, or there are holes
     /// - EINVAL: no memory file; EBADF: opened with `O_PATH`
     /// - those of `holes`
+    #[inline]
     pub fn verify<F: AsFd + Into<OwnedFd>>(file: F, holes: Holes) -> Result<Self, ErrorWith<F>> {
         match prove(file.as_fd(), Seals::CONSTANT, holes) {
             Ok(proof) => Ok(Self::new(file, proof)),
@@ -113,6 +114,7 @@ impl SealedFile {
     /// - EPERM: it lacks seals, and has Seal or was opened read-only
     /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added
     /// - those of [`verify`](Self::verify)
+    #[inline]
     pub fn seal<F: AsFd + Into<OwnedFd>>(file: F, holes: Holes) -> Result<Self, ErrorWith<F>> {
         match add_missing(file.as_fd()).and_then(|()| prove(file.as_fd(), Seals::CONSTANT, holes)) {
             Ok(proof) => Ok(Self::new(file, proof)),
@@ -259,6 +261,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
     })
 }
 
+#[cold]
 fn fill_holes(fd: BorrowedFd<'_>, len: u64, holes: Holes) -> Result<(), Error> {
     match holes {
         Holes::Allocate if len > 0 => sys::fallocate(fd, 0, len).map_err(|error| {
@@ -283,6 +286,7 @@ const FORGED: Seals = Seals::from_bits_retain(0x10 | 0x20);
 
 /// Whether this kernel looks for writers when Exec implies Write, by trying it once. A test that cannot run is a no,
 /// and is run again the next time.
+#[cold]
 fn exec_seal_is_mended() -> bool {
     const UNKNOWN: u8 = 0;
     const MENDED: u8 = 1;
