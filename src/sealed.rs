@@ -95,6 +95,7 @@ impl SealedFile {
     ///   may be forged, or there are holes
     /// - EINVAL: no memory file; EBADF: opened with `O_PATH`
     /// - those of `holes`
+    #[inline]
     pub fn verify(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::verified(MemFile::from_owned(file.into()), holes).map_err(|error| error.map(MemFile::into_fd))
     }
@@ -110,12 +111,14 @@ impl SealedFile {
     /// - EPERM: it lacks seals, and has Seal or was opened read-only
     /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added
     /// - those of [`verify`](Self::verify)
+    #[inline]
     pub fn seal(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::made(MemFile::from_owned(file.into()), holes).map_err(|error| error.map(MemFile::into_fd))
     }
 
     /// What is proven is the very descriptor that is kept: it has left its caller's type, whose `as_fd` could name
     /// another one each time.
+    #[inline]
     fn verified(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
         match prove(file.as_fd(), Seals::CONSTANT, holes) {
             Ok(Proof { len, granule }) => Ok(Self { file, len, granule }),
@@ -123,6 +126,7 @@ impl SealedFile {
         }
     }
 
+    #[inline]
     fn made(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
         match add_missing(file.as_fd()) {
             Ok(()) => Self::verified(file, holes),
@@ -132,6 +136,7 @@ impl SealedFile {
 
     /// Seals a file that this crate has just created, filled to `len` and shown to nobody. The seals are explicit, so the
     /// kernel looked for writers, and nobody else could change the length since.
+    #[inline]
     pub(crate) fn seal_own(file: MemFile, len: u64, granule: usize) -> Result<Self, Error> {
         file.add_seals(Seals::IMMUTABLE)?;
         Ok(Self { file, len, granule })
@@ -142,6 +147,7 @@ impl SealedFile {
     /// For a file of huge pages that this process built it is the length of the data; the file itself ends at the next
     /// multiple of the page size, and that is what a receiver sees.
     #[must_use]
+    #[inline]
     pub const fn len(&self) -> u64 {
         self.len
     }
@@ -153,6 +159,7 @@ impl SealedFile {
     }
 
     /// What the lengths and offsets of its mappings must be a multiple of: `st_blksize`.
+    #[inline]
     pub(crate) const fn granule(&self) -> usize {
         self.granule
     }
@@ -173,6 +180,7 @@ impl SealedFile {
 
     /// The descriptor, without the proof. The seals stay.
     #[must_use]
+    #[inline]
     pub fn into_fd(self) -> OwnedFd {
         self.file.into_fd()
     }
@@ -197,6 +205,7 @@ impl MemFile {
     /// assert_eq!(&sealed.map()?[..], b"1 2 3");
     /// # Ok::<(), memfile::Error>(())
     /// ```
+    #[inline]
     pub fn into_sealed(self) -> Result<SealedFile, ErrorWith<Self>> {
         match SealedFile::made(self, Holes::Refuse) {
             Err(error) if error.error().is_about_holes() => SealedFile::verified(error.into_inner(), Holes::Allocate),
@@ -237,6 +246,7 @@ pub(crate) struct Proof {
 
 /// Decides whether `fd` can be trusted to keep the promise of the seals `required`, which hold Shrink. See the head of
 /// this file for the why of each step and of their order.
+#[inline]
 pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result<Proof, Error> {
     let seals = get_seals(fd)?;
     let missing = required - seals;
@@ -250,22 +260,30 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
     let granule = usize::try_from(stat.granule).ok().filter(|size| size.is_power_of_two()).unwrap_or(1);
     match holes {
         Holes::Refuse if stat.allocated < stat.len => return Err(Error::new(Operation::Verify, Reason::Holes)),
-        Holes::Allocate if stat.len > 0 => sys::fallocate(fd, 0, stat.len).map_err(|error| {
+        Holes::Refuse | Holes::Accept => {}
+        Holes::Allocate | Holes::Populate => fill_holes(fd, stat.len, granule, holes)?,
+    }
+    Ok(Proof { len: stat.len, granule })
+}
+
+#[cold]
+fn fill_holes(fd: BorrowedFd<'_>, len: u64, granule: usize, holes: Holes) -> Result<(), Error> {
+    match holes {
+        Holes::Allocate if len > 0 => sys::fallocate(fd, 0, len).map_err(|error| {
             error.because(match error.raw_os_error() {
                 Some(errno::EBADF) => Reason::ReadOnly,
                 Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
                 _ => Reason::Kernel,
             })
-        })?,
-        Holes::Populate if stat.len > 0 => sys::populate(fd, stat.len, granule).map_err(|error| {
+        }),
+        Holes::Populate if len > 0 => sys::populate(fd, len, granule).map_err(|error| {
             error.because(match error.raw_os_error() {
                 Some(errno::EINVAL) => Reason::NoPopulate,
                 _ => Reason::Kernel,
             })
-        })?,
-        _ => {}
+        }),
+        _ => Ok(()),
     }
-    Ok(Proof { len: stat.len, granule })
 }
 
 /// The seals that give a Write seal away as implied by Exec: `F_SEAL_FUTURE_WRITE | F_SEAL_EXEC`.
@@ -273,6 +291,7 @@ const FORGED: Seals = Seals::from_bits_retain(0x10 | 0x20);
 
 /// Whether this kernel looks for writers when Exec implies Write, by trying it once. A test that cannot run is a no,
 /// and is run again the next time.
+#[cold]
 fn exec_seal_is_mended() -> bool {
     const UNKNOWN: u8 = 0;
     const MENDED: u8 = 1;
@@ -292,6 +311,7 @@ fn exec_seal_is_mended() -> bool {
 }
 
 /// Adds the seals of an immutable file, unless they cannot be added but those that matter are there.
+#[inline]
 fn add_missing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     match add_seals(fd, Seals::IMMUTABLE) {
         Err(error) if error.is(errno::EPERM) => match Seals::CONSTANT - get_seals(fd)? {
@@ -306,6 +326,7 @@ impl TryFrom<OwnedFd> for SealedFile {
     type Error = ErrorWith<OwnedFd>;
 
     /// [`SealedFile::verify`] with [`Holes::Refuse`].
+    #[inline]
     fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::verify(fd, Holes::Refuse)
     }
@@ -333,6 +354,7 @@ impl From<SealedFile> for OwnedFd {
 }
 
 impl AsFd for SealedFile {
+    #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
