@@ -160,7 +160,7 @@ fn a_file_of_huge_pages_has_no_write() {
     refused(file.write_all_at(b"1", 0), libc::EINVAL, message);
     let source = MemFile::create_default("source").unwrap();
     source.write_all_at(b"1", 0).unwrap();
-    let message = "write: EINVAL: refused by the kernel";
+    let message = "write: EINVAL: a file of huge pages has no write(2): fill it through a mapping";
     refused(builder().copy_of("huge copy", &source), libc::EINVAL, message);
     assert_eq!(descriptors_of("huge copy") + descriptors_of("huge reader"), 0);
 }

@@ -11,9 +11,10 @@ use memfile::{Error, Seal, SealedFile, Seals};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+use seccompiler::SeccompAction;
 
 use crate::huge::Pool;
-use crate::{child, forged, proc_self, skip};
+use crate::{child, forged, proc_self, seccomp, skip};
 
 const NO_MEMORY_FILE: &str = "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: it has no seals";
 const PATH_ONLY: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or opened with O_PATH";
@@ -269,4 +270,18 @@ fn two_faces() {
     assert_eq!(seals, SealFlags::empty());
     let sealed = SealedFile::seal(faces(), memfile::Holes::Refuse).unwrap();
     assert!(sealed.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
+}
+
+/// A length from before the seals could be shrunk away. So nobody asks for it before they are there.
+#[test]
+fn the_length_comes_after_the_seals() {
+    if !child::is_child("kinds::the_length_comes_after_the_seals") {
+        return;
+    }
+    let file = OwnedFd::from(memfd(MemfdFlags::empty(), 0o666, Seals::empty()));
+    for syscall in [libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx] {
+        seccomp::always(syscall, SeccompAction::KillProcess);
+    }
+    let error = SealedFile::try_from(file).unwrap_err();
+    assert_eq!(error.to_string(), "verify: the file lacks seals (Shrink | Write)");
 }
