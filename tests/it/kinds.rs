@@ -285,3 +285,26 @@ fn the_length_comes_after_the_seals() {
     let error = SealedFile::try_from(file).unwrap_err();
     assert_eq!(error.to_string(), "verify: the file lacks seals (Shrink | Write)");
 }
+
+/// A receiver that wants to seal and may not learns which seals are missing, and gets the file back as it was.
+#[test]
+fn seals_that_cannot_be_added() {
+    let sealed_up = "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: it was created without sealing, or sealed \
+                     against more seals";
+    let read_only = "fcntl(F_ADD_SEALS): EPERM: the descriptor is opened read-only";
+    for present in [Seals::empty(), Seal::Write.into(), Seal::Shrink | Seal::Grow] {
+        let missing = Seals::CONSTANT - present;
+        let closed = memfd(MemfdFlags::empty(), 0o666, present | Seal::Seal);
+        let open = memfd(MemfdFlags::empty(), 0o666, present);
+        let read = File::open(format!("/proc/self/fd/{}", open.as_raw_fd())).unwrap();
+        for (file, reason, seals) in [(closed, sealed_up, present | Seal::Seal), (read, read_only, present)] {
+            let (error, fd) = SealedFile::seal(file, memfile::Holes::Refuse).unwrap_err().into_parts();
+            assert_eq!(error.to_string(), format!("{reason} ({missing})"));
+            assert_eq!((error.raw_os_error(), error.seals()), (Some(libc::EPERM), missing));
+            assert_eq!(rustix::fs::fcntl_get_seals(fd).unwrap().bits(), seals.bits());
+        }
+    }
+    // Where what matters is there, nothing has to be added.
+    let closed = memfd(MemfdFlags::empty(), 0o666, Seals::CONSTANT | Seal::Seal);
+    SealedFile::seal(closed, memfile::Holes::Refuse).unwrap();
+}
