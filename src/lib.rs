@@ -8,6 +8,8 @@ extern crate std;
 mod error;
 mod file;
 mod map;
+#[cfg(doctest)]
+mod must_not_compile;
 mod options;
 mod sealed;
 mod seals;

@@ -7,6 +7,7 @@
     reason = "in a test a panic is the report"
 )]
 #![allow(clippy::std_instead_of_core, reason = "the tests need std anyway")]
+#![allow(clippy::cast_possible_truncation, reason = "the numbers in tests are small")]
 #![allow(unsafe_code, reason = "tests make the mappings and descriptors that the crate must cope with")]
 
 mod add_seals;
@@ -17,11 +18,23 @@ mod create;
 mod error;
 mod exec_policy;
 mod file;
+mod fill;
+mod forged;
+mod freeze;
 mod from_fd;
+mod holes;
+mod hostile;
+mod huge;
 mod is_memfd;
+mod kinds;
+mod map;
 mod old_kernel;
+mod peer;
 mod proc_path;
+mod proc_self;
 mod seals;
 mod seccomp;
 mod seed;
+mod shared;
 mod skip;
+mod words;

@@ -1,0 +1,65 @@
+//! Programs that must not compile, as doctests: the program below, which compiles, and one line more, which does not.
+//!
+//! Doctests, since messages of compilers change and codes do not. Only nightly compares the code; that the program
+//! compiles without the line is seen everywhere.
+
+macro_rules! must_not_compile {
+    ($($code:ident: $line:literal,)*) => {
+        must_not_compile! { @ "
+            use memfile::{CreateOptions, MemFile, Map, SealedFile, SharedMap, SharedView};
+            use std::sync::atomic::Ordering::Relaxed;
+
+            let file = MemFile::create_sealable(\"unsealed\").unwrap();
+            let mut sealed = SealedFile::from_bytes(\"sealed\", &[1; 8]).unwrap();
+            let mut map = sealed.map().unwrap();
+            let mut copy = sealed.map_copy_on_write().unwrap();
+            let sharable = CreateOptions::new().allow_sealing(true).create(\"shared\").unwrap();
+            sharable.set_len(8).unwrap();
+            let mut shared = sharable.share().unwrap();
+            let view = SharedView::try_from(shared.reader().unwrap()).unwrap();
+            let mut kept: &mut [u8] = &mut [];
+        " $($code: $line,)* }
+    };
+    (@ $program:literal $($code:ident: $line:literal,)*) => {
+        #[doc = concat!("```\n", $program, "\n```\n")]
+        $(#[doc = concat!("```compile_fail,", stringify!($code), "\n", $program, "\n", $line, "\n```\n")])*
+        #[allow(dead_code, reason = "it is there for its documentation")]
+        struct Programs;
+    };
+}
+
+must_not_compile! {
+    // A map of constant bytes is read-only.
+    E0594: "map[0] = 1;",
+    E0596: "map.fill(1);",
+    // A slice does not outlive its map, and is alone while it can be written.
+    E0505: "let slice = &map[..]; drop(map); slice.len();",
+    E0597: "let slice: &'static [u8] = &map;",
+    E0502: "let slice = &mut copy[..]; copy.len(); slice.fill(1);",
+    // What others may change is never a slice, and has no map but a shared one.
+    E0308: "let slice: &[u8] = &shared;",
+    E0308: "let slice: &[u8] = &view;",
+    E0608: "shared[0];",
+    E0599: "file.map();",
+    E0599: "shared.map();",
+    // A view cannot write.
+    E0599: "view.write_all_at(&[1], 0);",
+    E0599: "view.atomic::<u8>(0).unwrap().store(1, Relaxed);",
+    // An integer in the map does not outlive it, in no thread either.
+    E0505: "let atomic = shared.atomic::<u8>(0).unwrap(); drop(shared); atomic.load(Relaxed);",
+    E0597: "let atomic = shared.atomic::<u8>(0).unwrap(); std::thread::spawn(move || atomic.load(Relaxed));",
+    // Only integers that fit a word, and have no invalid values.
+    E0277: "shared.atomic::<bool>(0).unwrap();",
+    E0277: "shared.atomic::<u128>(0).unwrap();",
+    // Frozen is frozen, shared is shared, sealed is sealed.
+    E0382: "let frozen = shared.freeze(); shared.write_all_at(&[1], 0);",
+    E0505: "let atomic = shared.atomic::<u8>(0).unwrap(); let frozen = shared.freeze(); atomic.store(1, Relaxed);",
+    E0382: "let writer = file.share(); file.set_len(1);",
+    E0382: "let sealed = file.into_sealed(); file.set_len(1);",
+    // Whoever fills a file cannot keep what was filled.
+    E0521: "SealedFile::build(\"kept\", 8, |bytes| kept = bytes);",
+    // What is not `Sync` cannot be read from two threads, in a map or not.
+    E0277: "let cell = std::cell::Cell::new(&map[..]); std::thread::scope(|s| { s.spawn(|| cell.get()); });",
+    // The proof is made by this crate alone.
+    E0451: "SealedFile { file, len: 8, granule: 1 };",
+}

@@ -1,0 +1,300 @@
+//! The builders: what is in the file, what it costs, and what remains after an error or a panic.
+
+use std::io::{self, ErrorKind, Read};
+use std::iter;
+use std::os::fd::{AsFd, AsRawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use libc::{EFBIG, ENOMEM, ENOSPC, SYS_fallocate, SYS_madvise, SYS_memfd_create};
+use memfile::{Builder, CreateOptions, Error, Exec, MemFile, Seal, SealedFile, Seals};
+use rustix::fs::SeekFrom;
+use rustix::process::{Resource, Rlimit};
+
+use crate::check::refused;
+use crate::peer::{self, Channel};
+use crate::proc_self::{descriptors, descriptors_of, mappings};
+use crate::{child, seccomp};
+
+const MIB: usize = 1 << 20;
+const SIZES: [usize; 8] = [0, 1, 4095, 4096, 4097, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3];
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251).to_le_bytes()[0]).collect()
+}
+
+/// Its bytes, its length by every account, its seals, and that there are no holes, for the sender and for a receiver.
+#[track_caller]
+fn look(file: &SealedFile, bytes: &[u8]) {
+    assert!(*file.map().unwrap() == *bytes);
+    let len = bytes.len() as u64;
+    assert_eq!((file.len(), file.is_empty(), file.as_mem_file().len().unwrap()), (len, len == 0, len));
+    assert!(file.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
+    if len > 0 {
+        // Before anything is read through a map, which would fill them. The position is put back.
+        assert_eq!(rustix::fs::seek(file.as_fd(), SeekFrom::Hole(0)).unwrap(), len, "no hole but the end");
+    }
+    SealedFile::try_from(file.try_clone().unwrap().into_fd()).unwrap();
+}
+
+#[test]
+fn every_builder_and_size() {
+    let builders = [SealedFile::builder(), SealedFile::builder().huge_pages(true)];
+    for (builder, len) in builders.into_iter().flat_map(|builder| SIZES.map(|len| (builder, len))) {
+        let bytes = pattern(len);
+        let source = MemFile::create_default("fill source").unwrap();
+        source.write_all_at(&bytes, 0).unwrap();
+        look(&builder.from_bytes("fill", &bytes).unwrap(), &bytes);
+        look(&builder.build("fill", len, |target| target.copy_from_slice(&bytes)).unwrap(), &bytes);
+        look(&builder.from_reader("fill", &bytes[..]).unwrap(), &bytes);
+        look(&builder.copy_of("fill", &source).unwrap(), &bytes);
+    }
+    look(&SealedFile::from_bytes("fill", b"short").unwrap(), b"short");
+    look(&SealedFile::build("fill", 2, |target| target.fill(b'!')).unwrap(), b"!!");
+    look(&SealedFile::from_reader("fill", io::repeat(7).take(300_000)).unwrap(), &[7; 300_000]);
+    let source = SealedFile::from_bytes("fill source", b"source").unwrap();
+    look(&SealedFile::copy_of("fill", &source).unwrap(), b"source");
+}
+
+#[test]
+fn options_are_kept() {
+    for (exec, seals, mode) in [
+        (Exec::Deny, Seals::IMMUTABLE | Seal::Exec, 0o666),
+        (Exec::DenyUnsealed, Seals::IMMUTABLE, 0o666),
+        (Exec::Allow, Seals::IMMUTABLE, 0o777),
+    ] {
+        let builder = Builder::new().options(CreateOptions::new().allow_sealing(false).exec(exec));
+        let file = builder.from_bytes("fill options", b"1").unwrap();
+        let known = match file.as_mem_file().get_seals().unwrap() {
+            old if !old.contains(Seal::Exec) => seals - Seal::Exec,
+            _ => seals,
+        };
+        assert_eq!(file.as_mem_file().get_seals().unwrap(), known);
+        assert_eq!(rustix::fs::fstat(file.as_fd()).unwrap().st_mode & 0o7777, mode);
+        assert_eq!(file.as_mem_file().name().unwrap().as_ref(), b"fill options");
+    }
+}
+
+/// The closure gets zeros of the right length, and an empty slice for an empty file.
+#[test]
+fn build_gives_zeros() {
+    for len in SIZES {
+        let file = SealedFile::build("fill zeros", len, |target| {
+            assert!(target.len() == len && target.iter().all(|&byte| byte == 0));
+            assert_eq!(mappings("fill zeros").len(), usize::from(len > 0));
+        });
+        let file = file.unwrap();
+        assert!(mappings("fill zeros").is_empty(), "the writable map is gone");
+        look(&file, &vec![0; len]);
+    }
+}
+
+#[test]
+fn a_panic_leaks_nothing() {
+    let builders = [SealedFile::builder(), SealedFile::builder().huge_pages(true)];
+    for builder in builders {
+        let build = || builder.build("fill panic", 3 * MIB, |_| std::panic::resume_unwind(Box::new("stop")));
+        let panic = catch_unwind(AssertUnwindSafe(build)).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"stop"));
+        assert_eq!(descriptors_of("fill panic"), 0);
+        assert!(mappings("fill panic").is_empty());
+    }
+}
+
+#[test]
+fn lengths_that_cannot_be() {
+    let build = |len| SealedFile::build("fill long", len, |_| unreachable!("nothing of that length to fill"));
+    let message = "ftruncate: the length does not fit the address space";
+    for len in [usize::MAX, isize::MAX as usize + 1] {
+        assert!(refused(build(len), None, message).is_out_of_bounds());
+    }
+    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    for len in [isize::MAX as usize, 1 << 60, 1 << 47] {
+        refused(build(len), ENOMEM, message);
+    }
+    assert_eq!(descriptors_of("fill long"), 0);
+}
+
+/// It gives out what it is told to.
+struct Script<I>(I);
+
+impl<I: Iterator<Item = io::Result<Vec<u8>>>> Read for Script<I> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.0.next().transpose()?.unwrap_or_default();
+        buf[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
+#[test]
+fn readers() {
+    let interrupted = || Err(ErrorKind::Interrupted.into());
+    let script =
+        [interrupted(), Ok(b"sh".to_vec()), interrupted(), Ok(b"o".to_vec()), Ok(b"rt".to_vec()), interrupted()];
+    look(&SealedFile::from_reader("fill reader", Script(script.into_iter())).unwrap(), b"short");
+
+    let script = [Ok(b"lost".to_vec()), Err(io::Error::other("broken"))];
+    let error = SealedFile::from_reader("fill reader", Script(script.into_iter())).unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Other, "broken"));
+    assert_eq!(descriptors_of("fill reader"), 0);
+}
+
+/// A reader may be wrong about what it has read, in safe code. The length that is proven must be true all the same.
+#[test]
+fn a_reader_that_lies() {
+    struct Liar(usize);
+    impl Read for Liar {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            Ok(buf.len() + self.0)
+        }
+    }
+    for lie in [1, 1 << 20, isize::MAX as usize] {
+        let error = SealedFile::from_reader("fill liar", Liar(lie)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
+    assert_eq!(descriptors_of("fill liar"), 0);
+}
+
+/// A program that is started while a file is filled must not get it, even if it may have it when it is sealed.
+#[test]
+fn inheritable_when_it_is_sealed() {
+    let options = CreateOptions::new().close_on_exec(false);
+    let builder = SealedFile::builder().options(options);
+    let inherits = |file: &dyn AsFd| !rustix::io::fcntl_getfd(file).unwrap().contains(rustix::io::FdFlags::CLOEXEC);
+    let start = || {
+        let mut peer = peer::command("write_inherited").stdin(std::process::Stdio::null()).spawn().unwrap();
+        assert!(peer.wait().unwrap().success());
+    };
+    let mut started = false;
+    let reader = Read::chain(
+        &b"long enough to be cut off"[..],
+        Script(iter::from_fn(|| {
+            started = true;
+            start();
+            None
+        })),
+    );
+    let file = builder.from_reader("fill inherited", reader).unwrap();
+    look(&file, b"long enough to be cut off");
+    assert!(inherits(&file) && started);
+
+    let file = builder.build("fill inherited", 3, |target| {
+        target.copy_from_slice(b"abc");
+        start();
+        assert_eq!(target, b"abc");
+    });
+    assert!(inherits(&file.unwrap()));
+    assert!(inherits(&builder.from_bytes("fill inherited", b"1").unwrap()));
+    assert!(!inherits(&SealedFile::from_bytes("fill inherited", b"1").unwrap()));
+}
+
+/// The program of [`inheritable_when_it_is_sealed`]: empties every file of that name that it has.
+pub(crate) fn write_inherited(_: &Channel) {
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let path = entry.unwrap().path();
+        if std::fs::read_link(&path).is_ok_and(|link| link.as_os_str() == "/memfd:fill inherited (deleted)") {
+            // One that is sealed already it may have.
+            drop(std::fs::OpenOptions::new().write(true).truncate(true).open(path));
+        }
+    }
+}
+
+/// All ways to make a file, with what they need made beforehand.
+fn all(name: &str, len: usize) -> [Result<SealedFile, Error>; 3] {
+    let huge = SealedFile::builder().huge_pages(true);
+    let bytes = vec![1; len];
+    [
+        SealedFile::from_bytes(name, &bytes),
+        huge.from_bytes(name, &bytes),
+        SealedFile::build(name, len, |target| target.copy_from_slice(&bytes)),
+    ]
+}
+
+#[test]
+fn no_descriptor() {
+    if !child::is_child("fill::no_descriptor") {
+        return;
+    }
+    seccomp::always(SYS_memfd_create, seccomp::errno(libc::EMFILE));
+    for result in all("fill none", 2 * MIB) {
+        refused(result, libc::EMFILE, "memfd_create: EMFILE: refused by the kernel");
+    }
+    let error = SealedFile::from_reader("fill none", io::empty()).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+}
+
+/// With SIGXFSZ ignored, as the documentation says.
+#[test]
+fn beyond_the_limit_of_file_sizes() {
+    if !child::is_child("fill::beyond_the_limit_of_file_sizes") {
+        return;
+    }
+    // SAFETY: No handler of this program's.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    let limit = Rlimit { current: Some(4096), maximum: None };
+    rustix::process::setrlimit(Resource::Fsize, limit).unwrap();
+    let before = descriptors();
+    let [bytes, huge, build] = all("fill limit", 2 * MIB);
+    refused(bytes, EFBIG, "pwrite: EFBIG: beyond RLIMIT_FSIZE or the largest file");
+    for result in [huge, build] {
+        refused(result, EFBIG, "ftruncate: EFBIG: beyond RLIMIT_FSIZE or the largest file");
+    }
+    let error = SealedFile::from_reader("fill limit", io::repeat(1)).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(EFBIG));
+    assert_eq!(descriptors(), before);
+    look(&SealedFile::from_bytes("fill limit", &[1; 4096]).unwrap(), &[1; 4096]);
+}
+
+/// Address space that is not to be had is an error.
+#[test]
+fn no_address_space() {
+    if !child::is_child("fill::no_address_space") {
+        return;
+    }
+    let limit = Rlimit { current: Some(1 << 30), maximum: None };
+    rustix::process::setrlimit(Resource::As, limit).unwrap();
+    let before = descriptors();
+    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    refused(SealedFile::build("fill space", 2 << 30, |_| unreachable!("no memory to fill")), ENOMEM, message);
+    assert_eq!(descriptors(), before);
+}
+
+/// Memory that is not to be had is an error, and not SIGBUS: nothing is touched before the kernel has given it. The
+/// shortage is played, since a real one would be one for all.
+#[test]
+fn no_memory() {
+    if !child::is_child("fill::no_memory") {
+        return;
+    }
+    let before = descriptors();
+    seccomp::on_bits(SYS_madvise, 2, 16, seccomp::errno(libc::EFAULT));
+    look(&SealedFile::build("fill memory", 5000, |target| target.fill(1)).unwrap(), &[1; 5000]);
+    seccomp::always(SYS_fallocate, seccomp::errno(ENOSPC));
+    let message =
+        "fallocate: ENOSPC: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    let result = SealedFile::build("fill memory", 5000, |_| unreachable!("no memory to fill"));
+    refused(result, ENOSPC, message);
+    assert!(mappings("fill memory").is_empty());
+    assert_eq!(descriptors(), before);
+}
+
+/// The copy begins at the position of the source, and is of one piece with nothing that the source does later.
+#[test]
+fn copies() {
+    let source = MemFile::create_default("fill source").unwrap();
+    source.write_all_at(b"skipped, copied", 0).unwrap();
+    rustix::fs::seek(&source, SeekFrom::Start(9)).unwrap();
+    let copy = SealedFile::copy_of("fill copy", &source).unwrap();
+    source.write_all_at(b"changed, changed", 0).unwrap();
+    look(&copy, b"copied");
+
+    let (read, write) = rustix::pipe::pipe().unwrap();
+    rustix::io::write(&write, b"through a pipe").unwrap();
+    drop(write);
+    look(&SealedFile::copy_of("fill copy", &read).unwrap(), b"through a pipe");
+
+    let path = std::fs::File::open("/").unwrap();
+    let result = SealedFile::copy_of("fill directory", &path);
+    refused(result, libc::EISDIR, "read: EISDIR: refused by the kernel");
+    assert_eq!(descriptors_of("fill directory"), 0);
+    assert!(copy.as_raw_fd() >= 0);
+}

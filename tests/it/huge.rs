@@ -1,0 +1,273 @@
+//! Huge pages: settings of the kernel for the time of a test, and what the crate does under them.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use memfile::{Builder, CreateOptions, Holes, HugeTlb, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap};
+use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags};
+
+use crate::check::refused;
+use crate::proc_self::{descriptors_of, mappings, smaps};
+use crate::{child, skip};
+
+const MIB: usize = 1 << 20;
+
+/// A setting of the kernel, changed until this is dropped. Tests in other threads and processes wait for their turn.
+pub(crate) struct Setting {
+    file: File,
+    before: String,
+}
+
+impl Setting {
+    /// `None`, and a word about it: this process may not change it.
+    fn take(path: &str, test: &str) -> Option<Self> {
+        match OpenOptions::new().read(true).write(true).open(path) {
+            Err(error) => {
+                skip::skip(test, format_args!("{path}: {error}"));
+                None
+            }
+            Ok(file) => {
+                rustix::fs::flock(&file, FlockOperation::LockExclusive).unwrap();
+                let before = read(&file);
+                Some(Self { file, before })
+            }
+        }
+    }
+
+    fn set(&self, value: &str) -> std::io::Result<()> {
+        self.file.write_all_at(value.as_bytes(), 0)
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        // Of several words the one that holds is in brackets.
+        let before = self.before.split(['[', ']']).nth(1).unwrap_or(&self.before).to_owned();
+        self.set(&before).unwrap();
+    }
+}
+
+const POLICY: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+
+/// While this is held, no test of this binary changes the policy for transparent huge pages. For tests that count
+/// memory.
+pub(crate) fn steady_policy() -> Option<File> {
+    let file = File::open(POLICY).ok()?;
+    rustix::fs::flock(&file, FlockOperation::LockShared).unwrap();
+    Some(file)
+}
+
+fn read(file: &File) -> String {
+    let mut text = [0; 256];
+    let n = file.read_at(&mut text, 0).unwrap();
+    String::from_utf8(text[..n].to_vec()).unwrap().trim().to_owned()
+}
+
+/// The pool of huge pages of the default size, with this many free ones.
+pub(crate) struct Pool(#[allow(dead_code, reason = "put back when dropped")] Setting);
+
+impl Pool {
+    pub(crate) fn of(pages: u64, test: &str) -> Option<Self> {
+        let setting = Setting::take("/proc/sys/vm/nr_hugepages", test)?;
+        let used = meminfo("HugePages_Total:") - meminfo("HugePages_Free:") + meminfo("HugePages_Rsvd:");
+        setting.set(&(used + pages).to_string()).unwrap();
+        let pool = Self(setting);
+        if meminfo("HugePages_Total:") == used + pages {
+            return Some(pool);
+        }
+        skip::skip(test, "no huge pages to be had");
+        None
+    }
+}
+
+fn meminfo(field: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn page() -> usize {
+    usize::try_from(meminfo("Hugepagesize:")).unwrap() * 1024
+}
+
+fn builder() -> Builder {
+    SealedFile::builder().options(CreateOptions::new().huge_tlb(HugeTlb::Default))
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251).to_le_bytes()[0]).collect()
+}
+
+/// A missing page is an error, and not SIGBUS.
+#[test]
+fn no_free_pages() {
+    let Some(_pool) = Pool::of(0, "huge::no_free_pages") else { return };
+    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    refused(builder().from_bytes("huge no pages", b"1"), libc::ENOMEM, message);
+    refused(builder().build("huge no pages", 1, |_| unreachable!("no memory to fill")), libc::ENOMEM, message);
+    assert_eq!(descriptors_of("huge no pages"), 0);
+    assert!(mappings("huge no pages").is_empty());
+    let empty = builder().from_bytes("huge empty", b"").unwrap();
+    assert_eq!((empty.len(), &empty.map().unwrap()[..]), (0, &b""[..]));
+}
+
+#[test]
+fn a_file_of_huge_pages() {
+    let Some(_pool) = Pool::of(4, "huge::a_file_of_huge_pages") else { return };
+    let page = page();
+    for len in [1, page - 1, page, page + 1, 2 * page] {
+        let bytes = pattern(len);
+        let file = builder().from_bytes("huge file", &bytes).unwrap();
+        assert_eq!(file.len(), len as u64);
+        assert_eq!(file.as_mem_file().len().unwrap(), len.next_multiple_of(page) as u64);
+        assert!(file.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
+        let map = file.map_with(.., MapOptions::new().populate(true).huge_pages(true)).unwrap();
+        assert!(*map == bytes);
+        assert_eq!(mappings("huge file").len(), 1);
+        // It begins and ends off every boundary.
+        for (start, end) in [(0, 1), (len - 1, len), (len / 2, len), (len / 3, len / 2), (len, len)] {
+            let part = file.map_range(start as u64..end as u64).unwrap();
+            assert!(*part == bytes[start..end]);
+        }
+        drop(map);
+        assert!(mappings("huge file").is_empty(), "every part of it is unmapped");
+
+        let mut copy = file.map_copy_on_write_with(len as u64 / 2.., MapOptions::new()).unwrap();
+        copy[0] ^= 1;
+        assert_eq!(copy[0], bytes[len / 2] ^ 1);
+        assert_eq!(file.map().unwrap()[len / 2], bytes[len / 2]);
+        drop(copy);
+        assert!(mappings("huge file").is_empty());
+
+        // For a receiver the file ends with its page.
+        let received = SealedFile::try_from(file.into_fd()).unwrap();
+        let map = received.map().unwrap();
+        assert!(map[..len] == bytes && map[len..].iter().all(|&byte| byte == 0));
+        assert_eq!(map.len() % page, 0);
+    }
+    assert!(mappings("huge file").is_empty());
+    assert_eq!(descriptors_of("huge file"), 0);
+}
+
+#[test]
+fn a_file_of_huge_pages_has_no_write() {
+    let Some(_pool) = Pool::of(1, "huge::a_file_of_huge_pages_has_no_write") else { return };
+    let message = "pwrite: EINVAL: a file of huge pages has no write(2): fill it through a mapping";
+    let error = builder().from_reader("huge reader", &b"1"[..]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    let file = MemFile::create("huge write", CreateOptions::new().huge_tlb(HugeTlb::Default)).unwrap();
+    refused(file.write_all_at(b"1", 0), libc::EINVAL, message);
+    let source = MemFile::create_default("source").unwrap();
+    source.write_all_at(b"1", 0).unwrap();
+    let message = "write: EINVAL: a file of huge pages has no write(2): fill it through a mapping";
+    refused(builder().copy_of("huge copy", &source), libc::EINVAL, message);
+    assert_eq!(descriptors_of("huge copy") + descriptors_of("huge reader"), 0);
+}
+
+/// By `fallocate` a peer makes the file end within a page, where `munmap` would not.
+#[test]
+fn a_length_that_is_no_multiple() {
+    let Some(_pool) = Pool::of(1, "huge::a_length_that_is_no_multiple") else { return };
+    let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+    let odd = || {
+        let fd = rustix::fs::memfd_create(c"huge odd", flags).unwrap();
+        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, 5000).unwrap();
+        fd
+    };
+    for holes in [Holes::Refuse, Holes::Allocate, Holes::Populate, Holes::Accept] {
+        let sealed = SealedFile::seal(odd(), holes).unwrap();
+        assert!(mappings("huge odd").is_empty(), "{holes:?}");
+        assert_eq!(sealed.len(), 5000);
+        let map = sealed.map_with(1.., MapOptions::new().populate(true)).unwrap();
+        assert!(map.iter().all(|&byte| byte == 0) && map.len() == 4999);
+        drop(map);
+        assert!(mappings("huge odd").is_empty(), "{holes:?}");
+    }
+}
+
+#[test]
+fn holes_of_huge_pages() {
+    let Some(pool) = Pool::of(1, "huge::holes_of_huge_pages") else { return };
+    let page = page() as u64;
+    let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+    let two_pages = || {
+        let fd = rustix::fs::memfd_create(c"huge holes", flags).unwrap();
+        rustix::fs::ftruncate(&fd, 2 * page).unwrap();
+        fd
+    };
+    let message = "verify: the file has holes: reading them would make this process pay for them";
+    refused(SealedFile::seal(two_pages(), Holes::Refuse), None, message);
+    let message =
+        "fallocate: ENOSPC: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    refused(SealedFile::seal(two_pages(), Holes::Allocate), libc::ENOSPC, message);
+    refused(SealedFile::seal(two_pages(), Holes::Populate), libc::ENOMEM, "mmap: ENOMEM: refused by the kernel");
+    // The kernel sets pages apart for the map before anybody touches it.
+    let accepted = SealedFile::seal(two_pages(), Holes::Accept).unwrap();
+    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    refused(accepted.map(), libc::ENOMEM, message);
+    assert!(mappings("huge holes").is_empty());
+    drop((accepted, pool));
+
+    let Some(_pool) = Pool::of(2, "huge::holes_of_huge_pages") else { return };
+    for holes in [Holes::Allocate, Holes::Populate] {
+        let sealed = SealedFile::seal(two_pages(), holes).unwrap();
+        let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
+        assert_eq!(u64::try_from(blocks).unwrap(), 2 * page / 512);
+        assert!(sealed.map().unwrap().iter().all(|&byte| byte == 0));
+    }
+    let file = MemFile::from_fd(two_pages()).unwrap();
+    file.add_seal(Seal::Shrink).unwrap();
+    let map = SharedMap::try_from(file).unwrap();
+    map.write_all_at(b"end", map.len() - 3).unwrap();
+    drop(map);
+    assert!(mappings("huge holes").is_empty());
+}
+
+/// With transparent huge pages the bytes are the same, under every policy, and they are used where they are allowed.
+#[test]
+fn transparent() {
+    const TEST: &str = "huge::transparent";
+    // So that it may be skipped aloud and alone: smaps of a busy process is long.
+    if !child::is_child(TEST) {
+        return;
+    }
+    let policy = Setting::take(POLICY, TEST);
+    for value in ["as it is", "never", "advise", "within_size", "always"] {
+        match &policy {
+            _ if value == "as it is" => {}
+            Some(policy) => policy.set(value).unwrap(),
+            None => return,
+        }
+        for len in [1, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3] {
+            let bytes = pattern(len);
+            let huge = SealedFile::builder().huge_pages(true);
+            let options = MapOptions::new().huge_pages(true).populate(true);
+            let files = [
+                huge.from_bytes("huge transparent", &bytes).unwrap(),
+                huge.build("huge transparent", len, |target| target.copy_from_slice(&bytes)).unwrap(),
+                SealedFile::from_bytes("huge transparent", &bytes).unwrap(),
+            ];
+            for (i, file) in files.iter().enumerate() {
+                assert_eq!((file.len(), file.as_mem_file().len().unwrap()), (len as u64, len as u64));
+                let map = file.map_with(.., options).unwrap();
+                assert!(*map == bytes, "{value}, {len}, {i}");
+                let by_huge_pages = smaps("huge transparent", "ShmemPmdMapped") as usize * 1024;
+                if value == "advise" && len > 4 * MIB {
+                    assert_eq!(by_huge_pages, if i == 2 { 0 } else { 4 * MIB }, "{len}, {i}");
+                }
+                if value == "never" {
+                    assert_eq!(by_huge_pages, 0);
+                }
+                drop(map);
+                // Where the policy is `always` the block size of every file is 2 MiB, far more than it may hold.
+                let received = SealedFile::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap();
+                for start in [0, 1, len as u64 / 2, len as u64 - 1] {
+                    let part = received.map_with(start.., options).unwrap();
+                    assert!(*part == bytes[start as usize..], "{value}, {len}, {i}, {start}");
+                }
+                assert!(mappings("huge transparent").is_empty());
+            }
+        }
+    }
+}

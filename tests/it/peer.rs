@@ -1,0 +1,122 @@
+//! A role in another process: the test binary started again, with a socket to it that carries descriptors.
+
+use std::env;
+use std::io::{IoSlice, IoSliceMut, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+
+const ROLE: &str = "MEMFILE_TEST_ROLE";
+
+type Role = fn(&Channel);
+
+/// All that a peer can do: the functions whose names are given to [`Peer::start`].
+const ROLES: [(&str, Role); 6] = [
+    ("add", crate::shared::add),
+    ("attack", crate::hostile::attack),
+    ("build_and_fork", crate::freeze::build_and_fork),
+    ("read_on_signal", crate::map::read_on_signal),
+    ("write_copy", crate::map::write_copy),
+    ("write_inherited", crate::fill::write_inherited),
+];
+
+/// The other process. It is ended when this is dropped.
+pub(crate) struct Peer {
+    child: Child,
+    channel: Channel,
+}
+
+/// One end of a connection. Each message is one byte, and descriptors.
+pub(crate) struct Channel(UnixStream);
+
+impl Peer {
+    /// Starts a process that plays `role`.
+    pub(crate) fn start(role: &str) -> Self {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let child = command(role).stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
+        Self { child, channel: Channel(ours) }
+    }
+
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Waits for the end of the role, which must be a good one.
+    #[track_caller]
+    pub(crate) fn finish(mut self) {
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "the peer: {status}");
+    }
+}
+
+/// The command of a process that plays `role`, with the channel as its standard input.
+pub(crate) fn command(role: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "peer::main", "--nocapture", "--test-threads=1"]).env(ROLE, role).stdout(Stdio::null());
+    command
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Channel {
+    pub(crate) fn send(&self, byte: u8, fds: &[BorrowedFd<'_>]) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(fds.is_empty() || control.push(SendAncillaryMessage::ScmRights(fds)));
+        let sent = rustix::net::sendmsg(&self.0, &[IoSlice::new(&[byte])], &mut control, SendFlags::NOSIGNAL).unwrap();
+        assert_eq!(sent, 1);
+    }
+
+    /// Waits for a message, which must have this byte.
+    #[track_caller]
+    pub(crate) fn expect(&self, byte: u8) -> Vec<OwnedFd> {
+        let (got, fds) = self.receive().expect("the other side has gone");
+        assert_eq!(char::from(got), char::from(byte));
+        fds
+    }
+
+    /// A message, or `None` if the other side has gone.
+    pub(crate) fn receive(&self) -> Option<(u8, Vec<OwnedFd>)> {
+        let mut byte = [0];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut data = [IoSliceMut::new(&mut byte)];
+        let message = rustix::net::recvmsg(&self.0, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC).unwrap();
+        let fds = control
+            .drain()
+            .flat_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+                _ => Vec::new(),
+            })
+            .collect();
+        (message.bytes == 1).then(|| (byte[0], fds))
+    }
+
+    /// Whether the other side has said something, or gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let result = (&self.0).read(&mut [0]);
+        self.0.set_nonblocking(false).unwrap();
+        !matches!(result, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Where a peer begins. In the first process there is no role, and nothing to do.
+#[test]
+fn main() {
+    let Ok(role) = env::var(ROLE) else { return };
+    let (_, play) = ROLES.into_iter().find(|(name, _)| *name == role).expect("a role of that name");
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+    play(&Channel(stdin.into()));
+}

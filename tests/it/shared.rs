@@ -1,0 +1,364 @@
+//! [`SharedMap`] and [`SharedView`]: bounds, copies, atomics, and more than one process at once.
+
+use std::fmt::Debug;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::thread;
+
+use libc::{EACCES, EPERM};
+use memfile::{Atomic, AtomicView, AtomicWord, Error, Holes, MemFile, Seal, Seals, SharedMap, SharedView};
+
+use crate::check::refused;
+use crate::peer::{Channel, Peer};
+use crate::proc_self::{descriptors_of, mappings};
+
+const RANGE: &str = "access: the range does not lie within the file";
+const MISALIGNED: &str = "access: the offset is not a multiple of the value's size";
+
+fn file(name: &str, len: u64) -> MemFile {
+    let file = MemFile::create_sealable(name).unwrap();
+    file.set_len(len).unwrap();
+    file.add_seals(Seals::FIXED_SIZE).unwrap();
+    file
+}
+
+fn map(name: &str, len: u64) -> SharedMap {
+    SharedMap::try_from(file(name, len)).unwrap()
+}
+
+fn view(map: &SharedMap) -> SharedView {
+    SharedView::try_from(map.reader().unwrap()).unwrap()
+}
+
+fn assert_anywhere<T: Send + Sync + 'static>() {}
+
+#[test]
+fn is_send_sync_and_static() {
+    assert_anywhere::<SharedMap>();
+    assert_anywhere::<SharedView>();
+}
+
+/// A length that can shrink is refused, and so is what cannot be written.
+#[test]
+fn needs_shrink() {
+    for seals in [Seals::empty(), Seal::Grow.into(), Seal::Exec.into()] {
+        let file = MemFile::create_sealable("shared seals").unwrap();
+        file.write_all_at(b"1234", 0).unwrap();
+        file.add_seals(seals).unwrap();
+        let message = "verify: the file lacks seals (Shrink)";
+        let error = SharedView::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_eq!(error.error().seals(), Seals::from(Seal::Shrink));
+        let file = SharedMap::try_from(file).unwrap_err();
+        assert_eq!(file.to_string(), message);
+        assert!(file.error().is_unproven());
+        let mut bytes = [0; 4];
+        file.into_inner().read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"1234", "the file came back");
+    }
+    // Shrink alone will do.
+    let alone = MemFile::create_sealable("shared seals").unwrap();
+    alone.set_len(10).unwrap();
+    alone.add_seal(Seal::Shrink).unwrap();
+    let map = SharedMap::try_from(alone).unwrap();
+    map.as_mem_file().set_len(100_000).unwrap();
+    assert_eq!(map.len(), 10, "what grows later is not in the map");
+    refused(map.read_exact_at(&mut [0], 10), None, RANGE);
+}
+
+#[test]
+fn what_cannot_be_mapped_for_writing() {
+    let before = "mmap: EPERM: the file is sealed against that change";
+    for seal in [Seal::Write, Seal::FutureWrite] {
+        let file = file("shared write", 100);
+        file.add_seal(seal).unwrap();
+        let error = SharedMap::try_from(file).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (before, Some(EPERM)));
+        let view = SharedView::map(error.into_inner(), Holes::Accept).unwrap();
+        assert_eq!(view.len(), 100);
+    }
+    let read_only = file("shared write", 100).reopen_read_only().unwrap();
+    let message =
+        "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module forbids it";
+    refused(SharedMap::map(read_only, Holes::Accept), EACCES, message);
+    assert!(mappings("shared write").is_empty());
+    let pipe = rustix::pipe::pipe().unwrap().0;
+    let message = "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: it has no seals";
+    refused(SharedView::try_from(pipe), libc::EINVAL, message);
+}
+
+#[test]
+fn empty() {
+    let map = map("shared empty", 0);
+    let view = view(&map);
+    assert!(map.is_empty() && view.is_empty());
+    assert!(mappings("shared empty").is_empty());
+    map.write_all_at(&[], 0).unwrap();
+    map.read_exact_at(&mut [], 0).unwrap();
+    view.read_exact_at(&mut [], 0).unwrap();
+    refused(map.write_all_at(&[], 1), None, RANGE);
+    refused(map.atomic::<u8>(0), None, RANGE);
+    refused(view.atomic::<usize>(0), None, RANGE);
+}
+
+/// All alignments and lengths, across the end of a page and up to the end of the file.
+#[test]
+fn copies() {
+    const LEN: usize = 8192 + 5;
+    let map = map("shared copies", LEN as u64);
+    let view = view(&map);
+    let mut model = vec![0_u8; LEN];
+    let mut next = 0_u8;
+    for base in [0, 4096 - 20, 8192 - 20, LEN - 60] {
+        for offset in base..base + 16 {
+            for len in 0..=40.min(LEN - offset) {
+                let source: Vec<u8> = (0..len)
+                    .map(|_| {
+                        next = next.wrapping_add(7);
+                        next
+                    })
+                    .collect();
+                map.write_all_at(&source, offset).unwrap();
+                model[offset..offset + len].copy_from_slice(&source);
+                let mut target = vec![0; len + 2];
+                map.read_exact_at(&mut target[1..=len], offset).unwrap();
+                assert_eq!((target[0], &target[1..=len], target[len + 1]), (0, &source[..], 0));
+                target.fill(0);
+                view.read_exact_at(&mut target[1..=len], offset).unwrap();
+                assert_eq!((target[0], &target[1..=len], target[len + 1]), (0, &source[..], 0));
+            }
+        }
+    }
+    let mut whole = vec![0; LEN];
+    map.read_exact_at(&mut whole, 0).unwrap();
+    assert!(whole == model, "nothing else was written");
+    map.as_mem_file().read_exact_at(&mut whole, 0).unwrap();
+    assert!(whole == model);
+}
+
+#[test]
+fn copies_out_of_bounds() {
+    const LEN: usize = 100;
+    let map = map("shared bounds", LEN as u64);
+    let view = view(&map);
+    map.write_all_at(&[1; LEN], 0).unwrap();
+    let beyond = [
+        (LEN + 1, 0),
+        (LEN, 1),
+        (LEN - 1, 2),
+        (0, LEN + 1),
+        (4096, 1),
+        (usize::MAX, 0),
+        (usize::MAX, 1),
+        (usize::MAX - 1, 4),
+        (isize::MAX as usize, 1),
+    ];
+    for (offset, len) in beyond {
+        let mut target = vec![9; len];
+        let error = refused(map.read_exact_at(&mut target, offset), None, RANGE);
+        assert!(error.is_out_of_bounds());
+        refused(view.read_exact_at(&mut target, offset), None, RANGE);
+        refused(map.write_all_at(&target, offset), None, RANGE);
+        assert!(target.iter().all(|&byte| byte == 9), "nothing is copied");
+    }
+    let mut whole = [0; LEN];
+    map.read_exact_at(&mut whole, 0).unwrap();
+    assert_eq!(whole, [1; LEN], "nothing is copied");
+    map.read_exact_at(&mut [], LEN).unwrap();
+}
+
+/// Every width at every offset of a file that ends within a word: in place, or the exact error.
+#[test]
+fn atomics_everywhere() {
+    fn at<T: AtomicWord + From<u8> + Debug>(len: usize, bytes: fn(T) -> Vec<u8>, value: T) {
+        let size = size_of::<T>();
+        let map = map("shared atomics", len as u64);
+        let view = view(&map);
+        for offset in 0..len + 20 {
+            let (atomic, seen) = (map.atomic::<T>(offset), view.atomic::<T>(offset));
+            let message = if offset + size > len { RANGE } else { MISALIGNED };
+            if offset + size > len || offset % size != 0 {
+                assert!(refused(atomic, None, message).is_out_of_bounds());
+                refused(seen, None, message);
+                continue;
+            }
+            let (atomic, seen): (Atomic<T>, AtomicView<T>) = (atomic.unwrap(), seen.unwrap());
+            map.write_all_at(&vec![0xaa; len], 0).unwrap();
+            atomic.store(value, SeqCst);
+            let mut model = vec![0xaa; len];
+            model[offset..offset + size].copy_from_slice(&bytes(value));
+            let mut whole = vec![0; len];
+            map.read_exact_at(&mut whole, 0).unwrap();
+            assert_eq!(whole, model, "its neighbours are as they were");
+            assert_eq!((atomic.load(SeqCst), seen.load(SeqCst)), (value, value));
+            assert_eq!((format!("{atomic:?}"), format!("{seen:?}")), (format!("{value:?}"), format!("{value:?}")));
+        }
+        for offset in [usize::MAX, usize::MAX - size + 1, isize::MAX as usize] {
+            refused(map.atomic::<T>(offset), None, RANGE);
+            refused(view.atomic::<T>(offset), None, RANGE);
+        }
+    }
+    for len in [8, 29, 4096, 4097 + 4] {
+        at::<u8>(len, |value| value.to_ne_bytes().into(), 0x12);
+        at::<u16>(len, |value| value.to_ne_bytes().into(), 0x1234);
+        at::<u32>(len, |value| value.to_ne_bytes().into(), 0x1234_5678);
+        at::<usize>(len, |value| value.to_ne_bytes().into(), 0x1234_5678);
+        #[cfg(target_pointer_width = "64")]
+        at::<u64>(len, |value| value.to_ne_bytes().into(), 0x1234_5678_9abc_def0);
+    }
+}
+
+/// The operations do what those of `core::sync::atomic` do, and take every ordering.
+#[test]
+fn atomic_operations() {
+    fn check<T>(map: &SharedMap, offset: usize, max: T)
+    where
+        T: AtomicWord + From<u8> + Debug,
+    {
+        let t = T::from;
+        let atomic = map.atomic::<T>(offset).unwrap();
+        for order in [Relaxed, Acquire, Release, AcqRel, SeqCst] {
+            atomic.store(t(5), order);
+            assert_eq!(atomic.load(order), t(5));
+            assert_eq!(atomic.swap(t(6), order), t(5));
+            assert_eq!(atomic.fetch_add(t(4), order), t(6));
+            assert_eq!(atomic.fetch_sub(t(2), order), t(10));
+            assert_eq!(atomic.fetch_and(t(12), order), t(8));
+            assert_eq!(atomic.fetch_or(t(3), order), t(8));
+            for failure in [Relaxed, Acquire, Release, AcqRel, SeqCst] {
+                assert_eq!(atomic.compare_exchange(t(9), t(1), order, failure), Err(t(11)));
+                assert_eq!(atomic.compare_exchange(t(11), t(1), order, failure), Ok(t(11)));
+                assert_eq!(atomic.fetch_update(order, failure, |_| None), Err(t(1)));
+                assert_eq!(atomic.fetch_update(order, failure, |old| (old == t(1)).then_some(t(11))), Ok(t(1)));
+            }
+            atomic.store(max, order);
+            assert_eq!(atomic.fetch_add(t(1), order), max);
+            assert_eq!(atomic.load(order), t(0), "it wraps around");
+            assert_eq!(atomic.fetch_sub(t(1), order), t(0));
+            assert_eq!(atomic.load(order), max);
+        }
+    }
+    let map = map("shared operations", 64);
+    map.write_all_at(&[0x55; 64], 0).unwrap();
+    check::<u8>(&map, 9, u8::MAX);
+    check::<u16>(&map, 18, u16::MAX);
+    check::<u32>(&map, 36, u32::MAX);
+    check::<usize>(&map, 48, usize::MAX);
+    let mut whole = [0; 64];
+    map.read_exact_at(&mut whole, 0).unwrap();
+    let expected: [u8; 64] = std::array::from_fn(|i| match i {
+        9 | 18..20 | 36..40 => 0xff,
+        i if (48..48 + size_of::<usize>()).contains(&i) => 0xff,
+        _ => 0x55,
+    });
+    assert_eq!(whole, expected, "the neighbours are as they were");
+}
+
+/// Narrow integers in one word, and bytes that are copied beside them, do not disturb each other.
+#[test]
+fn neighbours_in_a_word() {
+    const ROUNDS: u16 = 20_000;
+    let map = map("shared neighbours", 8);
+    let atomic = |offset: usize| map.atomic::<u16>(offset).unwrap();
+    thread::scope(|scope| {
+        for offset in [0, 2, 4] {
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    atomic(offset).fetch_add(1, Relaxed);
+                }
+            });
+        }
+        let map = &map;
+        scope.spawn(move || {
+            for round in 0..ROUNDS {
+                map.atomic::<u8>(6).unwrap().store(round as u8, Relaxed);
+            }
+        });
+    });
+    assert_eq!([0, 2, 4].map(|offset| atomic(offset).load(Relaxed)), [ROUNDS; 3]);
+    assert_eq!(map.atomic::<u16>(6).unwrap().load(Relaxed).to_ne_bytes(), [(ROUNDS - 1) as u8, 0]);
+}
+
+const COUNT: u32 = 100_000;
+
+/// Two processes count in the same places.
+#[test]
+fn counters_of_two_processes() {
+    let map = map("shared count", 4096);
+    let peer = Peer::start("add");
+    peer.channel().send(b'm', &[map.as_fd()]);
+    peer.channel().expect(b'r');
+    count(&map).unwrap();
+    peer.channel().expect(b'o');
+    peer.finish();
+    assert_eq!(map.atomic::<usize>(8).unwrap().load(Acquire), 2 * COUNT as usize);
+    assert_eq!(map.atomic::<u32>(16).unwrap().load(Acquire), 2 * COUNT);
+    assert_eq!(map.atomic::<u16>(20).unwrap().load(Acquire), (2 * COUNT) as u16);
+}
+
+fn count(map: &SharedMap) -> Result<(), Error> {
+    for _ in 0..COUNT {
+        map.atomic::<usize>(8)?.fetch_add(1, AcqRel);
+        map.atomic::<u32>(16)?.fetch_add(1, AcqRel);
+        map.atomic::<u16>(20)?.fetch_add(1, Relaxed);
+    }
+    Ok(())
+}
+
+/// The other process of [`counters_of_two_processes`].
+pub(crate) fn add(channel: &Channel) {
+    let file = MemFile::from_fd(channel.expect(b'm').pop().unwrap()).unwrap();
+    let map = SharedMap::try_from(file).unwrap();
+    channel.send(b'r', &[]);
+    count(&map).unwrap();
+    channel.send(b'o', &[]);
+}
+
+/// A view cannot be written, not even by what it does itself: its pages are read-only.
+#[test]
+fn views_are_read_only() {
+    let map = map("shared view", 4096);
+    map.write_all_at(&[3; 16], 0).unwrap();
+    let view = view(&map);
+    let kinds: Vec<_> =
+        mappings("shared view").iter().map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect();
+    assert!(kinds.contains(&"r--s".into()) && kinds.contains(&"rw-s".into()), "{kinds:?}");
+    for order in [Relaxed, Acquire, SeqCst, Release, AcqRel] {
+        assert_eq!(view.atomic::<u8>(3).unwrap().load(order), 3);
+        assert_eq!(view.atomic::<u16>(2).unwrap().load(order), 0x0303);
+        assert_eq!(view.atomic::<u32>(4).unwrap().load(order), 0x0303_0303);
+        assert_eq!(view.atomic::<usize>(8).unwrap().load(order), usize::MAX / 255 * 3);
+    }
+}
+
+/// What others write shows, and a view needs neither the writer nor a descriptor.
+#[test]
+fn a_view_outlives_the_writer() {
+    let map = map("shared outlives", 100);
+    let view = view(&map);
+    map.write_all_at(b"seen", 50).unwrap();
+    let mut seen = [0; 4];
+    view.read_exact_at(&mut seen, 50).unwrap();
+    assert_eq!(&seen, b"seen");
+    drop(map);
+    assert_eq!(descriptors_of("shared outlives"), 0);
+    seen.fill(0);
+    view.read_exact_at(&mut seen, 50).unwrap();
+    assert_eq!(&seen, b"seen");
+    assert_eq!(format!("{view:?}"), "SharedView { len: 100 }");
+    drop(view);
+    assert!(mappings("shared outlives").is_empty());
+}
+
+/// Two maps of one file are one memory, and the file comes back.
+#[test]
+fn two_maps() {
+    let one = map("shared two", 10);
+    let two = SharedMap::try_from(one.as_mem_file().try_clone().unwrap()).unwrap();
+    one.atomic::<u8>(9).unwrap().store(1, Relaxed);
+    assert_eq!(two.atomic::<u8>(9).unwrap().load(Relaxed), 1);
+    let mut byte = [0];
+    one.into_mem_file().read_exact_at(&mut byte, 9).unwrap();
+    assert_eq!(byte, [1]);
+    assert!(format!("{two:?}").starts_with("SharedMap { len: 10, file: MemFile { fd: "));
+}
