@@ -1,13 +1,14 @@
 //! Descriptors over Unix sockets: every row of the API, and peers that were not written in Rust.
 
+use core::time::Duration;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use memfile::socket::{Received, recv, send};
 use memfile::{Error, MemFile, SealedFile, Seals};
@@ -179,7 +180,7 @@ fn descriptors_that_find_no_room_in_this_process_are_reported() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let file = sealed("dropped");
     send(&ours, b"x", &[file.as_fd(); 30]).unwrap();
-    let mut taken: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let mut taken: Vec<File> = core::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     // Room for three of thirty.
     taken.truncate(taken.len() - 3);
     let before = nix_open_fds();
@@ -430,4 +431,15 @@ fn thousands_of_rounds_leave_no_descriptor() {
         assert_eq!(recv(&theirs, &mut [0; 4], &mut [const { None }; 9]).unwrap(), Received { bytes: 0, fds: 3 });
     }
     assert_eq!(open_fds(), before);
+}
+
+/// The kernel's doing, which the documentation warns of.
+#[test]
+fn a_socket_of_another_family_drops_descriptors_in_silence() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    assert_eq!(sealed("dropped").send(&ours, b"x").unwrap(), 1);
+    let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
+    assert_refused(error, "recvmsg: the message has no descriptor");
 }
