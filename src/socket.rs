@@ -23,6 +23,8 @@ pub struct Received {
 /// A stream may take less than the whole payload, as with `write`. The descriptors are then on their way with the first
 /// byte: send the rest without them. The other types send all or nothing.
 ///
+/// Over a socket that is no Unix socket Linux sends the payload and drops the descriptors without a word.
+///
 /// # Errors
 /// - no errno: more than 253 descriptors; or some with an empty payload on a stream, which carries them only with a byte.
 ///   Nothing is sent
@@ -30,7 +32,7 @@ pub struct Received {
 /// - EPIPE, ECONNRESET: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer)); no signal is raised
 /// - EMSGSIZE: too long for a datagram: put it into a [`SealedFile`] and send that
 /// - ETOOMANYREFS: more descriptors in flight than `RLIMIT_NOFILE`
-/// - EINVAL: another kind of socket; ENOTSOCK, ENOTCONN, EDESTADDRREQ, ECONNREFUSED: as for `send(2)`
+/// - ENOTSOCK, ENOTCONN, EDESTADDRREQ, ECONNREFUSED: as for `send(2)`
 ///
 /// # Example
 /// ```

@@ -11,11 +11,13 @@
 #![allow(unsafe_code, reason = "tests make the mappings and descriptors that the crate must cope with")]
 
 mod add_seals;
+mod alone;
 mod check;
 mod child;
 mod copy;
 mod create;
 mod error;
+mod exec;
 mod exec_policy;
 mod file;
 mod fill;
@@ -25,6 +27,7 @@ mod from_fd;
 mod holes;
 mod hostile;
 mod huge;
+mod inherit;
 mod is_memfd;
 mod kinds;
 mod map;
@@ -37,4 +40,6 @@ mod seccomp;
 mod seed;
 mod shared;
 mod skip;
+mod socket;
+mod stdio;
 mod words;

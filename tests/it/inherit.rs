@@ -1,0 +1,75 @@
+//! Descriptors that a parent leaves to a real child, and how the child finds them.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use command_fds::{CommandFdExt, FdMapping};
+use memfile::{MemFile, SealedFile};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+
+use crate::alone::{again, inside, open_fds, passed};
+
+fn flags(fd: impl AsFd) -> (OFlag, FdFlag) {
+    (
+        OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL).unwrap()) & OFlag::O_ACCMODE,
+        FdFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFD).unwrap()),
+    )
+}
+
+#[test]
+fn a_child_finds_files_by_name_and_by_number() {
+    if inside() {
+        return child();
+    }
+    let state = MemFile::create_default("inherited state").unwrap();
+    state.write_all_at(b"parent", 0).unwrap();
+    state.as_file().seek(SeekFrom::Start(3)).unwrap();
+    let config = SealedFile::from_bytes("inherited config", b"config").unwrap();
+    let mut command = again("inherit::a_child_finds_files_by_name_and_by_number", &[]);
+    let mappings = vec![
+        FdMapping { parent_fd: state.try_clone().unwrap().into(), child_fd: 20 },
+        FdMapping { parent_fd: config.as_mem_file().reopen_read_only().unwrap().into(), child_fd: 21 },
+    ];
+    passed(&command.fd_mappings(mappings).unwrap().output().unwrap());
+
+    let mut text = [0; 6];
+    state.read_exact_at(&mut text, 0).unwrap();
+    assert_eq!(&text, b"child!");
+    assert_eq!(state.as_file().stream_position().unwrap(), 3, "the child has a position of its own");
+    assert_eq!(flags(&state).1, FdFlag::FD_CLOEXEC, "the parent's stays close-on-exec");
+}
+
+fn child() {
+    // Only what was passed is open, at its number.
+    assert!(open_fds().contains(&20) && open_fds().contains(&21));
+
+    let state = MemFile::find_inherited("inherited state").unwrap().unwrap();
+    assert_eq!(flags(&state), (OFlag::O_RDWR, FdFlag::FD_CLOEXEC));
+    assert_eq!(state.as_file().stream_position().unwrap(), 0);
+    state.write_all_at(b"child!", 0).unwrap();
+
+    let config = MemFile::find_inherited("inherited config").unwrap().unwrap();
+    assert_eq!(flags(&config), (OFlag::O_RDONLY, FdFlag::FD_CLOEXEC), "no more access than was given");
+    let config = SealedFile::try_from(config).unwrap();
+    assert_eq!(&config.map().unwrap()[..], b"config");
+
+    // By number, in safe code: opened again.
+    let config = OwnedFd::from(File::open("/proc/self/fd/21").unwrap());
+    assert_eq!(SealedFile::try_from(config).unwrap().len(), 6);
+}
+
+#[test]
+fn the_whole_name_counts_byte_by_byte() {
+    let file = MemFile::create_cstr(c"odd \xff/\nname", memfile::CreateOptions::new()).unwrap();
+    let name = std::ffi::OsStr::new;
+    let found =
+        MemFile::find_inherited(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"odd \xff/\nname"));
+    let found = found.unwrap().unwrap();
+    assert_ne!(found.as_raw_fd(), file.as_raw_fd());
+    file.write_all_at(b"same", 0).unwrap();
+    assert_eq!(found.len().unwrap(), 4);
+    for other in ["odd ", "name", "odd", "no such name"] {
+        assert!(MemFile::find_inherited(name(other)).unwrap().is_none(), "{other}");
+    }
+}
