@@ -59,7 +59,9 @@ fn create_with(name: impl Arg + Copy, plain: MemfdFlags, options: &CreateOptions
     match rustix::fs::memfd_create(name, plain | exec) {
         Ok(fd) => finish(fd, exec, options),
         // It is the exec flag, or something that the second try reports.
-        Err(Errno::INVAL) if !exec.is_empty() => create_without_exec_flag(name, plain, options),
+        Err(Errno::INVAL) if !exec.is_empty() => {
+            finish(create_without_exec_flag(name, plain, options)?, MemfdFlags::empty(), options)
+        }
         Err(errno) => Err(explain(errno, options)),
     }
 }
@@ -68,7 +70,7 @@ fn create_with(name: impl Arg + Copy, plain: MemfdFlags, options: &CreateOptions
 fn create_without_exec_flag(name: impl Arg, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
     let fd = rustix::fs::memfd_create(name, plain).map_err(|errno| explain(errno, options))?;
     EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
-    finish(fd, MemfdFlags::empty(), options)
+    Ok(fd)
 }
 
 /// Does by calls what the flags did not.

@@ -47,7 +47,9 @@ fn hand_over() -> Result<i32, Failure> {
             receive()
         }
         1.. => match wait(WaitOptions::empty()).map_err(Failure::Process)? {
-            Some((_, status)) => Ok(say(format_args!("parent: the child has ended"), status.exit_status().unwrap_or(1))),
+            Some((_, status)) => {
+                Ok(say(format_args!("parent: the child has ended"), status.exit_status().unwrap_or(1)))
+            }
             None => Ok(1),
         },
         errno => Err(Failure::Process(Errno::from_raw_os_error(-errno))),

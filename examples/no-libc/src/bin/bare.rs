@@ -24,9 +24,8 @@ fn check() -> Result<bool, Errno> {
     rustix::io::pwrite(&file, TEXT, 0)?;
     rustix::fs::fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
     // SAFETY: The kernel picks free address space.
-    let map = unsafe {
-        rustix::mm::mmap(core::ptr::null_mut(), TEXT.len(), ProtFlags::READ, MapFlags::SHARED, &file, 0)?
-    };
+    let map =
+        unsafe { rustix::mm::mmap(core::ptr::null_mut(), TEXT.len(), ProtFlags::READ, MapFlags::SHARED, &file, 0)? };
     // SAFETY: The file is that long, and nobody can change or shorten it.
     let bytes = unsafe { core::slice::from_raw_parts(map.cast::<u8>(), TEXT.len()) };
     Ok(bytes == TEXT)

@@ -82,5 +82,6 @@ fn seal(file: BorrowedFd<'_>) -> Result<(), Errno> {
 
 fn map(file: BorrowedFd<'_>, sharing: MapFlags) -> Result<*const u8, Errno> {
     // SAFETY: The kernel picks free address space.
-    unsafe { rustix::mm::mmap(ptr::null_mut(), TEXT.len(), ProtFlags::READ, sharing, file, 0) }.map(|map| map.cast_const().cast())
+    unsafe { rustix::mm::mmap(ptr::null_mut(), TEXT.len(), ProtFlags::READ, sharing, file, 0) }
+        .map(|map| map.cast_const().cast())
 }

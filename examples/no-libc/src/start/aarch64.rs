@@ -11,7 +11,6 @@ core::arch::global_asm!(
     "exit:",
     "mov x8, #94", // exit_group
     "svc #0",
-
     ".section .text.fork,\"ax\"",
     ".globl fork",
     "fork:",
@@ -23,7 +22,6 @@ core::arch::global_asm!(
     "mov x8, #220", // clone
     "svc #0",
     "ret",
-
     ".section .text.memcpy,\"ax\"",
     ".globl memcpy",
     "memcpy:",
@@ -34,7 +32,6 @@ core::arch::global_asm!(
     "sub x2, x2, #1",
     "b 2b",
     "3: ret",
-
     ".section .text.memset,\"ax\"",
     ".globl memset",
     "memset:",
@@ -44,7 +41,6 @@ core::arch::global_asm!(
     "sub x2, x2, #1",
     "b 2b",
     "3: ret",
-
     // 0 if the bytes are equal.
     ".section .text.bcmp,\"ax\"",
     ".globl bcmp",

@@ -9,7 +9,6 @@ core::arch::global_asm!(
     "exit:",
     "li a7, 94", // exit_group
     "ecall",
-
     ".section .text.fork,\"ax\"",
     ".globl fork",
     "fork:",
@@ -21,7 +20,6 @@ core::arch::global_asm!(
     "li a7, 220", // clone
     "ecall",
     "ret",
-
     ".section .text.memcpy,\"ax\"",
     ".globl memcpy",
     "memcpy:",
@@ -34,7 +32,6 @@ core::arch::global_asm!(
     "addi a2, a2, -1",
     "j 2b",
     "3: ret",
-
     ".section .text.memset,\"ax\"",
     ".globl memset",
     "memset:",
@@ -45,7 +42,6 @@ core::arch::global_asm!(
     "addi a2, a2, -1",
     "j 2b",
     "3: ret",
-
     // 0 if the bytes are equal.
     ".section .text.bcmp,\"ax\"",
     ".globl bcmp",

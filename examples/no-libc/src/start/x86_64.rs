@@ -11,14 +11,12 @@ core::arch::global_asm!(
     "exit:",
     "mov eax, 231", // exit_group
     "syscall",
-
     ".section .text.fork,\"ax\"",
     ".globl fork",
     "fork:",
     "mov eax, 57", // fork
     "syscall",
     "ret",
-
     ".section .text.memcpy,\"ax\"",
     ".globl memcpy",
     "memcpy:",
@@ -26,7 +24,6 @@ core::arch::global_asm!(
     "mov rcx, rdx",
     "rep movsb",
     "ret",
-
     ".section .text.memset,\"ax\"",
     ".globl memset",
     "memset:",
@@ -36,7 +33,6 @@ core::arch::global_asm!(
     "rep stosb",
     "mov rax, r8",
     "ret",
-
     // 0 if the bytes are equal.
     ".section .text.bcmp,\"ax\"",
     ".globl bcmp",
