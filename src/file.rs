@@ -17,6 +17,8 @@ use std::fs::File as Handle;
 /// The longest name that the kernel takes, without the NUL.
 const NAME_MAX: usize = 249;
 
+const NAME_TOO_LONG: Error = Error::new(Operation::MemfdCreate, Reason::NameTooLong);
+
 /// A file in memory, without a name in any file system, that can be sealed.
 ///
 /// It lives as long as a descriptor or a mapping of it, in any process. With feature `std` it holds a
@@ -52,26 +54,26 @@ impl MemFile {
     /// # Ok::<(), memfile::Error>(())
     /// ```
     #[doc(alias = "memfd_create")]
+    #[inline]
     pub fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
-        let mut buffer = [0; NAME_MAX + 1];
-        let name = name.as_bytes();
-        let Some(target) = buffer.get_mut(..name.len()).filter(|_| name.len() <= NAME_MAX) else {
-            return Err(Error::new(Operation::MemfdCreate, Reason::NameTooLong));
-        };
-        target.copy_from_slice(name);
-        let Ok(name) = CStr::from_bytes_with_nul(buffer.get(..=name.len()).unwrap_or_default()) else {
-            return Err(Error::new(Operation::MemfdCreate, Reason::NameHasNul));
-        };
-        sys::create(name, &options).map(Self::from_owned)
+        if name.len() > NAME_MAX {
+            return Err(NAME_TOO_LONG);
+        }
+        match sys::create(name, &options) {
+            // Then it was no C string, and the kernel was not asked.
+            Err(_) if name.as_bytes().contains(&0) => Err(Error::new(Operation::MemfdCreate, Reason::NameHasNul)),
+            result => result.map(Self::from_owned),
+        }
     }
 
     /// As [`create`](Self::create), without a copy of the name, which need not be UTF-8.
     ///
     /// # Errors
     /// As for [`create`](Self::create).
+    #[inline]
     pub fn create_cstr(name: &CStr, options: CreateOptions) -> Result<Self, Error> {
         if name.to_bytes().len() > NAME_MAX {
-            return Err(Error::new(Operation::MemfdCreate, Reason::NameTooLong));
+            return Err(NAME_TOO_LONG);
         }
         sys::create(name, &options).map(Self::from_owned)
     }
@@ -80,6 +82,7 @@ impl MemFile {
     ///
     /// # Errors
     /// As for [`create`](Self::create).
+    #[inline]
     pub fn create_default(name: &str) -> Result<Self, Error> {
         Self::create(name, CreateOptions::new())
     }
@@ -88,6 +91,7 @@ impl MemFile {
     ///
     /// # Errors
     /// As for [`create`](Self::create).
+    #[inline]
     pub fn create_sealable(name: &str) -> Result<Self, Error> {
         Self::create(name, CreateOptions::new().allow_sealing(true))
     }
@@ -110,6 +114,7 @@ impl MemFile {
     }
 
     #[allow(clippy::useless_conversion, reason = "the handle is another type with std")]
+    #[inline]
     pub(crate) fn from_owned(fd: OwnedFd) -> Self {
         Self { handle: fd.into() }
     }
@@ -123,6 +128,7 @@ impl MemFile {
 
     /// The descriptor, borrowed.
     #[must_use]
+    #[inline]
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()
     }
@@ -270,6 +276,7 @@ impl MemFile {
     /// # Errors
     /// The kernel has none for a memory file.
     #[doc(alias = "F_GET_SEALS")]
+    #[inline]
     pub fn get_seals(&self) -> Result<Seals, Error> {
         get_seals(self.as_fd())
     }
@@ -278,6 +285,7 @@ impl MemFile {
     ///
     /// # Errors
     /// As for [`add_seals`](Self::add_seals).
+    #[inline]
     pub fn add_seal(&self, seal: Seal) -> Result<(), Error> {
         self.add_seals(seal.into())
     }
@@ -296,6 +304,7 @@ impl MemFile {
     ///   [`is_busy`](Error::is_busy)
     /// - EINVAL: the kernel does not know a seal; [`Error::seals`] names those that may be too new
     #[doc(alias = "F_ADD_SEALS")]
+    #[inline]
     pub fn add_seals(&self, seals: Seals) -> Result<(), Error> {
         add_seals(self.as_fd(), seals)
     }
@@ -313,6 +322,7 @@ pub(crate) fn explain_write(error: Error) -> Error {
     })
 }
 
+#[inline]
 pub(crate) fn get_seals(fd: BorrowedFd<'_>) -> Result<Seals, Error> {
     sys::get_seals(fd).map_err(|error| match error.raw_os_error() {
         Some(errno::EINVAL) => error.because(Reason::NotAMemoryFile),
@@ -321,22 +331,29 @@ pub(crate) fn get_seals(fd: BorrowedFd<'_>) -> Result<Seals, Error> {
     })
 }
 
+#[inline]
 pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
     /// The seals that this kernel was seen to keep.
     static KEPT: AtomicU32 = AtomicU32::new(0);
+
+    #[cold]
+    fn read_back(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
+        let ignored = seals - get_seals(fd)?;
+        if !ignored.is_empty() {
+            return Err(Error::new(Operation::AddSeals, Reason::SealingIgnored).with_seals(ignored));
+        }
+        KEPT.fetch_or(seals.bits(), Ordering::Relaxed);
+        Ok(())
+    }
 
     sys::add_seals(fd, seals).map_err(|error| explain_add_seals(error, fd, seals))?;
     if Seals::from_bits_retain(KEPT.load(Ordering::Relaxed)).contains(seals) {
         return Ok(());
     }
-    let ignored = seals - get_seals(fd)?;
-    if !ignored.is_empty() {
-        return Err(Error::new(Operation::AddSeals, Reason::SealingIgnored).with_seals(ignored));
-    }
-    KEPT.fetch_or(seals.bits(), Ordering::Relaxed);
-    Ok(())
+    read_back(fd, seals)
 }
 
+#[cold]
 fn explain_add_seals(error: Error, fd: BorrowedFd<'_>, seals: Seals) -> Error {
     match error.raw_os_error() {
         Some(errno::EBUSY) => error.because(Reason::Busy),
@@ -393,6 +410,7 @@ impl CreateOptions {
 }
 
 impl AsFd for MemFile {
+    #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()
     }

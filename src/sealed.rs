@@ -132,6 +132,7 @@ impl SealedFile {
 
     /// Seals a file that this crate has just created, filled to `len` and shown to nobody. The seals are explicit, so the
     /// kernel looked for writers, and nobody else could change the length since.
+    #[inline]
     pub(crate) fn seal_own(file: MemFile, len: u64, granule: usize) -> Result<Self, Error> {
         file.add_seals(Seals::IMMUTABLE)?;
         Ok(Self { file, len, granule })
@@ -142,6 +143,7 @@ impl SealedFile {
     /// For a file of huge pages that this process built it is the length of the data; the file itself ends at the next
     /// multiple of the page size, and that is what a receiver sees.
     #[must_use]
+    #[inline]
     pub const fn len(&self) -> u64 {
         self.len
     }
@@ -153,6 +155,7 @@ impl SealedFile {
     }
 
     /// What the lengths and offsets of its mappings must be a multiple of: `st_blksize`.
+    #[inline]
     pub(crate) const fn granule(&self) -> usize {
         self.granule
     }
@@ -173,6 +176,7 @@ impl SealedFile {
 
     /// The descriptor, without the proof. The seals stay.
     #[must_use]
+    #[inline]
     pub fn into_fd(self) -> OwnedFd {
         self.file.into_fd()
     }
@@ -197,6 +201,7 @@ impl MemFile {
     /// assert_eq!(&sealed.map()?[..], b"1 2 3");
     /// # Ok::<(), memfile::Error>(())
     /// ```
+    #[inline]
     pub fn into_sealed(self) -> Result<SealedFile, ErrorWith<Self>> {
         match SealedFile::made(self, Holes::Refuse) {
             Err(error) if error.error().is_about_holes() => SealedFile::verified(error.into_inner(), Holes::Allocate),
@@ -237,6 +242,7 @@ pub(crate) struct Proof {
 
 /// Decides whether `fd` can be trusted to keep the promise of the seals `required`, which hold Shrink. See the head of
 /// this file for the why of each step and of their order.
+#[inline]
 pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result<Proof, Error> {
     let seals = get_seals(fd)?;
     let missing = required - seals;
@@ -292,6 +298,7 @@ fn exec_seal_is_mended() -> bool {
 }
 
 /// Adds the seals of an immutable file, unless they cannot be added but those that matter are there.
+#[inline]
 fn add_missing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     match add_seals(fd, Seals::IMMUTABLE) {
         Err(error) if error.is(errno::EPERM) => match Seals::CONSTANT - get_seals(fd)? {
@@ -306,6 +313,7 @@ impl TryFrom<OwnedFd> for SealedFile {
     type Error = ErrorWith<OwnedFd>;
 
     /// [`SealedFile::verify`] with [`Holes::Refuse`].
+    #[inline]
     fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::verify(fd, Holes::Refuse)
     }
@@ -333,6 +341,7 @@ impl From<SealedFile> for OwnedFd {
 }
 
 impl AsFd for SealedFile {
+    #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }

@@ -31,8 +31,6 @@ const IMMUTABLE: SealFlags = SealFlags::SEAL.union(SealFlags::SHRINK).union(Seal
 /// Makes each call once. What a process does only the first time was done before.
 pub fn all(meter: &mut impl Meter) {
     warm_up();
-    // What the counting itself costs.
-    meter.measure("nothing", MEMFILE, || ());
     create(meter);
     length(meter);
     bytes(meter);
@@ -119,15 +117,10 @@ fn seals(meter: &mut impl Meter) {
     let direct = sealable();
     meter.measure("add_seals", MEMFILE, || file.add_seals(Seals::IMMUTABLE)).expect("F_ADD_SEALS");
     meter.measure("add_seals", DIRECT, || fcntl_add_seals(&direct, IMMUTABLE)).expect("F_ADD_SEALS");
-    let seals = [
-        memfd::FileSeal::SealSeal,
-        memfd::FileSeal::SealShrink,
-        memfd::FileSeal::SealGrow,
-        memfd::FileSeal::SealWrite,
-    ];
-    meter.measure("add_seals", MEMFD, || memfd.add_seals(&seals)).expect("F_ADD_SEALS");
     let seals =
-        memfile_03::Seal::Seal | memfile_03::Seal::Shrink | memfile_03::Seal::Grow | memfile_03::Seal::Write;
+        [memfd::FileSeal::SealSeal, memfd::FileSeal::SealShrink, memfd::FileSeal::SealGrow, memfd::FileSeal::SealWrite];
+    meter.measure("add_seals", MEMFD, || memfd.add_seals(&seals)).expect("F_ADD_SEALS");
+    let seals = memfile_03::Seal::Seal | memfile_03::Seal::Shrink | memfile_03::Seal::Grow | memfile_03::Seal::Write;
     meter.measure("add_seals", MEMFILE_03, || old.add_seals(seals)).expect("F_ADD_SEALS");
 }
 

@@ -30,6 +30,7 @@ impl SealedFile {
     ///
     /// # Errors
     /// As for [`map`](Self::map).
+    #[inline]
     pub fn map_copy_on_write(&self) -> Result<CowMap, Error> {
         self.map_copy_on_write_with(.., MapOptions::new())
     }
@@ -38,6 +39,7 @@ impl SealedFile {
     ///
     /// # Errors
     /// As for [`map_with`](Self::map_with).
+    #[inline]
     pub fn map_copy_on_write_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<CowMap, Error> {
         let extent = Extent::within(self.len(), range)?;
         Private::new(self, extent, options).map(CowMap)

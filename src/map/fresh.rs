@@ -15,6 +15,7 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
+    #[inline]
     pub(super) fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
         // A program that another thread starts meanwhile must not get it, even if it may have it sealed.
         let file = MemFile::create(name, options.allow_sealing(true).close_on_exec(true))?;
@@ -22,10 +23,12 @@ impl Fresh {
     }
 
     /// For calls that keep no descriptor and make no mapping that outlives them.
+    #[inline]
     pub(super) fn file(&self) -> &MemFile {
         &self.file
     }
 
+    #[inline]
     pub(super) fn seal(self, len: u64, granule: usize) -> Result<SealedFile, Error> {
         let sealed = SealedFile::seal_own(self.file, len, granule)?;
         if self.inheritable {

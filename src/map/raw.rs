@@ -39,6 +39,7 @@ pub(super) struct Extent {
 
 impl Extent {
     /// The one place where a range of a file is checked.
+    #[inline]
     pub(super) fn within(file_len: u64, range: impl RangeBounds<u64>) -> Result<Self, Error> {
         let out_of_bounds = Error::new(Operation::Mmap, Reason::OutOfBounds);
         let offset = match range.start_bound() {
@@ -90,6 +91,7 @@ impl Mapping {
     /// `granule` is what the kernel wants lengths to be a multiple of for this file: more than 1 only matters for huge
     /// pages. What the mapping has beyond the extent is not touched: tmpfs names huge pages where it only might use them,
     /// and then pages lie beyond the end of the file.
+    #[inline]
     fn new(fd: BorrowedFd<'_>, extent: Extent, granule: usize, access: Access) -> Result<Self, Error> {
         let Extent { offset, len } = extent;
         if len == 0 {
@@ -97,20 +99,15 @@ impl Mapping {
         }
         let too_long = Error::new(Operation::Mmap, Reason::TooLong);
         let align = OFFSET_ALIGN.max(granule as u64);
-        let lead = usize::try_from(offset % align).map_err(|_| too_long)?;
-        let mapped = lead.checked_add(len).and_then(|end| end.checked_next_multiple_of(granule)).ok_or(too_long)?;
-        let base = sys::mmap(fd, offset.saturating_sub(lead as u64), mapped, access).map_err(|error| {
-            error.because(match error.raw_os_error() {
-                Some(errno::EACCES) => Reason::MapDenied,
-                Some(errno::EPERM) => Reason::SealedWrite,
-                Some(errno::ENOMEM) => Reason::NoMemory,
-                _ => Reason::Kernel,
-            })
-        })?;
+        let lead = usize::try_from(offset & (align - 1)).map_err(|_| too_long)?;
+        let mapped =
+            lead.checked_add(len).and_then(|end| end.checked_add(granule - 1)).ok_or(too_long)? & !(granule - 1);
+        let base = sys::mmap(fd, offset.saturating_sub(lead as u64), mapped, access).map_err(explain)?;
         Ok(Self { base, mapped, lead, len })
     }
 
     /// The first byte of the extent.
+    #[inline]
     fn data(&self) -> NonNull<u8> {
         // SAFETY: `lead` is less than `mapped`, or both are 0.
         unsafe { self.base.add(self.lead) }
@@ -118,6 +115,7 @@ impl Mapping {
 
     /// Follows the options as far as the kernel can. They change no byte, so refusing them is no error, with one
     /// exception: memory that was asked for beforehand and is not to be had.
+    #[inline]
     fn advise(&self, options: MapOptions) -> Result<(), Error> {
         if options.huge_pages && self.mapped > 0 {
             // EINVAL: a kernel without transparent huge pages.
@@ -134,7 +132,18 @@ impl Mapping {
     }
 }
 
+#[cold]
+fn explain(error: Error) -> Error {
+    error.because(match error.raw_os_error() {
+        Some(errno::EACCES) => Reason::MapDenied,
+        Some(errno::EPERM) => Reason::SealedWrite,
+        Some(errno::ENOMEM) => Reason::NoMemory,
+        _ => Reason::Kernel,
+    })
+}
+
 impl Drop for Mapping {
+    #[inline]
     fn drop(&mut self) {
         if self.mapped > 0 {
             // SAFETY: `base` and `mapped` are those of the `mmap` in `new`, and every reference given out borrows `self`.
@@ -147,6 +156,7 @@ impl Drop for Mapping {
 pub(super) struct Constant(Mapping);
 
 impl Constant {
+    #[inline]
     pub(super) fn new(file: &SealedFile, extent: Extent, options: MapOptions) -> Result<Self, Error> {
         let map = |access| Mapping::new(file.as_fd(), extent, file.granule(), access);
         let mapping = match map(Access::SharedRead) {
@@ -158,6 +168,7 @@ impl Constant {
         Ok(Self(mapping))
     }
 
+    #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         // SAFETY: The mapping has `len` readable bytes from `data`, `len` is at most `isize::MAX` (`Extent::within`), and
         // nobody can change or shorten the file (`SealedFile`). The mapping lives as long as `self`.
@@ -169,17 +180,20 @@ impl Constant {
 pub(super) struct Private(Mapping);
 
 impl Private {
+    #[inline]
     pub(super) fn new(file: &SealedFile, extent: Extent, options: MapOptions) -> Result<Self, Error> {
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), Access::PrivateWrite)?;
         mapping.advise(options)?;
         Ok(Self(mapping))
     }
 
+    #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         // SAFETY: As for `Constant`; what was written since came through `bytes_mut`, which borrowed `self` alone.
         unsafe { slice::from_raw_parts(self.0.data().as_ptr(), self.0.len) }
     }
 
+    #[inline]
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: As for `bytes`, and the mapping is writable; the pages written are this process's own.
         unsafe { slice::from_raw_parts_mut(self.0.data().as_ptr(), self.0.len) }
@@ -219,6 +233,7 @@ impl<'fresh> Exclusive<'fresh> {
         self.fresh.file().allocate(0, mapped as u64)
     }
 
+    #[inline]
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: The mapping is writable, and the only one of a file whose only descriptor is borrowed for `'fresh`.
         unsafe { slice::from_raw_parts_mut(self.mapping.data().as_ptr(), self.mapping.len) }

@@ -34,6 +34,7 @@ impl SealedFile {
     /// - EACCES: opened write-only, or a security module forbids it
     /// - no errno: longer than the address space
     #[doc(alias = "mmap")]
+    #[inline]
     pub fn map(&self) -> Result<Map, Error> {
         self.map_range(..)
     }
@@ -52,6 +53,7 @@ impl SealedFile {
     /// assert_eq!(&file.map_range(6..9)?[..], b"are");
     /// # Ok::<(), memfile::Error>(())
     /// ```
+    #[inline]
     pub fn map_range(&self, range: impl RangeBounds<u64>) -> Result<Map, Error> {
         self.map_with(range, MapOptions::new())
     }
@@ -61,6 +63,7 @@ impl SealedFile {
     /// # Errors
     /// As for [`map_range`](Self::map_range). With [`populate`](MapOptions::populate) also EFAULT, ENOMEM: a hole that was
     /// [accepted](crate::Holes::Accept) cannot be filled, and EHWPOISON: broken memory.
+    #[inline]
     pub fn map_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Map, Error> {
         let extent = Extent::within(self.len(), range)?;
         Constant::new(self, extent, options).map(Map)

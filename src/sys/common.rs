@@ -18,6 +18,7 @@ pub(super) fn failed(operation: Operation) -> impl Fn(Errno) -> Error {
     move |errno| Error::os(operation, errno.raw_os_error())
 }
 
+#[inline]
 pub(crate) fn get_seals(fd: BorrowedFd<'_>) -> Result<Seals, Error> {
     match rustix::fs::fcntl_get_seals(fd) {
         Ok(seals) => Ok(Seals::from_bits_retain(seals.bits())),
@@ -25,6 +26,7 @@ pub(crate) fn get_seals(fd: BorrowedFd<'_>) -> Result<Seals, Error> {
     }
 }
 
+#[inline]
 pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
     retry_on_intr(|| rustix::fs::fcntl_add_seals(fd, SealFlags::from_bits_retain(seals.bits())))
         .map_err(failed(Operation::AddSeals))
@@ -46,6 +48,7 @@ pub(crate) struct Stat {
     clippy::unnecessary_cast,
     reason = "the kernel gives no negative value, and the fields' types differ from one target to the next"
 )]
+#[inline]
 pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Error> {
     let stat = rustix::fs::fstat(fd).map_err(failed(Operation::Fstat))?;
     Ok(Stat {
@@ -56,19 +59,23 @@ pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Error> {
     })
 }
 
+#[inline]
 pub(crate) fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
     retry_on_intr(|| rustix::fs::ftruncate(fd, len)).map_err(failed(Operation::Ftruncate))
 }
 
+#[inline]
 pub(crate) fn fallocate(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Error> {
     retry_on_intr(|| rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len))
         .map_err(failed(Operation::Fallocate))
 }
 
+#[inline]
 pub(crate) fn pread(fd: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
     retry_on_intr(|| rustix::io::pread(fd, &mut *buf, offset)).map_err(failed(Operation::Pread))
 }
 
+#[inline]
 pub(crate) fn pwrite(fd: BorrowedFd<'_>, buf: &[u8], offset: u64) -> Result<usize, Error> {
     retry_on_intr(|| rustix::io::pwrite(fd, buf, offset)).map_err(failed(Operation::Pwrite))
 }
@@ -81,6 +88,7 @@ pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
 
 /// A second descriptor of the same open file, close-on-exec, and not under a number of the standard streams, which a child's
 /// own may take.
+#[inline]
 pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     const LOWEST: RawFd = 3;
     rustix::io::fcntl_dupfd_cloexec(fd, LOWEST).map_err(failed(Operation::Dup))
@@ -103,6 +111,7 @@ pub(crate) enum Access {
 /// Maps `len` bytes from `offset`, a multiple of the page size, at an address of the kernel's choice.
 ///
 /// Safe: no existing mapping is touched, and who reads through the pointer answers for that.
+#[inline]
 pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) -> Result<NonNull<u8>, Error> {
     let (protection, sharing) = match access {
         Access::SharedRead => (ProtFlags::READ, MapFlags::SHARED),
@@ -121,6 +130,7 @@ pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) 
 
 /// # Safety
 /// `base` and `len` are those of one call of [`mmap`], and nothing uses the memory any more.
+#[inline]
 pub(crate) unsafe fn munmap(base: NonNull<u8>, len: usize) {
     // SAFETY: By this function's contract the range is a mapping of ours that nobody uses.
     let result = unsafe { rustix::mm::munmap(base.as_ptr().cast::<c_void>(), len) };

@@ -1,10 +1,10 @@
 //! The calls of FreeBSD alone. `memfd_create(3)` is available since 13.0.
 
-use core::ffi::CStr;
 use core::ptr::NonNull;
 
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use super::common::failed;
 use super::fd::{BorrowedFd, OwnedFd};
@@ -12,7 +12,7 @@ use crate::error::{Error, Operation, Reason};
 use crate::options::CreateOptions;
 
 /// Creates a memory file. FreeBSD has no exec flags, since it does not execute such files.
-pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Error> {
+pub(crate) fn create(name: impl Arg, options: &CreateOptions) -> Result<OwnedFd, Error> {
     if options.huge_tlb.is_some() {
         return Err(failed(Operation::MemfdCreate)(Errno::NOSYS).because(Reason::NoHugeTlb));
     }

@@ -2,11 +2,11 @@
 //!
 //! `MFD_HUGETLB` since 4.14, with sealing since 4.16; `MFD_EXEC` and `MFD_NOEXEC_SEAL` since 6.3.
 
-use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{MemfdFlags, Mode, SealFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use super::common::failed;
 use super::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,7 +19,8 @@ static EXEC_FLAGS_REFUSED: AtomicBool = AtomicBool::new(false);
 /// Creates a memory file: `memfd_create`, and where the policy cannot be had by flags alone one more call:
 /// `fchmod` for a file that is to be non-executable without the Exec seal, `fcntl(F_ADD_SEALS)` to forbid sealing
 /// where the kernel implies it.
-pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Error> {
+#[inline]
+pub(crate) fn create(name: impl Arg + Copy, options: &CreateOptions) -> Result<OwnedFd, Error> {
     create_with(name, plain_flags(options), options)
 }
 
@@ -47,8 +48,8 @@ pub(crate) fn try_exec_flags() -> Result<(), Error> {
     }
 }
 
-fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
-    let explain = |errno| explain(errno, options);
+#[inline]
+fn create_with(name: impl Arg + Copy, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
     let mut exec = match options.exec {
         _ if EXEC_FLAGS_REFUSED.load(Ordering::Relaxed) => MemfdFlags::empty(),
         Exec::Deny => MemfdFlags::NOEXEC_SEAL,
@@ -57,14 +58,14 @@ fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Resul
     };
 
     let fd = match rustix::fs::memfd_create(name, plain | exec) {
-        // The name and the other flags are valid, so it is the exec flag, or a flag that the second try reports.
+        // It is the exec flag, or something that the second try reports.
         Err(Errno::INVAL) if !exec.is_empty() => {
-            let fd = rustix::fs::memfd_create(name, plain).map_err(explain)?;
-            EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
             exec = MemfdFlags::empty();
+            let fd = rustix::fs::memfd_create(name, plain).map_err(|errno| explain(errno, options))?;
+            EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
             fd
         }
-        result => result.map_err(explain)?,
+        result => result.map_err(|errno| explain(errno, options))?,
     };
 
     let executable_by_default = match options.exec {
@@ -83,6 +84,7 @@ fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Resul
 }
 
 /// The flags that say no word about execution.
+#[inline]
 fn plain_flags(options: &CreateOptions) -> MemfdFlags {
     let mut flags = MemfdFlags::empty();
     flags.set(MemfdFlags::CLOEXEC, options.close_on_exec);
@@ -103,6 +105,7 @@ fn forbid_sealing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     }
 }
 
+#[cold]
 fn explain(errno: Errno, options: &CreateOptions) -> Error {
     let huge = options.huge_tlb.is_some();
     failed(Operation::MemfdCreate)(errno).because(match errno {

@@ -14,7 +14,7 @@ impl Meter for Print {
 /// Callgrind counts within this function, by its name, and writes what it counted at each return.
 #[inline(never)]
 fn measured<T>(f: impl FnOnce() -> T) -> T {
-    // Not even a call of nothing may be optimized away, or the parts are out of step.
+    // Not even a call of nothing may be optimized away, or the parts come out of step.
     std::hint::black_box(());
     f()
 }
