@@ -256,22 +256,29 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
     let granule = usize::try_from(stat.granule).ok().filter(|size| size.is_power_of_two()).unwrap_or(1);
     match holes {
         Holes::Refuse if stat.allocated < stat.len => return Err(Error::new(Operation::Verify, Reason::Holes)),
-        Holes::Allocate if stat.len > 0 => sys::fallocate(fd, 0, stat.len).map_err(|error| {
+        Holes::Refuse | Holes::Accept => {}
+        Holes::Allocate | Holes::Populate => fill_holes(fd, stat.len, granule, holes)?,
+    }
+    Ok(Proof { len: stat.len, granule })
+}
+
+fn fill_holes(fd: BorrowedFd<'_>, len: u64, granule: usize, holes: Holes) -> Result<(), Error> {
+    match holes {
+        Holes::Allocate if len > 0 => sys::fallocate(fd, 0, len).map_err(|error| {
             error.because(match error.raw_os_error() {
                 Some(errno::EBADF) => Reason::ReadOnly,
                 Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
                 _ => Reason::Kernel,
             })
-        })?,
-        Holes::Populate if stat.len > 0 => sys::populate(fd, stat.len, granule).map_err(|error| {
+        }),
+        Holes::Populate if len > 0 => sys::populate(fd, len, granule).map_err(|error| {
             error.because(match error.raw_os_error() {
                 Some(errno::EINVAL) => Reason::NoPopulate,
                 _ => Reason::Kernel,
             })
-        })?,
-        _ => {}
+        }),
+        _ => Ok(()),
     }
-    Ok(Proof { len: stat.len, granule })
 }
 
 /// The seals that give a Write seal away as implied by Exec: `F_SEAL_FUTURE_WRITE | F_SEAL_EXEC`.

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use memfile::{CreateOptions, Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat};
+use rustix::io::retry_on_intr;
 use rustix::mm::{MapFlags, ProtFlags};
 
 /// Counts what a call costs. `who` is one of [`SUBJECTS`].
@@ -52,8 +53,7 @@ fn create(meter: &mut impl Meter) {
     let name = black_box(NAME);
     drop(meter.measure("create_sealable", MEMFILE, || MemFile::create_sealable(name)));
     drop(meter.measure("create_sealable", DIRECT, || rustix::fs::memfd_create(name, SEALABLE)));
-    let options = memfd::MemfdOptions::new().allow_sealing(true);
-    drop(meter.measure("create_sealable", MEMFD, || options.create(name)));
+    drop(meter.measure("create_sealable", MEMFD, || memfd::MemfdOptions::new().allow_sealing(true).create(name)));
     drop(meter.measure("create_sealable", MEMFILE_03, || memfile_03::MemFile::create_sealable(name)));
 
     drop(meter.measure("create_default", MEMFILE, || MemFile::create_default(name)));
@@ -63,11 +63,13 @@ fn create(meter: &mut impl Meter) {
     }));
 
     let name = black_box(c"a name of usual length");
-    let options = CreateOptions::new().allow_sealing(true);
-    drop(meter.measure("create_cstr", MEMFILE, || MemFile::create_cstr(name, options)));
+    drop(
+        meter.measure("create_cstr", MEMFILE, || MemFile::create_cstr(name, CreateOptions::new().allow_sealing(true))),
+    );
     drop(meter.measure("create_cstr", DIRECT, || rustix::fs::memfd_create(name, SEALABLE)));
-    let options = memfile_03::CreateOptions::new().allow_sealing(true);
-    drop(meter.measure("create_cstr", MEMFILE_03, || memfile_03::MemFile::create_cstr(name, options)));
+    drop(meter.measure("create_cstr", MEMFILE_03, || {
+        memfile_03::MemFile::create_cstr(name, memfile_03::CreateOptions::new().allow_sealing(true))
+    }));
 }
 
 fn length(meter: &mut impl Meter) {
@@ -92,14 +94,36 @@ fn bytes(meter: &mut impl Meter) {
     meter.measure("write_at", DIRECT, || rustix::io::pwrite(&file, &buffer, 0)).expect("pwrite");
     meter.measure("write_at", MEMFILE_03, || old.write_at(&buffer, 0)).expect("pwrite");
     meter.measure("write_all_at", MEMFILE, || file.write_all_at(&buffer, 0)).expect("pwrite");
-    meter.measure("write_all_at", DIRECT, || rustix::io::pwrite(&file, &buffer, 0)).expect("pwrite");
+    meter.measure("write_all_at", DIRECT, || direct_write_all(&file, &buffer)).expect("pwrite");
     meter.measure("write_all_at", MEMFILE_03, || old.write_all_at(&buffer, 0)).expect("pwrite");
     meter.measure("read_at", MEMFILE, || file.read_at(&mut buffer, 0)).expect("pread");
     meter.measure("read_at", DIRECT, || rustix::io::pread(&file, &mut buffer, 0)).expect("pread");
     meter.measure("read_at", MEMFILE_03, || old.read_at(&mut buffer, 0)).expect("pread");
     meter.measure("read_exact_at", MEMFILE, || file.read_exact_at(&mut buffer, 0)).expect("pread");
-    meter.measure("read_exact_at", DIRECT, || rustix::io::pread(&file, &mut buffer, 0)).expect("pread");
+    meter.measure("read_exact_at", DIRECT, || direct_read_exact(&file, &mut buffer)).expect("pread");
     meter.measure("read_exact_at", MEMFILE_03, || old.read_exact_at(&mut buffer, 0)).expect("pread");
+}
+
+fn direct_write_all(fd: impl AsFd, bytes: &[u8]) -> rustix::io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match retry_on_intr(|| rustix::io::pwrite(&fd, &bytes[done..], done as u64))? {
+            0 => return Err(rustix::io::Errno::IO),
+            n => done += n,
+        }
+    }
+    Ok(())
+}
+
+fn direct_read_exact(fd: impl AsFd, buffer: &mut [u8]) -> rustix::io::Result<()> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match retry_on_intr(|| rustix::io::pread(&fd, &mut buffer[done..], done as u64))? {
+            0 => return Err(rustix::io::Errno::IO),
+            n => done += n,
+        }
+    }
+    Ok(())
 }
 
 fn seals(meter: &mut impl Meter) {
@@ -216,7 +240,7 @@ fn fill(meter: &mut impl Meter) {
     drop(meter.measure("SealedFile::from_bytes", MEMFILE, || SealedFile::from_bytes(name, &bytes)));
     drop(meter.measure("SealedFile::from_bytes", DIRECT, || {
         let fd = rustix::fs::memfd_create(name, SEALABLE)?;
-        rustix::io::pwrite(&fd, &bytes, 0)?;
+        direct_write_all(&fd, &bytes)?;
         fcntl_add_seals(&fd, IMMUTABLE).map(|()| fd)
     }));
     drop(meter.measure("SealedFile::build", MEMFILE, || {

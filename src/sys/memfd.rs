@@ -50,24 +50,30 @@ pub(crate) fn try_exec_flags() -> Result<(), Error> {
 
 #[inline]
 fn create_with(name: impl Arg + Copy, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
-    let mut exec = match options.exec {
+    let exec = match options.exec {
         _ if EXEC_FLAGS_REFUSED.load(Ordering::Relaxed) => MemfdFlags::empty(),
         Exec::Deny => MemfdFlags::NOEXEC_SEAL,
         Exec::DenyUnsealed | Exec::Allow => MemfdFlags::EXEC,
         Exec::KernelDefault => MemfdFlags::empty(),
     };
-
-    let fd = match rustix::fs::memfd_create(name, plain | exec) {
+    match rustix::fs::memfd_create(name, plain | exec) {
+        Ok(fd) => finish(fd, exec, options),
         // It is the exec flag, or something that the second try reports.
-        Err(Errno::INVAL) if !exec.is_empty() => {
-            exec = MemfdFlags::empty();
-            let fd = rustix::fs::memfd_create(name, plain).map_err(|errno| explain(errno, options))?;
-            EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
-            fd
-        }
-        result => result.map_err(|errno| explain(errno, options))?,
-    };
+        Err(Errno::INVAL) if !exec.is_empty() => create_without_exec_flag(name, plain, options),
+        Err(errno) => Err(explain(errno, options)),
+    }
+}
 
+#[cold]
+fn create_without_exec_flag(name: impl Arg, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
+    let fd = rustix::fs::memfd_create(name, plain).map_err(|errno| explain(errno, options))?;
+    EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
+    finish(fd, MemfdFlags::empty(), options)
+}
+
+/// Does by calls what the flags did not.
+#[inline]
+fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
     let executable_by_default = match options.exec {
         Exec::Deny => exec.is_empty(),
         Exec::DenyUnsealed => true,
