@@ -60,9 +60,8 @@ impl MemFile {
             return Err(NAME_TOO_LONG);
         }
         match sys::create(name, &options) {
-            // Then it was no C string, and the kernel was not asked.
-            Err(_) if name.as_bytes().contains(&0) => Err(Error::new(Operation::MemfdCreate, Reason::NameHasNul)),
-            result => result.map(Self::from_owned),
+            Ok(fd) => Ok(Self::from_owned(fd)),
+            Err(error) => Err(explain_create(error, name)),
         }
     }
 
@@ -320,6 +319,15 @@ pub(crate) fn explain_write(error: Error) -> Error {
         Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
         _ => Reason::Kernel,
     })
+}
+
+/// A name that is no C string was not shown to the kernel.
+#[cold]
+fn explain_create(error: Error, name: &str) -> Error {
+    if name.as_bytes().contains(&0) {
+        return Error::new(Operation::MemfdCreate, Reason::NameHasNul);
+    }
+    error
 }
 
 #[inline]

@@ -95,6 +95,7 @@ impl SealedFile {
     ///   may be forged, or there are holes
     /// - EINVAL: no memory file; EBADF: opened with `O_PATH`
     /// - those of `holes`
+    #[inline]
     pub fn verify(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::verified(MemFile::from_owned(file.into()), holes).map_err(|error| error.map(MemFile::into_fd))
     }
@@ -110,12 +111,14 @@ impl SealedFile {
     /// - EPERM: it lacks seals, and has Seal or was opened read-only
     /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added
     /// - those of [`verify`](Self::verify)
+    #[inline]
     pub fn seal(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::made(MemFile::from_owned(file.into()), holes).map_err(|error| error.map(MemFile::into_fd))
     }
 
     /// What is proven is the very descriptor that is kept: it has left its caller's type, whose `as_fd` could name
     /// another one each time.
+    #[inline]
     fn verified(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
         match prove(file.as_fd(), Seals::CONSTANT, holes) {
             Ok(Proof { len, granule }) => Ok(Self { file, len, granule }),
@@ -123,6 +126,7 @@ impl SealedFile {
         }
     }
 
+    #[inline]
     fn made(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
         match add_missing(file.as_fd()) {
             Ok(()) => Self::verified(file, holes),
@@ -262,6 +266,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
     Ok(Proof { len: stat.len, granule })
 }
 
+#[cold]
 fn fill_holes(fd: BorrowedFd<'_>, len: u64, granule: usize, holes: Holes) -> Result<(), Error> {
     match holes {
         Holes::Allocate if len > 0 => sys::fallocate(fd, 0, len).map_err(|error| {
@@ -286,6 +291,7 @@ const FORGED: Seals = Seals::from_bits_retain(0x10 | 0x20);
 
 /// Whether this kernel looks for writers when Exec implies Write, by trying it once. A test that cannot run is a no,
 /// and is run again the next time.
+#[cold]
 fn exec_seal_is_mended() -> bool {
     const UNKNOWN: u8 = 0;
     const MENDED: u8 = 1;

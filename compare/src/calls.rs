@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::hint::black_box;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::ptr;
@@ -210,7 +211,7 @@ fn maps(meter: &mut impl Meter) {
 
     let range = black_box(10..20);
     drop(meter.measure("map_range", MEMFILE, || sealed.map_range(range.clone())));
-    meter.measure("map_range", DIRECT, || direct_map(&sealed, 20, ProtFlags::READ)).expect("mmap");
+    meter.measure("map_range", DIRECT, || direct_range(&sealed, LEN as u64, range)).expect("mmap");
     let mut options = memmap2::MmapOptions::new();
     options.offset(black_box(10)).len(black_box(10));
     // SAFETY: The file is sealed.
@@ -227,6 +228,18 @@ fn maps(meter: &mut impl Meter) {
 fn direct_map(fd: impl AsFd, len: usize, protection: ProtFlags) -> rustix::io::Result<*mut core::ffi::c_void> {
     // SAFETY: The kernel picks free address space.
     unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, fd, 0) }
+}
+
+/// An offset must be a multiple of the page size: this is the part of the mapping that is asked for, and what is before.
+fn direct_range(fd: impl AsFd, len: u64, range: Range<u64>) -> rustix::io::Result<(*mut core::ffi::c_void, usize)> {
+    if range.end > len || range.start >= range.end {
+        return Err(rustix::io::Errno::INVAL);
+    }
+    let lead = range.start % (64 * 1024);
+    let (offset, mapped) = (range.start - lead, (range.end - range.start + lead) as usize);
+    // SAFETY: The kernel picks free address space.
+    let base = unsafe { rustix::mm::mmap(ptr::null_mut(), mapped, ProtFlags::READ, MapFlags::SHARED, fd, offset) }?;
+    Ok((base, lead as usize))
 }
 
 fn direct_private(fd: impl AsFd, len: usize) -> rustix::io::Result<*mut core::ffi::c_void> {
@@ -251,7 +264,8 @@ fn fill(meter: &mut impl Meter) {
 }
 
 fn shared(meter: &mut impl Meter) {
-    let map = meter.measure("SharedMap::try_from", MEMFILE, || SharedMap::try_from(fixed())).expect("a map");
+    let file = fixed();
+    let map = meter.measure("SharedMap::try_from", MEMFILE, || SharedMap::try_from(file)).expect("a map");
     let buffer = black_box([7; LEN]);
     let mut target = black_box([0; LEN]);
     meter.measure("SharedMap::write_all_at", MEMFILE, || map.write_all_at(&buffer, 0)).expect("within bounds");
@@ -262,7 +276,8 @@ fn shared(meter: &mut impl Meter) {
     let file = map.into_mem_file();
     let reader = file.reopen_read_only().expect("/proc");
     drop(meter.measure("SharedView::try_from", MEMFILE, || SharedView::try_from(reader)));
-    let map = meter.measure("share", MEMFILE, || sized().share()).map_err(|error| error.into_error()).expect("a map");
+    let file = sized();
+    let map = meter.measure("share", MEMFILE, || file.share()).map_err(|error| error.into_error()).expect("a map");
     drop(meter.measure("SharedMap::freeze", MEMFILE, || map.freeze()));
 }
 

@@ -64,6 +64,7 @@ impl Builder {
     /// # Errors
     /// - those of [`MemFile::create`](crate::MemFile::create)
     /// - ENOSPC, ENOMEM: no memory for the file; EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
+    #[inline]
     pub fn from_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
         if self.options.huge_tlb.is_some() {
             return self.build(name, bytes.len(), |target| target.copy_from_slice(bytes));
@@ -142,6 +143,7 @@ impl Builder {
 /// The shorthands for [`Builder::new`].
 impl SealedFile {
     /// A builder, for other than the default options.
+    #[inline]
     pub const fn builder() -> Builder {
         Builder::new()
     }
@@ -150,6 +152,7 @@ impl SealedFile {
     ///
     /// # Errors
     /// As for [`Builder::from_bytes`].
+    #[inline]
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         Builder::new().from_bytes(name, bytes)
     }
@@ -208,6 +211,7 @@ fn granule(fresh: &Fresh, huge_tlb: Option<HugeTlb>) -> Result<usize, Error> {
 ///
 /// It then places the mapping so that huge pages fit. Where it does not, writing to the mapping would be slower than
 /// `pwrite`, so that is left to the caller.
+#[inline(never)]
 fn fill_huge(fresh: &mut Fresh, bytes: &[u8]) -> Result<bool, Error> {
     if bytes.len() < HUGE_PAGE {
         return Ok(false);

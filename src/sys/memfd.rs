@@ -80,7 +80,7 @@ fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<Owne
         Exec::Allow | Exec::KernelDefault => false,
     };
     if executable_by_default {
-        rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o666)).map_err(failed(Operation::Fchmod))?;
+        deny_execution(fd.as_fd())?;
     }
     let may_imply_sealing = exec == MemfdFlags::NOEXEC_SEAL || options.exec == Exec::KernelDefault;
     if may_imply_sealing && !options.allow_sealing {
@@ -101,7 +101,13 @@ fn plain_flags(options: &CreateOptions) -> MemfdFlags {
     flags
 }
 
+#[inline(never)]
+fn deny_execution(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    rustix::fs::fchmod(fd, Mode::from_raw_mode(0o666)).map_err(failed(Operation::Fchmod))
+}
+
 /// Adds the seal Seal, unless the file was born with it.
+#[inline(never)]
 fn forbid_sealing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     match rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL) {
         Err(Errno::PERM) if rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SEAL)) => {
