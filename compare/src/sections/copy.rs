@@ -55,7 +55,7 @@ fn copy(source: &File, len: usize) -> Vec<Result> {
         fd
     };
     let old = || {
-        let mut file = memfile_03::MemFile::create_sealable("bench").expect("memfd_create");
+        let mut file = memfile03::MemFile::create_sealable("bench").expect("memfd_create");
         std::io::copy(&mut rewound(), &mut file).expect("a copy");
         files::seal(&file);
         file

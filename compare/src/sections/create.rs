@@ -29,7 +29,7 @@ fn create() -> Vec<Result> {
         candidate("memfd 0.6", || {
             memfd::MemfdOptions::new().allow_sealing(true).create("bench").expect("memfd_create")
         }),
-        candidate("memfile 0.3", || memfile_03::MemFile::create_sealable("bench").expect("memfd_create")),
+        candidate("memfile 0.3", || memfile03::MemFile::create_sealable("bench").expect("memfd_create")),
         candidate("shared_memory", || shared_memory::ShmemConf::new().size(4096).create().expect("shm_open")),
         candidate("file on tmpfs", tmpfs),
         candidate("pipe", || std::io::pipe().expect("a pipe")),
@@ -57,8 +57,8 @@ fn seal() -> Vec<Result> {
         file
     };
     let old = || {
-        use memfile_03::Seal::{Grow, Seal, Shrink, Write};
-        let file = memfile_03::MemFile::create_sealable("bench").expect("memfd_create");
+        use memfile03::Seal::{Grow, Seal, Shrink, Write};
+        let file = memfile03::MemFile::create_sealable("bench").expect("memfd_create");
         file.add_seals(Seal | Shrink | Grow | Write).expect("F_ADD_SEALS");
         file
     };

@@ -64,7 +64,7 @@ fn fill(len: usize) -> Vec<Result> {
         file.into()
     };
     let old = || {
-        let mut file = memfile_03::MemFile::create_sealable("bench").expect("memfd_create");
+        let mut file = memfile03::MemFile::create_sealable("bench").expect("memfd_create");
         file.write_all(bytes).expect("write");
         files::seal(&file);
         file
