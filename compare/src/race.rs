@@ -51,12 +51,14 @@ pub struct Result {
     pub speed: f64,
 }
 
-/// Lets the candidates take turns, A B C A B C …
+/// Lets the candidates take turns, and each of them the first turn, so that what one leaves to the kernel to clean up is not
+/// always paid by the same other: A B C, B C A, C A B …
 pub fn race(clock: Clock, rounds: usize, repeat: usize, mut candidates: Vec<Candidate<'_>>) -> Vec<Result> {
     let mut times = vec![Vec::new(); candidates.len()];
-    for _ in 0..rounds {
-        for (times, candidate) in times.iter_mut().zip(&mut candidates) {
-            times.push((candidate.run)(clock, repeat));
+    let count = candidates.len();
+    for turn in 0..rounds {
+        for i in (turn..turn + count).map(|i| i % count) {
+            times[i].push((candidates[i].run)(clock, repeat));
         }
     }
     let first = times[0].clone();

@@ -17,7 +17,8 @@ pub fn run(report: &mut Report) {
         let races: Vec<_> = sizes.map(|len| (size(len), copy(&source(len), len))).into();
         report.races(what, &races);
     }
-    let copied = |source: File| {
+    let copied = |mut source: File| {
+        source.rewind().expect("lseek");
         let target = memfile::MemFile::create_default("bench").expect("memfd_create");
         target.copy_from(&source, u64::MAX).expect("a copy").method
     };

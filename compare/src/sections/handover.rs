@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
-use memfile::SealedFile;
+use memfile::{Builder, SealedFile};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
@@ -36,7 +36,7 @@ pub fn run(report: &mut Report) {
             let point = |(len, results): &(usize, Vec<Result>)| (*len as f64, results[i].seconds * 1e6);
             (races[0].1[i].name, races.iter().map(point).collect())
         };
-        report.chart(name, title, ("bytes", "microseconds"), &[line(0), line(1), line(2)]);
+        report.chart(name, title, ("bytes", "microseconds"), &[line(0), line(1), line(2), line(3), line(4)]);
         if let [_, _, ..] = readers[..] {
             memory(report, &mut readers);
         }
@@ -105,15 +105,16 @@ fn hand_over(readers: &mut [Reader], len: usize) -> Vec<Result> {
     let expected = files::sum(&bytes);
     let readers = std::cell::RefCell::new(readers);
     let check = |readers: &mut [Reader]| readers.iter_mut().for_each(|reader| assert_eq!(reader.answer(), expected));
-    let sealed = || {
-        let sealed = SealedFile::from_bytes("bench", &bytes).expect("a sealed file");
+    let give = |sealed: &SealedFile| {
         let mut readers = readers.borrow_mut();
         for reader in readers.iter_mut() {
             reader.announce(b'f', len);
-            reader.send(&sealed);
+            reader.send(sealed);
         }
         check(&mut readers);
     };
+    let huge = Builder::new().huge_pages(true);
+    let kept = SealedFile::from_bytes("bench", &bytes).expect("a sealed file");
     let pipe = || {
         let mut readers = readers.borrow_mut();
         for reader in readers.iter_mut() {
@@ -130,7 +131,13 @@ fn hand_over(readers: &mut [Reader], len: usize) -> Vec<Result> {
         }
         check(&mut readers);
     };
-    let candidates = vec![candidate("sealed file", sealed), candidate("pipe", pipe), candidate("socket", socket)];
+    let candidates = vec![
+        candidate("sealed file", || give(&SealedFile::from_bytes("bench", &bytes).expect("a sealed file"))),
+        candidate("pipe", pipe),
+        candidate("socket", socket),
+        candidate("sealed file, huge pages", || give(&huge.from_bytes("bench", &bytes).expect("a sealed file"))),
+        candidate("sealed file, there before", || give(&kept)),
+    ];
     let (rounds, repeat) = crate::race::effort(len * 4);
     race(Wall, rounds.min(11), repeat, candidates)
 }
