@@ -55,7 +55,7 @@ fn create(meter: &mut impl Meter) {
     drop(meter.measure("create_sealable", MEMFILE, || MemFile::create_sealable(name)));
     drop(meter.measure("create_sealable", DIRECT, || rustix::fs::memfd_create(name, SEALABLE)));
     drop(meter.measure("create_sealable", MEMFD, || memfd::MemfdOptions::new().allow_sealing(true).create(name)));
-    drop(meter.measure("create_sealable", MEMFILE_03, || memfile_03::MemFile::create_sealable(name)));
+    drop(meter.measure("create_sealable", MEMFILE_03, || memfile03::MemFile::create_sealable(name)));
 
     drop(meter.measure("create_default", MEMFILE, || MemFile::create_default(name)));
     drop(meter.measure("create_default", DIRECT, || {
@@ -69,7 +69,7 @@ fn create(meter: &mut impl Meter) {
     );
     drop(meter.measure("create_cstr", DIRECT, || rustix::fs::memfd_create(name, SEALABLE)));
     drop(meter.measure("create_cstr", MEMFILE_03, || {
-        memfile_03::MemFile::create_cstr(name, memfile_03::CreateOptions::new().allow_sealing(true))
+        memfile03::MemFile::create_cstr(name, memfile03::CreateOptions::new().allow_sealing(true))
     }));
 }
 
@@ -138,14 +138,14 @@ fn seals(meter: &mut impl Meter) {
     meter.measure("add_seal", MEMFILE, || file.add_seal(Seal::Shrink)).expect("F_ADD_SEALS");
     meter.measure("add_seal", DIRECT, || fcntl_add_seals(&file, SealFlags::SHRINK)).expect("F_ADD_SEALS");
     meter.measure("add_seal", MEMFD, || memfd.add_seal(memfd::FileSeal::SealShrink)).expect("F_ADD_SEALS");
-    meter.measure("add_seal", MEMFILE_03, || old.add_seal(memfile_03::Seal::Shrink)).expect("F_ADD_SEALS");
+    meter.measure("add_seal", MEMFILE_03, || old.add_seal(memfile03::Seal::Shrink)).expect("F_ADD_SEALS");
     let direct = sealable();
     meter.measure("add_seals", MEMFILE, || file.add_seals(Seals::IMMUTABLE)).expect("F_ADD_SEALS");
     meter.measure("add_seals", DIRECT, || fcntl_add_seals(&direct, IMMUTABLE)).expect("F_ADD_SEALS");
     let seals =
         [memfd::FileSeal::SealSeal, memfd::FileSeal::SealShrink, memfd::FileSeal::SealGrow, memfd::FileSeal::SealWrite];
     meter.measure("add_seals", MEMFD, || memfd.add_seals(&seals)).expect("F_ADD_SEALS");
-    let seals = memfile_03::Seal::Seal | memfile_03::Seal::Shrink | memfile_03::Seal::Grow | memfile_03::Seal::Write;
+    let seals = memfile03::Seal::Seal | memfile03::Seal::Shrink | memfile03::Seal::Grow | memfile03::Seal::Write;
     meter.measure("add_seals", MEMFILE_03, || old.add_seals(seals)).expect("F_ADD_SEALS");
 }
 
@@ -158,7 +158,7 @@ fn descriptors(meter: &mut impl Meter) {
     let file = meter.measure("MemFile::from_fd", MEMFILE, || MemFile::from_fd(fd)).expect("F_GET_SEALS");
     meter.measure("MemFile::from_fd", DIRECT, || fcntl_get_seals(&file)).expect("F_GET_SEALS");
     let fd = old.into_fd();
-    drop(meter.measure("MemFile::from_fd", MEMFILE_03, || memfile_03::MemFile::from_fd(fd)));
+    drop(meter.measure("MemFile::from_fd", MEMFILE_03, || memfile03::MemFile::from_fd(fd)));
     let memfd = memfd::MemfdOptions::new().create("memfd").expect("memfd_create").into_file();
     drop(meter.measure("MemFile::from_fd", MEMFD, || memfd::Memfd::try_from_file(memfd)));
     drop(meter.measure("reopen_read_only", MEMFILE, || file.reopen_read_only()));
@@ -179,9 +179,9 @@ fn proofs(meter: &mut impl Meter) {
     let fd = sealed.into_fd();
     drop(meter.measure("SealedFile::try_from", DIRECT, || direct_proof(fd)).expect("a proof"));
     let fd = SealedFile::from_bytes(NAME, b"bytes").expect("a sealed file").into_fd();
-    drop(meter.measure("verify, allocate", MEMFILE, || SealedFile::verify(fd, Holes::Allocate)));
+    drop(meter.measure("verify(Allocate)", MEMFILE, || SealedFile::verify(fd, Holes::Allocate)));
     let fd = SealedFile::from_bytes(NAME, b"bytes").expect("a sealed file").into_fd();
-    drop(meter.measure("verify, populate", MEMFILE, || SealedFile::verify(fd, Holes::Populate)));
+    drop(meter.measure("verify(Populate)", MEMFILE, || SealedFile::verify(fd, Holes::Populate)));
 }
 
 fn direct_seal(fd: OwnedFd) -> rustix::io::Result<(OwnedFd, u64)> {
@@ -285,8 +285,8 @@ fn sealable() -> MemFile {
     MemFile::create_sealable(NAME).expect("memfd_create")
 }
 
-fn old_sealable() -> memfile_03::MemFile {
-    memfile_03::MemFile::create_sealable(NAME).expect("memfd_create")
+fn old_sealable() -> memfile03::MemFile {
+    memfile03::MemFile::create_sealable(NAME).expect("memfd_create")
 }
 
 fn filled() -> MemFile {

@@ -1,3 +1,28 @@
-//! What the comparisons share: [`calls`], every call of `memfile` beside the direct one and the peers'.
+//! Comparisons of `memfile` with other crates and with plain recipes. `ci/benchmarks` runs them all.
 
 pub mod calls;
+pub mod files;
+pub mod race;
+pub mod report;
+pub mod sections;
+
+/// What the kernel says about transparent huge pages for memory files.
+pub const HUGE_POLICY: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+
+/// Runs `f` while the policy is `policy`, if this process may change it, and puts back what was there.
+pub fn with_huge_policy<T>(policy: &str, f: impl FnOnce() -> T) -> Option<T> {
+    struct PutBack(String);
+    impl Drop for PutBack {
+        fn drop(&mut self) {
+            std::fs::write(HUGE_POLICY, &self.0).expect("the policy is put back");
+        }
+    }
+    let before = std::fs::read_to_string(HUGE_POLICY).ok()?;
+    let before = PutBack(before.split(['[', ']']).nth(1)?.to_owned());
+    if before.0 != policy && std::fs::write(HUGE_POLICY, policy).is_err() {
+        return None;
+    }
+    let result = f();
+    drop(before);
+    Some(result)
+}

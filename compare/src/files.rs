@@ -1,0 +1,66 @@
+//! The plain recipes that `memfile` is compared with.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use memmap2::MmapMut;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+
+pub const IMMUTABLE: SealFlags =
+    SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
+
+pub fn create() -> OwnedFd {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::NOEXEC_SEAL;
+    memfd_create("bench", flags).expect("memfd_create")
+}
+
+pub fn seal(fd: impl AsFd) {
+    fcntl_add_seals(fd, IMMUTABLE).expect("F_ADD_SEALS");
+}
+
+/// The usual recipe: set the length, map, copy, unmap, seal.
+pub fn map_and_copy(bytes: &[u8]) -> OwnedFd {
+    let fd = create();
+    copy_by_map(&fd, bytes);
+    seal(&fd);
+    fd
+}
+
+pub fn copy_by_map(fd: impl AsFd, bytes: &[u8]) {
+    let file = File::from(fd.as_fd().try_clone_to_owned().expect("a descriptor"));
+    ftruncate(&file, bytes.len() as u64).expect("ftruncate");
+    if !bytes.is_empty() {
+        // SAFETY: The file is new and nobody else has it.
+        let mut map = unsafe { MmapMut::map_mut(&file) }.expect("mmap");
+        map.copy_from_slice(bytes);
+    }
+}
+
+/// The best plain loop: `write` of this many bytes at a time, seal.
+pub fn write_and_seal(bytes: &[u8], chunk: usize) -> OwnedFd {
+    let fd = create();
+    for chunk in bytes.chunks(chunk) {
+        write_all(&fd, chunk);
+    }
+    seal(&fd);
+    fd
+}
+
+pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let n = rustix::io::write(&fd, bytes).expect("write");
+        bytes = &bytes[n..];
+    }
+}
+
+/// Fast enough to be limited by memory.
+pub fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let words = words.iter().fold(0, |sum: u64, word| sum.wrapping_add(u64::from_ne_bytes(*word)));
+    rest.iter().fold(words, |sum, &byte| sum.wrapping_add(byte.into()))
+}
+
+/// Bytes that are not all the same.
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i ^ (i >> 8)) as u8).collect()
+}

@@ -1,0 +1,9 @@
+//! One section of the report each.
+
+pub mod copy;
+pub mod create;
+pub mod fill;
+pub mod growth;
+pub mod handover;
+pub mod read;
+pub mod shared;

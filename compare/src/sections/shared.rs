@@ -1,0 +1,39 @@
+//! Copies into and out of a `SharedMap`, beside plain copies.
+
+use memfile::{MemFile, Seals, SharedMap};
+
+use crate::files;
+use crate::race::{Clock::Cpu, Result, candidate, effort, race};
+use crate::report::{Report, size};
+
+pub fn run(report: &mut Report) {
+    report.paragraph(include_str!("shared.md"));
+    let races: Vec<_> =
+        [64, 256, 1 << 10, 4 << 10, 64 << 10, 1 << 20, 16 << 20].map(|len| (size(len), copy(len))).into();
+    report.races("copy", &races);
+}
+
+fn copy(len: usize) -> Vec<Result> {
+    let file = MemFile::create_sealable("bench").expect("memfd_create");
+    file.set_len(len as u64).expect("ftruncate");
+    file.add_seals(Seals::FIXED_SIZE).expect("F_ADD_SEALS");
+    let map = SharedMap::try_from(file).map_err(|error| error.into_error()).expect("a map");
+    let source = files::pattern(len);
+    let mut target = vec![1; len];
+    let mut plain = vec![1; len];
+    // Memory of the same kind, so that only the way of copying differs.
+    let other = std::fs::File::from(files::create());
+    other.set_len(len as u64).expect("ftruncate");
+    // SAFETY: Nobody else has the file.
+    let mut raw = unsafe { memmap2::MmapMut::map_mut(&other) }.expect("mmap");
+    let raw = std::cell::RefCell::new(&mut raw[..]);
+    map.write_all_at(&source, 0).expect("within bounds");
+    let candidates = vec![
+        candidate("copy_nonoverlapping in", || raw.borrow_mut().copy_from_slice(&source)),
+        candidate("write_all_at", || map.write_all_at(&source, 0).expect("within bounds")),
+        candidate("copy_nonoverlapping out", || plain.copy_from_slice(&raw.borrow())),
+        candidate("read_exact_at", || map.read_exact_at(&mut target, 0).expect("within bounds")),
+    ];
+    let (rounds, repeat) = effort(len);
+    race(Cpu, rounds, repeat * 16, candidates)
+}
