@@ -221,3 +221,16 @@ pub(crate) fn build_and_fork(channel: &Channel) {
     reap(child);
     channel.send(b'o', &[]);
 }
+
+/// A view through a descriptor that is open for writing would count as a writer, were it not opened again.
+#[test]
+fn a_view_is_no_writer() {
+    let file = file("freeze view");
+    file.add_seals(Seals::FIXED_SIZE).unwrap();
+    let view = SharedView::map(&file, memfile::Holes::Accept).unwrap();
+    file.write_all_at(b"sealed below a view", 0).unwrap();
+    let sealed = file.into_sealed().unwrap();
+    let mut bytes = [0; 6];
+    view.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!((&bytes, &sealed.map().unwrap()[..6]), (b"sealed", &b"sealed"[..]));
+}
