@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::error::{Error, Operation, Reason, errno};
-use crate::file::{MemFile, explain_write, get_seals};
+use crate::file::MemFile;
 use crate::seals::Seal;
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
@@ -84,7 +84,7 @@ impl MemFile {
             match result {
                 Ok(()) if copied > before => return Ok(Copied { len: copied, method }),
                 // But the seals of this file stand against all of them, and the last would read before it finds out.
-                Err(error) if error.is(errno::EPERM) && is_sealed(to) => return Err(explain_write(error)),
+                Err(error) if error.is(errno::EPERM) && is_sealed(to) => return Err(error),
                 _ => {}
             }
         }
@@ -127,7 +127,7 @@ fn repeat(copied: &mut u64, limit: u64, mut call: impl FnMut(usize) -> Result<us
 }
 
 fn is_sealed(fd: BorrowedFd<'_>) -> bool {
-    get_seals(fd).is_ok_and(|seals| seals.intersects(Seal::Grow | Seal::Write | Seal::FutureWrite))
+    sys::get_seals(fd).is_ok_and(|seals| seals.intersects(Seal::Grow | Seal::Write | Seal::FutureWrite))
 }
 
 fn read_write(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize, buffer: &mut [u8]) -> Result<usize, Error> {
@@ -135,7 +135,7 @@ fn read_write(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize, buffer: &mut
     let n = sys::read(from, buffer.get_mut(..len).unwrap_or_default())?;
     let mut rest = buffer.get(..n).unwrap_or_default();
     while !rest.is_empty() {
-        match sys::write(to, rest).map_err(explain_write) {
+        match sys::write(to, rest) {
             Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
             result => {
                 // So that the position of the source tells what was copied. It may have none.

@@ -28,9 +28,10 @@ pub struct Error {
 }
 
 impl Error {
-    /// The kernel refused `operation`; a caller who knows why adds the reason.
+    /// The kernel refused `operation`. The reason is the [usual](Reason::usual) one; a caller who knows better adds it.
+    #[inline]
     pub(crate) const fn os(operation: Operation, errno: i32) -> Self {
-        Self { errno, seals: Seals::empty(), operation, reason: Reason::Kernel }
+        Self { errno, seals: Seals::empty(), operation, reason: Reason::Usual }
     }
 
     /// This crate refused, without or after asking the kernel.
@@ -76,7 +77,7 @@ impl Error {
     #[must_use]
     pub const fn is_unsupported(&self) -> bool {
         matches!(
-            self.reason,
+            self.as_reason(),
             Reason::NoMemfd
                 | Reason::UnknownFlag
                 | Reason::UnknownHugeTlb
@@ -92,47 +93,50 @@ impl Error {
     /// A writable mapping or a page in flight stands against a seal (EBUSY). Nothing was applied; it may work later.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
-        matches!(self.reason, Reason::Busy)
+        matches!(self.as_reason(), Reason::Busy)
     }
 
     /// The descriptor is no memory file.
     #[must_use]
     pub const fn is_not_a_memory_file(&self) -> bool {
-        matches!(self.reason, Reason::NotAMemoryFile | Reason::PathOnly)
+        matches!(self.as_reason(), Reason::NotAMemoryFile | Reason::PathOnly)
     }
 
     /// The file has no proof for what was asked: seals are missing ([`seals`](Self::seals) names them),
     /// its Write seal may be forged, or it has holes.
     #[must_use]
     pub const fn is_unproven(&self) -> bool {
-        matches!(self.reason, Reason::MissingSeals | Reason::ForgedWrite | Reason::Holes)
+        matches!(self.as_reason(), Reason::MissingSeals | Reason::ForgedWrite | Reason::Holes)
     }
 
     pub(crate) const fn is_about_holes(&self) -> bool {
-        matches!(self.reason, Reason::Holes)
+        matches!(self.as_reason(), Reason::Holes)
     }
 
-    #[cfg(feature = "std")]
+    /// Looked up when it is asked for, so that a program that does not ask holds no table.
     pub(crate) const fn as_reason(&self) -> Reason {
-        self.reason
+        match self.reason {
+            Reason::Usual => Reason::usual(self.operation, self.errno),
+            reason => reason,
+        }
     }
 
     /// An offset, a length or an alignment does not fit the file or the address space.
     #[must_use]
     pub const fn is_out_of_bounds(&self) -> bool {
-        matches!(self.reason, Reason::OutOfBounds | Reason::Misaligned | Reason::TooLong)
+        matches!(self.as_reason(), Reason::OutOfBounds | Reason::Misaligned | Reason::TooLong)
     }
 
     /// The other end of the socket is closed: the stream has ended, or nobody receives (EPIPE, ECONNRESET).
     #[must_use]
     pub const fn is_closed_by_peer(&self) -> bool {
-        matches!(self.reason, Reason::PeerClosed)
+        matches!(self.as_reason(), Reason::PeerClosed)
     }
 
     /// The reason in plain words.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
-        self.reason.text()
+        self.as_reason().text()
     }
 }
 
@@ -145,7 +149,7 @@ impl fmt::Display for Error {
             (_, Some(name)) => write!(f, ": {name}"),
             (errno, None) => write!(f, ": errno {errno}"),
         }?;
-        write!(f, ": {}", self.reason.text())?;
+        write!(f, ": {}", self.as_reason().text())?;
         if self.seals.is_empty() {
             return Ok(());
         }
@@ -272,6 +276,10 @@ pub(crate) mod errno {
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
     MemfdCreate,
+    /// With `MFD_HUGETLB`.
+    MemfdCreateHuge,
+    /// With `MFD_EXEC`.
+    MemfdCreateExec,
     GetSeals,
     AddSeals,
     Verify,
@@ -305,7 +313,7 @@ pub(crate) enum Operation {
 impl Operation {
     const fn name(self) -> &'static str {
         match self {
-            Self::MemfdCreate => "memfd_create",
+            Self::MemfdCreate | Self::MemfdCreateHuge | Self::MemfdCreateExec => "memfd_create",
             Self::GetSeals => "fcntl(F_GET_SEALS)",
             Self::AddSeals => "fcntl(F_ADD_SEALS)",
             Self::Verify => "verify",
@@ -342,6 +350,8 @@ impl Operation {
 #[allow(dead_code, reason = "some are of one feature or system alone")]
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
+    /// What [`Reason::usual`] says.
+    Usual,
     Kernel,
     NameTooLong,
     NameHasNul,
@@ -389,9 +399,40 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    /// Why a call is refused, as far as the call and the errno tell.
+    const fn usual(operation: Operation, errno: i32) -> Self {
+        use Operation as Op;
+        use errno::{EACCES, EBADF, EBUSY, EFBIG, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM};
+
+        match (operation, errno) {
+            // The one errno of this call above those that are the same everywhere is ENOSYS.
+            (Op::MemfdCreate | Op::MemfdCreateExec, 35..) => Self::NoMemfd,
+            (Op::MemfdCreateHuge, 35..) => Self::NoHugeTlb,
+            (Op::MemfdCreate | Op::MemfdCreateExec, EINVAL) => Self::UnknownFlag,
+            (Op::MemfdCreateExec, EACCES) => Self::NoexecPolicy,
+            (Op::MemfdCreateHuge, EINVAL) => Self::UnknownHugeTlb,
+            (Op::MemfdCreateHuge, ENODEV) => Self::HugePageSize,
+            (Op::GetSeals, EINVAL) => Self::NotAMemoryFile,
+            (Op::GetSeals | Op::AddSeals, EBADF) => Self::PathOnly,
+            (Op::AddSeals, EBUSY) => Self::Busy,
+            (Op::AddSeals, EINVAL) => Self::UnknownSeal,
+            (Op::Ftruncate, EINVAL) => Self::HugeLength,
+            (Op::Pwrite | Op::Write, EINVAL) => Self::HugeWrite,
+            (Op::Fallocate | Op::Pwrite | Op::Write, EBADF) => Self::ReadOnly,
+            (Op::Ftruncate | Op::Fallocate | Op::Pwrite | Op::Write, EFBIG) => Self::FileSizeLimit,
+            (Op::Fallocate | Op::Pwrite | Op::Write | Op::Mmap, ENOSPC | ENOMEM) => Self::NoMemory,
+            (Op::Ftruncate | Op::Fallocate | Op::Pwrite | Op::Write | Op::Mmap, EPERM) => Self::SealedWrite,
+            (Op::CopyFileRange | Op::Sendfile | Op::Splice, EPERM) => Self::SealedWrite,
+            (Op::Mmap, EACCES) => Self::MapDenied,
+            (Op::Madvise, EINVAL) => Self::NoPopulate,
+            (Op::Open | Op::Readlink, ENOENT) => Self::NoProc,
+            _ => Self::Kernel,
+        }
+    }
+
     const fn text(self) -> &'static str {
         match self {
-            Self::Kernel => "refused by the kernel",
+            Self::Usual | Self::Kernel => "refused by the kernel",
             Self::NameTooLong => "the name is longer than 249 bytes",
             Self::NameHasNul => "the name has a NUL byte",
             Self::NoMemfd => {

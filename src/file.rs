@@ -106,7 +106,7 @@ impl MemFile {
     /// - EBADF: opened with `O_PATH`
     #[doc(alias = "F_GET_SEALS")]
     pub fn from_fd(fd: OwnedFd) -> Result<Self, FromFdError> {
-        match get_seals(fd.as_fd()) {
+        match sys::get_seals(fd.as_fd()) {
             Ok(_) => Ok(Self::from_owned(fd)),
             Err(error) => Err(ErrorWith::new(error, fd)),
         }
@@ -173,13 +173,10 @@ impl MemFile {
             return Err(Error::new(Operation::Ftruncate, Reason::TooLong));
         }
         sys::ftruncate(self.as_fd(), len).map_err(|error| {
-            error.because(match error.raw_os_error() {
-                Some(errno::EPERM) => Reason::SealedWrite,
-                Some(errno::EINVAL) if is_read_only(self.as_fd()) => Reason::ReadOnly,
-                Some(errno::EINVAL) => Reason::HugeLength,
-                Some(errno::EFBIG) => Reason::FileSizeLimit,
-                _ => Reason::Kernel,
-            })
+            if error.is(errno::EINVAL) && is_read_only(self.as_fd()) {
+                return error.because(Reason::ReadOnly);
+            }
+            error
         })
     }
 
@@ -197,14 +194,10 @@ impl MemFile {
     #[doc(alias = "fallocate")]
     pub fn allocate(&self, offset: u64, len: u64) -> Result<(), Error> {
         sys::fallocate(self.as_fd(), offset, len).map_err(|error| {
-            error.because(match error.raw_os_error() {
-                Some(errno::EPERM) => Reason::SealedWrite,
-                Some(errno::EBADF) => Reason::ReadOnly,
-                Some(errno::EINVAL) if offset.max(len) > i64::MAX.unsigned_abs() => Reason::TooLong,
-                Some(errno::EFBIG) => Reason::FileSizeLimit,
-                Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
-                _ => Reason::Kernel,
-            })
+            if error.is(errno::EINVAL) && offset.max(len) > i64::MAX.unsigned_abs() {
+                return error.because(Reason::TooLong);
+            }
+            error
         })
     }
 
@@ -249,7 +242,7 @@ impl MemFile {
             if error.is(errno::EINVAL) && offset > i64::MAX.unsigned_abs() {
                 return error.because(Reason::TooLong);
             }
-            explain_write(error)
+            error
         })
     }
 
@@ -277,7 +270,7 @@ impl MemFile {
     #[doc(alias = "F_GET_SEALS")]
     #[inline]
     pub fn get_seals(&self) -> Result<Seals, Error> {
-        get_seals(self.as_fd())
+        sys::get_seals(self.as_fd())
     }
 
     /// Adds one seal: [`add_seals`](Self::add_seals).
@@ -305,21 +298,9 @@ impl MemFile {
     #[doc(alias = "F_ADD_SEALS")]
     #[inline]
     pub fn add_seals(&self, seals: Seals) -> Result<(), Error> {
-        add_seals(self.as_fd(), seals)
+        let fd = self.as_fd();
+        add_seals(fd, seals).map_err(|error| explain_add_seals(error, fd, seals))
     }
-}
-
-/// Why a memory file did not take bytes.
-#[cold]
-pub(crate) fn explain_write(error: Error) -> Error {
-    error.because(match error.raw_os_error() {
-        Some(errno::EPERM) => Reason::SealedWrite,
-        Some(errno::EBADF) => Reason::ReadOnly,
-        Some(errno::EINVAL) => Reason::HugeWrite,
-        Some(errno::EFBIG) => Reason::FileSizeLimit,
-        Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
-        _ => Reason::Kernel,
-    })
 }
 
 /// A name that is no C string was not shown to the kernel.
@@ -331,15 +312,7 @@ fn explain_create(error: Error, name: &str) -> Error {
     error
 }
 
-#[inline]
-pub(crate) fn get_seals(fd: BorrowedFd<'_>) -> Result<Seals, Error> {
-    sys::get_seals(fd).map_err(|error| match error.raw_os_error() {
-        Some(errno::EINVAL) => error.because(Reason::NotAMemoryFile),
-        Some(errno::EBADF) => error.because(Reason::PathOnly),
-        _ => error,
-    })
-}
-
+/// Without the reason where that takes a look at the file: [`explain_add_seals`] adds it.
 #[inline]
 pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
     /// The seals that this kernel was seen to keep.
@@ -347,7 +320,7 @@ pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
 
     #[cold]
     fn read_back(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
-        let ignored = seals - get_seals(fd)?;
+        let ignored = seals - sys::get_seals(fd)?;
         if !ignored.is_empty() {
             return Err(Error::new(Operation::AddSeals, Reason::SealingIgnored).with_seals(ignored));
         }
@@ -355,7 +328,7 @@ pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
         Ok(())
     }
 
-    sys::add_seals(fd, seals).map_err(|error| explain_add_seals(error, fd, seals))?;
+    sys::add_seals(fd, seals)?;
     if Seals::from_bits_retain(KEPT.load(Ordering::Relaxed)).contains(seals) {
         return Ok(());
     }
@@ -363,17 +336,12 @@ pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
 }
 
 #[cold]
-fn explain_add_seals(error: Error, fd: BorrowedFd<'_>, seals: Seals) -> Error {
-    match error.raw_os_error() {
-        Some(errno::EBUSY) => error.because(Reason::Busy),
-        Some(errno::EPERM) => match get_seals(fd) {
-            Ok(present) if present.contains(Seal::Seal) => error.because(Reason::Sealed),
-            Ok(_) if is_read_only(fd) => error.because(Reason::ReadOnly),
-            _ => error,
-        },
-        Some(errno::EINVAL) if get_seals(fd).is_err() => error.because(Reason::NotAMemoryFile),
-        Some(errno::EINVAL) => error.because(Reason::UnknownSeal).with_seals(seals - Seals::IMMUTABLE),
-        Some(errno::EBADF) => error.because(Reason::PathOnly),
+pub(crate) fn explain_add_seals(error: Error, fd: BorrowedFd<'_>, seals: Seals) -> Error {
+    match (error.raw_os_error(), sys::get_seals(fd)) {
+        (Some(errno::EPERM), Ok(present)) if present.contains(Seal::Seal) => error.because(Reason::Sealed),
+        (Some(errno::EPERM), Ok(_)) if is_read_only(fd) => error.because(Reason::ReadOnly),
+        (Some(errno::EINVAL), Ok(_)) => error.with_seals(seals - Seals::IMMUTABLE),
+        (Some(errno::EINVAL), Err(_)) => error.because(Reason::NotAMemoryFile),
         _ => error,
     }
 }

@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::Deref;
 
-use crate::error::{Error, Operation, Reason, errno};
+use crate::error::{Error, Operation, Reason};
 use crate::file::MemFile;
 use crate::seals::{Seal, Seals};
 use crate::sys;
@@ -145,7 +145,7 @@ impl MemFile {
     /// - EACCES: the file's mode forbids reading
     /// - EMFILE, ENFILE: out of descriptors
     pub fn reopen_read_only(&self) -> Result<Self, Error> {
-        sys::open_read_only(&self.proc_path()).map(Self::from_owned).map_err(explain_proc)
+        sys::open_read_only(&self.proc_path()).map(Self::from_owned)
     }
 
     /// `readlink("/proc/self/fd/N")` — the name that the file was created with.
@@ -155,7 +155,7 @@ impl MemFile {
     /// - no errno: the file was not made by `memfd_create`
     pub fn name(&self) -> Result<Name, Error> {
         let mut buffer = [MaybeUninit::uninit(); LINK_MAX];
-        let link = sys::readlink(&self.proc_path(), &mut buffer).map_err(explain_proc)?;
+        let link = sys::readlink(&self.proc_path(), &mut buffer)?;
         let name = link
             .strip_prefix(b"/memfd:")
             .and_then(|name| name.strip_suffix(b" (deleted)"))
@@ -209,13 +209,6 @@ impl fmt::Debug for MemFile {
         }
         debug.finish()
     }
-}
-
-fn explain_proc(error: Error) -> Error {
-    if error.is(errno::ENOENT) {
-        return error.because(Reason::NoProc);
-    }
-    error
 }
 
 #[cfg(feature = "std")]

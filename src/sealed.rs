@@ -26,10 +26,10 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 
 use crate::error::{Error, ErrorWith, Operation, Reason, errno};
-use crate::file::{MemFile, add_seals, get_seals};
+use crate::file::{MemFile, add_seals, explain_add_seals};
 use crate::seals::{Seal, Seals};
-use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use crate::sys::{self, Stat};
 
 /// A memory file whose contents are proven constant: it has the seals Write and Shrink, and nobody can change a byte of
 /// it, whatever descriptors or mappings they hold.
@@ -67,12 +67,14 @@ pub enum Holes {
     #[default]
     Refuse,
 
-    /// Fill them by `fallocate(fd, 0, 0, len)`, before which nothing is read. The error is ENOSPC or ENOMEM.
+    /// Fill them by `fallocate(fd, 0, 0, len)`, before anything is read. The error is ENOSPC or ENOMEM.
     ///
-    /// Needs a descriptor that is open for writing (EBADF).
+    /// Needs a descriptor that is open for writing (EBADF). It takes memory for the whole length, which the sender chose:
+    /// look at [`MemFile::len`] first.
     Allocate,
 
     /// Fill them by `madvise(MADV_POPULATE_READ)` on a mapping made for that. The error is ENOMEM or EFAULT.
+    /// It takes memory for the whole length, too.
     ///
     /// Works with a read-only descriptor. Since Linux 5.14 (EINVAL before).
     Populate,
@@ -138,7 +140,7 @@ impl SealedFile {
     /// kernel looked for writers, and nobody else could change the length since.
     #[inline]
     pub(crate) fn seal_own(file: MemFile, len: u64, granule: usize) -> Result<Self, Error> {
-        file.add_seals(Seals::IMMUTABLE)?;
+        add_seals(file.as_fd(), Seals::IMMUTABLE)?;
         Ok(Self { file, len, granule })
     }
 
@@ -248,7 +250,7 @@ pub(crate) struct Proof {
 /// this file for the why of each step and of their order.
 #[inline]
 pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result<Proof, Error> {
-    let seals = get_seals(fd)?;
+    let seals = sys::get_seals(fd)?;
     let missing = required - seals;
     if !missing.is_empty() {
         return Err(Error::new(Operation::Verify, Reason::MissingSeals).with_seals(missing));
@@ -257,31 +259,19 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
         return Err(Error::new(Operation::Verify, Reason::ForgedWrite));
     }
     let stat = sys::fstat(fd)?;
-    let granule = usize::try_from(stat.granule).ok().filter(|size| size.is_power_of_two()).unwrap_or(1);
     match holes {
         Holes::Refuse if stat.allocated < stat.len => return Err(Error::new(Operation::Verify, Reason::Holes)),
         Holes::Refuse | Holes::Accept => {}
-        Holes::Allocate | Holes::Populate => fill_holes(fd, stat.len, granule, holes)?,
+        Holes::Allocate | Holes::Populate => fill_holes(fd, stat, holes)?,
     }
-    Ok(Proof { len: stat.len, granule })
+    Ok(Proof { len: stat.len, granule: stat.granule })
 }
 
 #[cold]
-fn fill_holes(fd: BorrowedFd<'_>, len: u64, granule: usize, holes: Holes) -> Result<(), Error> {
+fn fill_holes(fd: BorrowedFd<'_>, Stat { len, granule, .. }: Stat, holes: Holes) -> Result<(), Error> {
     match holes {
-        Holes::Allocate if len > 0 => sys::fallocate(fd, 0, len).map_err(|error| {
-            error.because(match error.raw_os_error() {
-                Some(errno::EBADF) => Reason::ReadOnly,
-                Some(errno::ENOSPC | errno::ENOMEM) => Reason::NoMemory,
-                _ => Reason::Kernel,
-            })
-        }),
-        Holes::Populate if len > 0 => sys::populate(fd, len, granule).map_err(|error| {
-            error.because(match error.raw_os_error() {
-                Some(errno::EINVAL) => Reason::NoPopulate,
-                _ => Reason::Kernel,
-            })
-        }),
+        Holes::Allocate if len > 0 => sys::fallocate(fd, 0, len),
+        Holes::Populate if len > 0 => sys::populate(fd, len, granule),
         _ => Ok(()),
     }
 }
@@ -313,13 +303,13 @@ fn exec_seal_is_mended() -> bool {
 /// Adds the seals of an immutable file, unless they cannot be added but those that matter are there.
 #[inline]
 fn add_missing(fd: BorrowedFd<'_>) -> Result<(), Error> {
-    match add_seals(fd, Seals::IMMUTABLE) {
-        Err(error) if error.is(errno::EPERM) => match Seals::CONSTANT - get_seals(fd)? {
-            missing if missing.is_empty() => Ok(()),
-            missing => Err(error.with_seals(missing)),
-        },
-        result => result,
+    let Err(error) = add_seals(fd, Seals::IMMUTABLE) else { return Ok(()) };
+    let missing = Seals::CONSTANT - sys::get_seals(fd)?;
+    if error.is(errno::EPERM) && missing.is_empty() {
+        return Ok(());
     }
+    let error = explain_add_seals(error, fd, Seals::IMMUTABLE);
+    Err(if error.is(errno::EPERM) { error.with_seals(missing) } else { error })
 }
 
 impl TryFrom<OwnedFd> for SealedFile {

@@ -82,7 +82,8 @@ impl Builder {
     /// exists already [`from_bytes`](Self::from_bytes) is faster.
     ///
     /// # Errors
-    /// Those of [`from_bytes`](Self::from_bytes) and, without an errno, a `len` beyond the address space.
+    /// Those of [`from_bytes`](Self::from_bytes); without an errno, a `len` beyond the address space; EBUSY: another thread
+    /// forked during `fill`, and the child still has the map.
     pub fn build(&self, name: &str, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<SealedFile, Error> {
         let mut fresh = Fresh::create(name, self.options)?;
         let granule = granule(&fresh, self.options.huge_tlb)?;
@@ -203,7 +204,7 @@ const TOO_LONG: Error = Error::new(Operation::Ftruncate, Reason::TooLong);
 fn granule(fresh: &Fresh, huge_tlb: Option<HugeTlb>) -> Result<usize, Error> {
     match huge_tlb {
         None => Ok(1),
-        Some(_) => usize::try_from(sys::fstat(fresh.file().as_fd())?.granule).map_err(|_| TOO_LONG),
+        Some(_) => Ok(sys::fstat(fresh.file().as_fd())?.granule),
     }
 }
 

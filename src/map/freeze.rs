@@ -23,7 +23,7 @@ impl MemFile {
     /// at [`SealedFile::verify`] refuse it.
     ///
     /// # Errors
-    /// The file comes back with the error.
+    /// The file comes back with the error; it may have Shrink and Grow by then.
     /// - EPERM: created without sealing, or sealed with Seal, Write or FutureWrite; EACCES: opened read-only
     /// - EINVAL: a kernel before 5.1
     /// - ENOSPC, ENOMEM: no memory for the file

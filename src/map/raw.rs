@@ -26,8 +26,8 @@ use crate::sealed::SealedFile;
 use crate::sys::fd::{AsFd, BorrowedFd};
 use crate::sys::{self, Access};
 
-/// A multiple of every page size that Linux has on the processors that Rust knows, so that the page size need not be asked
-/// for: offsets are rounded down to it.
+/// A multiple of the page size, so that it need not be asked for: offsets are rounded down to this. Pages are larger only in
+/// unusual builds for PowerPC 44x and Hexagon, and there mapping a range from a later offset is EINVAL.
 const OFFSET_ALIGN: u64 = 64 * 1024;
 
 /// A range of a file that was checked to lie within it and to fit the address space.
@@ -102,7 +102,7 @@ impl Mapping {
         let lead = usize::try_from(offset & (align - 1)).map_err(|_| too_long)?;
         let mapped =
             lead.checked_add(len).and_then(|end| end.checked_add(granule - 1)).ok_or(too_long)? & !(granule - 1);
-        let base = sys::mmap(fd, offset.saturating_sub(lead as u64), mapped, access).map_err(explain)?;
+        let base = sys::mmap(fd, offset.saturating_sub(lead as u64), mapped, access)?;
         Ok(Self { base, mapped, lead, len })
     }
 
@@ -130,16 +130,6 @@ impl Mapping {
         }
         Ok(())
     }
-}
-
-#[cold]
-fn explain(error: Error) -> Error {
-    error.because(match error.raw_os_error() {
-        Some(errno::EACCES) => Reason::MapDenied,
-        Some(errno::EPERM) => Reason::SealedWrite,
-        Some(errno::ENOMEM) => Reason::NoMemory,
-        _ => Reason::Kernel,
-    })
 }
 
 impl Drop for Mapping {

@@ -71,7 +71,8 @@ pub struct SharedView {
 impl SharedMap {
     /// Maps a file that has the seal Shrink, and whose holes are dealt with as told.
     ///
-    /// While others can write the file they can also punch holes into it, unless it has FutureWrite.
+    /// While others can write the file they can also punch holes into it, unless it has FutureWrite. Where memory is short,
+    /// touching a hole is SIGBUS: share writing with whom you trust that far.
     ///
     /// # Errors
     /// The file comes back with the error.
@@ -149,8 +150,12 @@ impl SharedView {
     /// - EACCES: a security module forbids it; EINVAL, EBADF: no memory file; ENOMEM: no address space
     pub fn map(file: impl AsFd, holes: Holes) -> Result<Self, Error> {
         let fd = file.as_fd();
-        let proof = prove(fd, Seal::Shrink.into(), holes)?;
+        let mut proof = prove(fd, Seal::Shrink.into(), holes)?;
         let read_only = reopened(fd);
+        if let Some(read_only) = &read_only {
+            // What is mapped is what is proven, whatever is mounted at /proc.
+            proof = prove(read_only.as_fd(), Seal::Shrink.into(), Holes::Accept)?;
+        }
         let fd = read_only.as_ref().map_or(fd, AsFd::as_fd);
         Shared::new(fd, proof.len, proof.granule).map(|map| Self { map })
     }

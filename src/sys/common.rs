@@ -38,8 +38,8 @@ pub(crate) struct Stat {
     pub(crate) len: u64,
     /// Bytes of memory that the file has, holes left out.
     pub(crate) allocated: u64,
-    /// `st_blksize`: a multiple of the page size of the file's memory.
-    pub(crate) granule: u64,
+    /// `st_blksize`: what lengths and offsets of mappings must be a multiple of where the file has huge pages; a power of two.
+    pub(crate) granule: usize,
     pub(crate) device: u64,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Error> {
     Ok(Stat {
         len: stat.st_size as u64,
         allocated: (stat.st_blocks as u64).saturating_mul(512),
-        granule: stat.st_blksize as u64,
+        granule: usize::try_from(stat.st_blksize).ok().filter(|size| size.is_power_of_two()).unwrap_or(1),
         device: stat.st_dev as u64,
     })
 }

@@ -10,7 +10,7 @@ use rustix::path::Arg;
 
 use super::common::failed;
 use super::fd::{AsFd, BorrowedFd, OwnedFd};
-use crate::error::{Error, Operation, Reason};
+use crate::error::{Error, Operation};
 use crate::options::{CreateOptions, Exec};
 
 /// Set once this kernel has refused `MFD_EXEC` or `MFD_NOEXEC_SEAL` with EINVAL and taken the other flags.
@@ -121,14 +121,10 @@ fn forbid_sealing(fd: BorrowedFd<'_>) -> Result<(), Error> {
 
 #[cold]
 fn explain(errno: Errno, options: &CreateOptions) -> Error {
-    let huge = options.huge_tlb.is_some();
-    failed(Operation::MemfdCreate)(errno).because(match errno {
-        Errno::NOSYS if huge => Reason::NoHugeTlb,
-        Errno::NOSYS => Reason::NoMemfd,
-        Errno::INVAL if huge => Reason::UnknownHugeTlb,
-        Errno::INVAL => Reason::UnknownFlag,
-        Errno::NODEV if huge => Reason::HugePageSize,
-        Errno::ACCESS if matches!(options.exec, Exec::Allow | Exec::DenyUnsealed) => Reason::NoexecPolicy,
-        _ => Reason::Kernel,
-    })
+    let operation = match options.exec {
+        _ if options.huge_tlb.is_some() => Operation::MemfdCreateHuge,
+        Exec::Allow | Exec::DenyUnsealed => Operation::MemfdCreateExec,
+        Exec::Deny | Exec::KernelDefault => Operation::MemfdCreate,
+    };
+    failed(operation)(errno)
 }

@@ -21,8 +21,8 @@
 mod common;
 
 pub(crate) use common::{
-    Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, impl_from_raw_fd, is_read_only, let_inherit, mmap,
-    munmap, nanosleep, pread, pwrite,
+    Access, Stat, add_seals, dup, fallocate, fstat, ftruncate, get_seals, impl_from_raw_fd, is_read_only, let_inherit,
+    mmap, munmap, nanosleep, pread, pwrite,
 };
 
 cfg_if::cfg_if! {

@@ -201,7 +201,11 @@ fn holes_of_huge_pages() {
     let message =
         "fallocate: ENOSPC: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
     refused(SealedFile::seal(two_pages(), Holes::Allocate), libc::ENOSPC, message);
-    refused(SealedFile::seal(two_pages(), Holes::Populate), libc::ENOMEM, "mmap: ENOMEM: refused by the kernel");
+    refused(
+        SealedFile::seal(two_pages(), Holes::Populate),
+        libc::ENOMEM,
+        &message.replace("fallocate: ENOSPC", "mmap: ENOMEM"),
+    );
     // The kernel sets pages apart for the map before anybody touches it.
     let accepted = SealedFile::seal(two_pages(), Holes::Accept).unwrap();
     let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";

@@ -61,7 +61,10 @@ fn child() {
 
 #[test]
 fn the_whole_name_counts_byte_by_byte() {
-    let file = MemFile::create_cstr(c"odd \xff/\nname", memfile::CreateOptions::new()).unwrap();
+    let options = memfile::CreateOptions::new();
+    let file = MemFile::create_cstr(c"odd \xff/\nname", options.close_on_exec(false)).unwrap();
+    // A descriptor that is close-on-exec was not inherited.
+    let _hidden = MemFile::create("name", options).unwrap();
     let name = std::ffi::OsStr::new;
     let found =
         MemFile::find_inherited(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"odd \xff/\nname"));

@@ -1,0 +1,122 @@
+# Shared by the scripts of this folder: installing packages, skipping a part, building for any target.
+# Sourced from the repository's root: . ci/lib.sh
+
+set -euo pipefail
+
+# Everything that is slow to get a second time: kernels, unpacked packages, built standard libraries.
+mkdir -p "${CARGO_TARGET_DIR:-target}/ci"
+cache=$(cd "${CARGO_TARGET_DIR:-target}/ci" && pwd)
+
+# Prints the one line that stands for a part that cannot run here. The caller goes on without that part.
+skip() { # NAME REASON
+    printf 'skipped: %s: %s\n' "$1" "$2"
+}
+
+# Installs what is missing of these Debian packages. Fails, saying nothing, where they cannot be had.
+need() { # PACKAGE...
+    local missing=() package
+    for package; do
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>&1 | grep -qx installed || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+    command -v apt-get >/dev/null && ((EUID == 0)) || return 1
+    update_lists
+    quiet_apt install -y --no-install-recommends "${missing[@]}"
+}
+
+# Once in a run, also when one script starts another.
+update_lists() {
+    [ -z "${CI_LISTS_UPDATED:-}" ] || return 0
+    quiet_apt update || true
+    export CI_LISTS_UPDATED=1
+}
+
+quiet_apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >"$cache/apt.log" 2>&1
+}
+
+# Downloads packages and unpacks them, without installing anything. APT_OPTIONS may point apt at other sources.
+unpack() { # FOLDER PACKAGE[=VERSION]...
+    local folder=$1 debs=$1/debs deb
+    shift
+    mkdir -p "$debs"
+    (cd "$debs" && apt-get -qq -o APT::Sandbox::User=root "${APT_OPTIONS[@]}" download "$@" 2>"$cache/apt.log") || return 1
+    for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$folder"; done
+    rm -r "$debs"
+}
+APT_OPTIONS=()
+
+# The crate's features without the default set, one a line.
+features() {
+    awk '/^\[/ { inside = $0 == "[features]" } inside && /^[a-z][a-z0-9_-]* *=/ && !/^default / { print $1 }' Cargo.toml
+}
+
+# A column of this table for one target. In the table - is nothing, a comma separates several.
+# i686 programs run on an x86_64 kernel as they are: the real thing needs no emulator.
+column() { # TARGET COLUMN
+    awk -v target="$1" -v column="$2" '
+        NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) field = i }
+        $1 == target { found = 1; if ($field != "-") { gsub(",", " ", $field); print $field } }
+        END { exit !found }' <<'TABLE'
+target                         library  backends         linker                     runner        packages
+x86_64-unknown-linux-gnu       glibc    linux_raw,libc   cc                         -             gcc
+x86_64-unknown-linux-musl      musl     linux_raw,libc   musl-gcc                   -             musl-tools
+i686-unknown-linux-gnu         glibc    linux_raw,libc   i686-linux-gnu-gcc         -             gcc-i686-linux-gnu,libc6-dev-i386-cross
+aarch64-unknown-linux-gnu      glibc    linux_raw,libc   aarch64-linux-gnu-gcc      qemu-aarch64  gcc-aarch64-linux-gnu,libc6-dev-arm64-cross,qemu-user,qemu-user-binfmt
+armv7-unknown-linux-gnueabihf  glibc    linux_raw,libc   arm-linux-gnueabihf-gcc    qemu-arm      gcc-arm-linux-gnueabihf,libc6-dev-armhf-cross,qemu-user,qemu-user-binfmt
+riscv64gc-unknown-linux-gnu    glibc    linux_raw,libc   riscv64-linux-gnu-gcc      qemu-riscv64  gcc-riscv64-linux-gnu,libc6-dev-riscv64-cross,qemu-user,qemu-user-binfmt
+s390x-unknown-linux-gnu        glibc    libc             s390x-linux-gnu-gcc        qemu-s390x    gcc-s390x-linux-gnu,libc6-dev-s390x-cross,qemu-user,qemu-user-binfmt
+TABLE
+}
+
+# Installs a compiler with the source of its standard library, and what linking and running for the target takes.
+need_target() { # TARGET
+    local packages
+    packages=$(column "$1" packages)
+    # shellcheck disable=SC2086 # a list of names
+    need rustc-web cargo-web rust-web-src gcc libc6-dev $packages
+}
+
+# Cargo for a target without a ready standard library: builds it from source, once for each target. Programs are static,
+# so that they run under an emulator or as the only file of a machine.
+std_cargo() { # TARGET COMMAND ARGS...
+    local target=$1 command=$2 flags=-Ctarget-feature=+crt-static settings=() runner
+    shift 2
+    runner=$(column "$target" runner)
+    [ -z "$runner" ] || settings=(--config "target.$target.runner=['ci/emulate', '$runner']")
+    if [[ $target = *-musl ]]; then
+        musl_shim
+        flags+=" -Clink-self-contained=no -Crelocation-model=static -L $cache/musl-shim"
+    fi
+    debian_cargo "$command" --target "$target" -Zbuild-std=std,panic_abort \
+        --config "target.$target.linker='$(column "$target" linker)'" \
+        --config "target.$target.rustflags='$flags'" "${settings[@]}" "$@"
+}
+
+# Builds the crate's tests for a target and prints the programs.
+test_programs() { # TARGET FEATURES
+    std_cargo "$1" test --no-run --quiet --message-format=json --lib --tests --features "$2" |
+        grep -o '"executable":"[^"]*"' | cut -d'"' -f4
+}
+
+# Debian's own cargo and compiler with the unstable options on. Its own target folder, as the compiler is another one than the
+# main build's; no debug information, as nobody debugs these programs.
+debian_cargo() { # COMMAND ARGS...
+    local command=$1
+    shift
+    env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u RUSTUP_TOOLCHAIN \
+        PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1 \
+        CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
+        nice /usr/bin/cargo "$command" --target-dir "$cache/std" "$@"
+}
+
+# The compiler asks for libunwind, which musl-tools lacks. gcc's own unwinder serves, but calls a function of glibc's, and
+# names the thread functions that it calls as weak symbols, which a static program would leave out.
+musl_shim() {
+    local shim=$cache/musl-shim
+    mkdir -p "$shim"
+    musl-gcc -O2 -c ci/dl_find_object.c -o "$shim/dlfo.o"
+    ar rcs "$shim/libdlfo.a" "$shim/dlfo.o"
+    local threads='pthread_once pthread_mutex_lock pthread_mutex_unlock pthread_getspecific pthread_setspecific'
+    echo "EXTERN($threads) INPUT(-lgcc_eh -ldlfo)" >"$shim/libunwind.a"
+}
