@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use common::{SIZES, criterion, pattern, size};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use memfile::SealedFile;
 
 fn clone(c: &mut Criterion) {
@@ -58,7 +58,7 @@ fn child() {
     let mut input = File::from(std::io::stdin().as_fd().try_clone_to_owned().expect("a descriptor"));
     let mut message = [0; 64];
     while input.read_exact(&mut message).is_ok() {
-        let path = std::str::from_utf8(&message).expect("a path").trim_end_matches('\0');
+        let path = core::str::from_utf8(&message).expect("a path").trim_end_matches('\0');
         let fd = OwnedFd::from(File::open(path).expect("the file is open"));
         let sealed = SealedFile::try_from(fd).map_err(|error| error.into_error()).expect("a proof");
         let map = sealed.map().expect("mmap");

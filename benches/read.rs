@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::hint::black_box;
+use core::hint::black_box;
 
 use common::{SIZES, criterion, pattern, size, sum};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

@@ -1,6 +1,7 @@
 //! The main job: give data to another process so that neither side can change it any more.
 //!
 //! `cargo run --example handoff [PATH]`: the parent seals a copy of the file, a child gets it twice and attacks it.
+#![allow(clippy::unwrap_used, reason = "what is refused is an error")]
 
 use memfile::{MemFile, SealedFile, SharedMap};
 use std::io::{self, BufRead, BufReader};
@@ -8,12 +9,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let argument = std::env::args().nth(1);
-    if argument.as_deref() == Some("--child") { child() } else { parent(argument.as_deref().unwrap_or(file!())) }
+fn main() -> Result<(), Box<dyn core::error::Error>> {
+    let path = std::env::args().nth(1);
+    if path.as_deref() == Some("--child") { child() } else { parent(path.as_deref().unwrap_or(file!())) }
 }
 
-fn parent(path: &str) -> Result<(), Box<dyn std::error::Error>> {
+fn parent(path: &str) -> Result<(), Box<dyn core::error::Error>> {
     let file = MemFile::create_sealable("handoff")?;
     println!("memfd_create   made a file in memory, which can be sealed and not be executed");
     let copied = file.copy_from(std::fs::File::open(path)?, u64::MAX)?;
@@ -36,7 +37,7 @@ fn parent(path: &str) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn child() -> Result<(), Box<dyn std::error::Error>> {
+fn child() -> Result<(), Box<dyn core::error::Error>> {
     let (_, file) = SealedFile::recv(io::stdout(), &mut [0; 64])?;
     println!("recvmsg        a descriptor, close-on-exec");
     println!("F_GET_SEALS    has Shrink and Write; fstat: {} bytes without holes. Proven", file.len());
@@ -44,7 +45,6 @@ fn child() -> Result<(), Box<dyn std::error::Error>> {
     println!("mmap           shared and read-only; the checksum is {:08x}", checksum(&map));
     let stdin = SealedFile::try_from(io::stdin().as_fd().try_clone_to_owned()?)?;
     println!("               and that of stdin, proven the same way, {:08x}", checksum(&stdin.map()?));
-
     println!("Now it tries to change the file, and is refused each time:");
     let file = MemFile::from(file);
     println!("{}", file.write_all_at(b"!", 0).unwrap_err());

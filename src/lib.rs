@@ -11,6 +11,7 @@ mod map;
 #[cfg(doctest)]
 mod must_not_compile;
 mod options;
+mod reason;
 mod sealed;
 mod seals;
 mod sys;
