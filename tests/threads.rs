@@ -1,8 +1,8 @@
 //! What `Send` and `Sync` promise, on threads: a program of its own, so that ThreadSanitizer can watch it alone.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+use core::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 
 use memfile::{CreateOptions, Exec, MemFile, SealedFile, SharedMap, SharedView};

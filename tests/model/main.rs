@@ -2,14 +2,14 @@
 //!
 //! `MEMFILE_MODEL_CASES` is the number of scripts; each has 50 steps on average. A failure shrinks to a short script.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "in a test a panic is the report")]
-#![allow(clippy::cast_possible_truncation, reason = "the model's files are small")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "the model's files are small")]
 #![allow(unsafe_code, reason = "forked children")]
 #![allow(unreachable_pub, reason = "shared with the fuzz target")]
 
 mod rules;
 mod script;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,11 +1,11 @@
 //! Every public call that asks the kernel, with what it needs.
 
-use std::ffi::CStr;
+use core::ffi::CStr;
+use core::time::Duration;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use memfile::{
     CreateOptions, Error, Exec, Holes, KernelSupport, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap,

@@ -1,6 +1,14 @@
 //! Every system call of every public call fails with each errno, once and for good: what comes of it is the errno under the
 //! call's name, or the documented way around. Nothing panics, no descriptor and no mapping is left over.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "the kernel's structures hold the registers of a call as they are"
+)]
+
 mod calls;
 mod expect;
 mod supervisor;

@@ -1,11 +1,12 @@
 //! Makes one system call of a thread fail: a seccomp filter hands the thread's calls to its supervisor, which lets them
 //! go on or answers with an errno.
 
-use std::mem::zeroed;
+use core::mem::zeroed;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::{io, ptr, thread};
+use std::{io, thread};
 
 /// The calls that are looked at, and what the crate's errors call them.
 const CALLS: &[(i64, &str)] = &[
