@@ -44,7 +44,6 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("create KernelDefault", "fcntl(F_ADD_SEALS)", &[libc::EPERM], When::Always, Works),
     ("create KernelDefault", "fcntl(F_GET_SEALS)", ANY, When::Always, Earlier(libc::EPERM, "fcntl(F_ADD_SEALS)")),
     ("seal of a sealed one", "fcntl(F_ADD_SEALS)", &[libc::EPERM], When::Always, Works),
-    ("seal of a sealed one", "fcntl(F_GET_SEALS)", ANY, When::At(1), Works),
     // A private mapping where a shared one is refused.
     ("map_copy_on_write", "mmap", &[libc::EPERM], When::Once, Earlier(libc::EPERM, "mmap")),
     ("map", "mmap", &[libc::EPERM], When::Once, Works),
