@@ -84,6 +84,7 @@ pub(crate) fn rows(table: &mut Table) {
         Ok(0)
     });
     table.row("S1/any/explicit-Write-finds-the-writer", EBUSY, || {
+        needs("Exec")?;
         let fd = executable()?;
         let _map = Map::shared(&fd, page(), ProtFlags::READ | ProtFlags::WRITE)?;
         raw::add_seals(&fd, EXEC | 0xf)

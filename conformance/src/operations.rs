@@ -30,6 +30,8 @@ fn expect(sign: &str) -> Option<Expect> {
         "m" => one_of([OK, EPERM]),
         // Kernels differ in what they still write below the end: never more than fits.
         "g" => one_of([EPERM, Expect::AtMost(page() as u64)]),
+        // Until 6.7 a map that could be made writable was not enough.
+        "r" => one_of([OK, EACCES]),
         // Attributes of users exist on tmpfs since 6.6.
         "x" => one_of([OK, Expect::Errno(Errno::OPNOTSUPP)]),
         _ => return None,
@@ -152,7 +154,7 @@ const MATRIX: &[(&str, &str, Operation)] = &[
     ("mremap-shrink-shared-R",      ".   .   .   .   .   .", mremap_shrink),
     ("mremap-duplicate-shared-R",   ".   .   .   .   .   .", |case| case.shared_read()?.duplicate().map(|_| 0)),
     ("mprotect-RW-of-duplicate",    ".   A   A   .   .   A", |case| case.shared_read()?.duplicate()?.protect(MprotectFlags::READ | MprotectFlags::WRITE)),
-    ("MADV_REMOVE-shared-R",        ".   A   A   .   .   A", |case| case.shared_read()?.advise(Advice::LinuxRemove)),
+    ("MADV_REMOVE-shared-R",        "r   A   A   r   r   A", |case| case.shared_read()?.advise(Advice::LinuxRemove)),
     ("MADV_REMOVE-old-shared-RW",   ".   -   E   .   .   -", remove_by_old_map),
     ("MADV_DONTNEED-shared-R",      ".   .   .   .   .   .", dontneed),
     ("MADV_FREE-shared-R",          "I   I   I   I   I   I", |case| case.shared_read()?.advise(Advice::LinuxFree)),

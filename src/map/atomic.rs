@@ -129,11 +129,11 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
     /// Reads the integer.
     #[must_use]
     pub fn load(&self, order: Ordering) -> T {
-        self.field.get(self.word.load(match order {
-            Ordering::Relaxed => Ordering::Relaxed,
-            Ordering::SeqCst => Ordering::SeqCst,
-            _ => Ordering::Acquire,
-        }))
+        self.field.get(match order {
+            Ordering::Relaxed => self.word.load(Ordering::Relaxed),
+            Ordering::SeqCst => self.word.load(Ordering::SeqCst),
+            _ => self.word.load(Ordering::Acquire),
+        })
     }
 
     /// Writes the integer.
@@ -142,14 +142,12 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
             self.swap(value, order);
             return;
         }
-        self.word.store(
-            value.to_word(),
-            match order {
-                Ordering::Relaxed => Ordering::Relaxed,
-                Ordering::SeqCst => Ordering::SeqCst,
-                _ => Ordering::Release,
-            },
-        );
+        let word = value.to_word();
+        match order {
+            Ordering::Relaxed => self.word.store(word, Ordering::Relaxed),
+            Ordering::SeqCst => self.word.store(word, Ordering::SeqCst),
+            _ => self.word.store(word, Ordering::Release),
+        }
     }
 
     /// Writes the integer and returns what it was.

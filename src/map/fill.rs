@@ -67,7 +67,7 @@ impl Builder {
     #[inline]
     pub fn from_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
         if self.options.huge_tlb.is_some() {
-            return self.build(name, bytes.len(), |target| target.copy_from_slice(bytes));
+            return self.build(name, bytes.len(), |target| copy(bytes, target));
         }
         let mut fresh = Fresh::create(name, self.options)?;
         if !(self.huge_pages && fill_huge(&mut fresh, bytes)?) {
@@ -223,6 +223,14 @@ fn fill_huge(fresh: &mut Fresh, bytes: &[u8]) -> Result<bool, Error> {
         return Ok(false);
     }
     map.populate()?;
-    map.bytes_mut().copy_from_slice(bytes);
+    copy(bytes, map.bytes_mut());
     Ok(true)
+}
+
+/// A `memcpy` once it is optimized. `copy_from_slice` panics where the lengths differ, which at `opt-level = "z"` the compiler
+/// cannot exclude.
+fn copy(source: &[u8], target: &mut [u8]) {
+    for (target, &byte) in target.iter_mut().zip(source) {
+        *target = byte;
+    }
 }

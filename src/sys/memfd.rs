@@ -5,7 +5,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{MemfdFlags, Mode, SealFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::path::Arg;
 
 use super::common::failed;
@@ -111,7 +111,7 @@ fn deny_execution(fd: BorrowedFd<'_>) -> Result<(), Error> {
 /// Adds the seal Seal, unless the file was born with it.
 #[inline(never)]
 fn forbid_sealing(fd: BorrowedFd<'_>) -> Result<(), Error> {
-    match rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL) {
+    match retry_on_intr(|| rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL)) {
         Err(Errno::PERM) if rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SEAL)) => {
             Ok(())
         }

@@ -1,0 +1,206 @@
+//! Every public call that asks the kernel, with what it needs.
+
+use core::ffi::CStr;
+use core::time::Duration;
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use memfile::{
+    CreateOptions, Error, Exec, Holes, KernelSupport, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap,
+    SharedView, socket,
+};
+
+/// What a call came to, if not to its value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) errno: Option<i32>,
+    /// Empty where the call returns an `io::Error`, which does not tell.
+    pub(super) operation: &'static str,
+    pub(super) reason: &'static str,
+}
+
+impl<E: Into<Refused>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        match error.into() {
+            Refused::Crate(error) => {
+                Self { errno: error.raw_os_error(), operation: error.operation(), reason: error.reason() }
+            }
+            Refused::Io(error) => Self { errno: error.raw_os_error(), operation: "", reason: "" },
+        }
+    }
+}
+
+pub(super) enum Refused {
+    Crate(Error),
+    Io(io::Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Crate(error)
+    }
+}
+
+impl<T> From<memfile::ErrorWith<T>> for Refused {
+    fn from(error: memfile::ErrorWith<T>) -> Self {
+        Self::Crate(error.into_error())
+    }
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The faulty half of a call; what it needs was made before.
+pub(super) type Action = Box<dyn FnOnce() -> Result<(), Refusal> + Send>;
+
+/// A name, and what prepares the call.
+pub(super) type Call = (&'static str, Box<dyn Fn() -> Action>);
+
+fn call<P, T, E>(
+    name: &'static str,
+    prepare: impl Fn() -> P + 'static,
+    action: impl Fn(P) -> Result<T, E> + Copy + Send + 'static,
+) -> Call
+where
+    P: Send + 'static,
+    Refusal: From<E>,
+{
+    let prepare = move || {
+        let prepared = prepare();
+        Box::new(move || action(prepared).map(drop).map_err(Refusal::from)) as Action
+    };
+    (name, Box::new(prepare))
+}
+
+const LEN: u64 = 10_000;
+
+/// A file that can be sealed, full.
+fn file() -> MemFile {
+    let file = MemFile::create("fault", CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed)).unwrap();
+    file.write_all_at(&[b'A'; LEN as usize], 0).unwrap();
+    file
+}
+
+/// The same with nothing but a hole.
+fn hole() -> MemFile {
+    let file = MemFile::create_sealable("fault").unwrap();
+    file.set_len(LEN).unwrap();
+    file
+}
+
+fn sealed() -> SealedFile {
+    file().into_sealed().unwrap()
+}
+
+fn sealed_fd(file: MemFile) -> OwnedFd {
+    file.add_seals(Seals::IMMUTABLE).unwrap();
+    file.into_fd()
+}
+
+/// Executable, sealed with Exec, so that the Write seal may be forged.
+fn suspicious() -> OwnedFd {
+    let options = CreateOptions::new().allow_sealing(true).exec(Exec::Allow);
+    let file = MemFile::create("fault", options).unwrap();
+    file.add_seal(Seal::Exec).unwrap();
+    file.into_fd()
+}
+
+fn disk_file() -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[b'D'; LEN as usize]).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
+fn create(exec: Exec) -> Result<MemFile, Error> {
+    MemFile::create("fault", CreateOptions::new().exec(exec))
+}
+
+fn received() -> UnixStream {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    sealed().send(&ours, b"x").unwrap();
+    theirs
+}
+
+pub(super) fn all() -> Vec<Call> {
+    let nothing = || ();
+    vec![
+        call("create Deny", nothing, |()| create(Exec::Deny)),
+        call("create DenyUnsealed", nothing, |()| create(Exec::DenyUnsealed)),
+        call("create Allow", nothing, |()| create(Exec::Allow)),
+        call("create KernelDefault", nothing, |()| create(Exec::KernelDefault)),
+        call("create_sealable", nothing, |()| MemFile::create_sealable("fault")),
+        call("create_cstr", nothing, |()| MemFile::create_cstr(c"fault" as &CStr, CreateOptions::new())),
+        call("from_fd", || file().into_fd(), MemFile::from_fd),
+        call("try_clone", file, |file| file.try_clone()),
+        call("len", file, |file| file.len()),
+        call("is_empty", file, |file| file.is_empty()),
+        call("set_len", file, |file| file.set_len(5)),
+        call("allocate", hole, |file| file.allocate(0, LEN)),
+        call("read_at", file, |file| file.read_at(&mut [0; 9], 0)),
+        call("read_exact_at", file, |file| file.read_exact_at(&mut [0; 9], 0)),
+        call("write_at", file, |file| file.write_at(b"B", 0)),
+        call("write_all_at", file, |file| file.write_all_at(b"B", 0)),
+        call("get_seals", file, |file| file.get_seals()),
+        call("add_seal", file, |file| file.add_seal(Seal::Grow)),
+        call("into_sealed", file, MemFile::into_sealed),
+        call("into_sealed of a hole", hole, MemFile::into_sealed),
+        call("into_sealed_within", file, |file| file.into_sealed_within(Duration::from_millis(1))),
+        call("verify", || sealed_fd(file()), |fd| SealedFile::verify(fd, Holes::Refuse)),
+        call("verify Allocate", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Allocate)),
+        call("verify Populate", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Populate)),
+        call("verify Accept", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Accept)),
+        call("verify of an Exec seal", suspicious, |fd| SealedFile::verify(fd, Holes::Refuse)),
+        call("seal", file, |file| SealedFile::seal(file, Holes::Refuse)),
+        call("seal of a sealed one", || sealed_fd(file()), |fd| SealedFile::seal(fd, Holes::Refuse)),
+        call("SealedFile::try_clone", sealed, |file| file.try_clone()),
+        call("from_bytes", nothing, |()| SealedFile::from_bytes("fault", b"bytes")),
+        call(
+            "from_bytes huge",
+            || vec![1; 2 << 20],
+            |bytes| SealedFile::builder().huge_pages(true).from_bytes("fault", &bytes),
+        ),
+        call("build", nothing, |()| SealedFile::build("fault", 5000, |bytes| bytes.fill(1))),
+        call("copy_of", disk_file, |source| SealedFile::copy_of("fault", source)),
+        call("from_reader", nothing, |()| SealedFile::from_reader("fault", &b"reader"[..])),
+        call("copy_from a file of memory", || (file(), file()), |(a, b)| a.copy_from(b, u64::MAX)),
+        call("copy_from a file of a disk", || (file(), disk_file()), |(a, b)| a.copy_from(b, LEN)),
+        call("copy_from a socket", || (file(), received()), |(a, b)| a.copy_from(b, 1)),
+        call("map", sealed, |file| file.map()),
+        call("map_range", sealed, |file| file.map_range(9000..9001)),
+        call("map_with", sealed, |file| file.map_with(.., MapOptions::new().populate(true).huge_pages(true))),
+        call("map_copy_on_write", sealed, |file| file.map_copy_on_write()),
+        call("share", file, MemFile::share),
+        call("reader", || file().share().unwrap(), |map| map.reader()),
+        call("freeze", || file().share().unwrap(), SharedMap::freeze),
+        call("SharedMap::try_from", || shrink_sealed(file()), SharedMap::try_from),
+        call("SharedView::try_from", || shrink_sealed(file()), SharedView::try_from),
+        call("reopen_read_only", file, |file| file.reopen_read_only()),
+        call("name", file, |file| file.name()),
+        call("is_memfd", file, |file| file.is_memfd()),
+        call("is_memfd of a file without sealing", || create(Exec::DenyUnsealed).unwrap(), |file| file.is_memfd()),
+        call("to_stdio", sealed, |file| file.to_stdio()),
+        call("to_command", program, |file| file.to_command()),
+        call("find_inherited", file, |_file| MemFile::find_inherited("fault")),
+        call("probe", nothing, |()| Ok::<_, Error>(KernelSupport::probe())),
+        call("send", || (UnixStream::pair().unwrap(), sealed()), |((ours, _theirs), file)| file.send(ours, b"x")),
+        call("recv", received, |socket| SealedFile::recv(socket, &mut [0; 8])),
+        call("socket::recv", received, |socket| socket::recv(socket, &mut [0; 8], &mut [None])),
+    ]
+}
+
+fn shrink_sealed(file: MemFile) -> MemFile {
+    file.add_seal(Seal::Shrink).unwrap();
+    file
+}
+
+fn program() -> MemFile {
+    let file = MemFile::create("fault", CreateOptions::new().exec(Exec::Allow)).unwrap();
+    file.write_all_at(b"\x7fELF", 0).unwrap();
+    file
+}

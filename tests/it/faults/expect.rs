@@ -1,0 +1,115 @@
+//! What has to come of a fault: the errno under the call's name, unless a row of the table says otherwise.
+
+use super::calls::Refusal;
+use super::supervisor::Fault;
+
+/// What else than the errno can come of it.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// There is a way around.
+    Works,
+    /// A way around of the standard library, which not every call of that name has.
+    WorksOrErrno,
+    /// The crate's own refusal, without an errno.
+    Reason(&'static str),
+    /// The errno of an earlier call, which the failed one was to explain.
+    Earlier(i32, &'static str),
+}
+
+use Outcome::{Earlier, Reason, Works, WorksOrErrno};
+
+/// All errnos.
+const ANY: &[i32] = &[];
+
+/// Where the fault comes.
+#[derive(Copy, Clone, PartialEq)]
+enum When {
+    Always,
+    /// Only if the call fails once: the way around makes the same call again.
+    Once,
+    /// Only at this place of the call's system calls.
+    At(usize),
+}
+
+/// The start of the call's name, the system call, its errnos, and what comes of it. The first row that fits decides.
+const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
+    // The report has a place for every answer.
+    ("probe", "", ANY, When::Always, Works),
+    // Whether the kernel is mended cannot be tried: then it is not.
+    ("verify of an Exec seal", "memfd_create", ANY, When::Always, Reason(FORGED)),
+    ("verify of an Exec seal", "ftruncate", ANY, When::Always, Reason(FORGED)),
+    ("verify of an Exec seal", "mmap", ANY, When::Always, Reason(FORGED)),
+    ("verify of an Exec seal", "fcntl(F_ADD_SEALS)", ANY, When::Always, Reason(FORGED)),
+    // The file was born with the seal that was to be added.
+    ("create KernelDefault", "fcntl(F_ADD_SEALS)", &[libc::EPERM], When::Always, Works),
+    ("create KernelDefault", "fcntl(F_GET_SEALS)", ANY, When::Always, Earlier(libc::EPERM, "fcntl(F_ADD_SEALS)")),
+    ("seal of a sealed one", "fcntl(F_ADD_SEALS)", &[libc::EPERM], When::Always, Works),
+    // A private mapping where a shared one is refused.
+    ("map_copy_on_write", "mmap", &[libc::EPERM], When::Once, Earlier(libc::EPERM, "mmap")),
+    ("map", "mmap", &[libc::EPERM], When::Once, Works),
+    ("verify Populate", "mmap", ANY, When::Once, Works),
+    // Advice that is not taken; of memory that was asked for, only the want of the advice itself is no error.
+    ("map_with", "madvise", ANY, When::At(1), Works),
+    ("map_with", "madvise", &[libc::EINVAL], When::Always, Works),
+    ("build", "madvise", ANY, When::Always, Works),
+    ("from_bytes huge", "madvise", ANY, When::Always, Works),
+    // The next way of copying.
+    ("copy_", "copy_file_range", ANY, When::Always, Works),
+    ("copy_", "sendfile", ANY, When::Always, Works),
+    ("copy_", "splice", ANY, When::Always, Works),
+    // A second descriptor spares kernels a writer, but is not needed.
+    ("SharedView", "fcntl(F_GETFL)", ANY, When::Always, Works),
+    ("SharedView", "open", ANY, When::Always, Works),
+    // Through `std`, which has its own ways around. A descriptor whose link cannot be read is not the one.
+    ("find_inherited", "", ANY, When::Always, WorksOrErrno),
+    ("to_command", "statx", &[libc::ENOSYS], When::Always, Works),
+    ("to_command", "statx", ANY, When::Always, Reason("the file's mode forbids execution")),
+];
+
+const FORGED: &str = "the Write seal came with Exec";
+
+/// The calls that a signal can interrupt, and that are made again then.
+const RETRIED: &[&str] = &[
+    "fcntl(F_ADD_SEALS)",
+    "ftruncate",
+    "fallocate",
+    "pread",
+    "pwrite",
+    "read",
+    "write",
+    "open",
+    "madvise",
+    "copy_file_range",
+    "sendfile",
+    "splice",
+    "sendmsg",
+    "recvmsg",
+];
+
+/// Whether `result` is what has to come of it.
+pub(super) fn admits(call: &str, operation: &str, fault: Fault, result: &Result<(), Refusal>) -> bool {
+    let exception = EXCEPTIONS.iter().find(|(prefix, failed, errnos, when, _)| {
+        call.starts_with(prefix)
+            && (failed.is_empty() || *failed == operation)
+            && (errnos.is_empty() || errnos.contains(&fault.errno))
+            && match when {
+                When::Always => true,
+                When::Once => !fault.again,
+                When::At(place) => !fault.again && fault.at == *place,
+            }
+    });
+    let refused = |errno, name: &str| match result {
+        Err(refusal) => refusal.errno == Some(errno) && [name, ""].contains(&refusal.operation),
+        Ok(()) => false,
+    };
+    match exception {
+        Some((.., Works)) => result.is_ok(),
+        Some((.., WorksOrErrno)) => result.is_ok() || refused(fault.errno, operation),
+        Some((.., Reason(text))) => {
+            matches!(result, Err(Refusal { errno: None, reason, .. }) if reason.contains(text))
+        }
+        Some((.., Earlier(errno, name))) => refused(*errno, name),
+        None if fault.errno == libc::EINTR && RETRIED.contains(&operation) => result.is_ok(),
+        None => refused(fault.errno, operation),
+    }
+}

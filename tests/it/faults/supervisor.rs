@@ -1,0 +1,157 @@
+//! Makes one system call of a thread fail: a seccomp filter hands the thread's calls to its supervisor, which lets them
+//! go on or answers with an errno.
+
+use core::mem::zeroed;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::mpsc;
+use std::{io, thread};
+
+/// The calls that are looked at, and what the crate's errors call them.
+const CALLS: &[(i64, &str)] = &[
+    (libc::SYS_memfd_create, "memfd_create"),
+    (libc::SYS_fcntl, "fcntl"),
+    (libc::SYS_fstat, "fstat"),
+    (libc::SYS_statx, "statx"),
+    (libc::SYS_newfstatat, "newfstatat"),
+    (libc::SYS_fstatfs, "fstatfs"),
+    (libc::SYS_ftruncate, "ftruncate"),
+    (libc::SYS_fallocate, "fallocate"),
+    (libc::SYS_fchmod, "fchmod"),
+    (libc::SYS_pread64, "pread"),
+    (libc::SYS_pwrite64, "pwrite"),
+    (libc::SYS_read, "read"),
+    (libc::SYS_write, "write"),
+    (libc::SYS_lseek, "lseek"),
+    (libc::SYS_copy_file_range, "copy_file_range"),
+    (libc::SYS_sendfile, "sendfile"),
+    (libc::SYS_splice, "splice"),
+    (libc::SYS_mmap, "mmap"),
+    (libc::SYS_madvise, "madvise"),
+    (libc::SYS_openat, "open"),
+    (libc::SYS_readlinkat, "readlink"),
+    (libc::SYS_getsockopt, "getsockopt(SO_TYPE)"),
+    (libc::SYS_sendmsg, "sendmsg"),
+    (libc::SYS_recvmsg, "recvmsg"),
+];
+
+/// The call that is to fail, and how.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Fault {
+    /// Counted from 0 among the calls of [`CALLS`] that the thread makes.
+    pub(super) at: usize,
+    pub(super) errno: i32,
+    /// Every later call of the same name fails too.
+    pub(super) again: bool,
+    /// Calls of this name are left alone.
+    pub(super) spared: Option<&'static str>,
+}
+
+/// Runs `action` in a thread of its own. Returns what it returned, or its panic, and the calls that it made.
+pub(super) fn watch<T: Send>(
+    fault: Fault,
+    action: impl FnOnce() -> T + Send,
+) -> (thread::Result<T>, Vec<&'static str>) {
+    let armed = AtomicBool::new(false);
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            sender.send(listener()).unwrap();
+            armed.store(true, Ordering::SeqCst);
+            let result = action();
+            armed.store(false, Ordering::SeqCst);
+            result
+        });
+        let calls = supervise(&receiver.recv().unwrap(), fault, &armed);
+        (worker.join(), calls)
+    })
+}
+
+/// A filter for this thread alone, and the descriptor that its supervisor listens to.
+fn listener() -> OwnedFd {
+    const fn instruction(code: u32, jump_if: u8, jump_else: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt: jump_if, jf: jump_else, k }
+    }
+    // Loads the number of the call; each known number jumps to the last instruction.
+    let mut program = vec![instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
+    for (index, &(number, _)) in CALLS.iter().enumerate() {
+        let to_the_end = u8::try_from(CALLS.len() - index).unwrap();
+        program.push(instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, to_the_end, 0, number as u32));
+    }
+    program.push(instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
+    program.push(instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+
+    // SAFETY: No pointers are involved.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    // SAFETY: The program lives until the kernel has copied it.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            ptr::from_ref(&program),
+        )
+    };
+    assert!(fd >= 0, "a seccomp listener: {}", io::Error::last_os_error());
+    // SAFETY: The kernel has just made it.
+    unsafe { OwnedFd::from_raw_fd(fd as i32) }
+}
+
+/// Answers until the thread has ended.
+fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool) -> Vec<&'static str> {
+    const RECV: libc::c_ulong = 0xc050_2100;
+    const SEND: libc::c_ulong = 0xc018_2101;
+
+    let mut calls = Vec::new();
+    loop {
+        let mut poll = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: One structure that lives here.
+        unsafe { libc::poll(&raw mut poll, 1, -1) };
+        if poll.revents & libc::POLLIN == 0 {
+            return calls;
+        }
+        // SAFETY: All zeros is what the kernel asks for.
+        let mut call: libc::seccomp_notif = unsafe { zeroed() };
+        // SAFETY: A structure of the size that the request names.
+        if unsafe { libc::ioctl(listener.as_raw_fd(), RECV, &raw mut call) } != 0 {
+            continue;
+        }
+        // SAFETY: All zeros is a valid answer.
+        let mut answer: libc::seccomp_notif_resp = unsafe { zeroed() };
+        answer.id = call.id;
+        answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+        if armed.load(Ordering::SeqCst) && !is_not_ours(&call.data) {
+            let name = name(&call.data);
+            let again = fault.again && calls.get(fault.at) == Some(&name);
+            if fault.spared != Some(name) && (calls.len() == fault.at || again) {
+                answer.flags = 0;
+                answer.error = -fault.errno;
+            }
+            calls.push(name);
+        }
+        // SAFETY: As above.
+        unsafe { libc::ioctl(listener.as_raw_fd(), SEND, &raw mut answer) };
+    }
+}
+
+/// Calls that the crate does not make: memory for the heap, and a look at a descriptor that `std` makes before it closes it
+/// in a build with debug assertions.
+fn is_not_ours(call: &libc::seccomp_data) -> bool {
+    let number = i64::from(call.nr);
+    number == libc::SYS_mmap && call.args[3] as i32 & libc::MAP_ANONYMOUS != 0
+        || number == libc::SYS_fcntl && call.args[1] as i32 == libc::F_GETFD
+}
+
+fn name(call: &libc::seccomp_data) -> &'static str {
+    let name = CALLS.iter().find(|(number, _)| *number == i64::from(call.nr)).unwrap().1;
+    match (name, call.args[1] as i32) {
+        ("fcntl", libc::F_GET_SEALS) => "fcntl(F_GET_SEALS)",
+        ("fcntl", libc::F_ADD_SEALS) => "fcntl(F_ADD_SEALS)",
+        ("fcntl", libc::F_DUPFD_CLOEXEC) => "fcntl(F_DUPFD_CLOEXEC)",
+        ("fcntl", libc::F_GETFL) => "fcntl(F_GETFL)",
+        ("fcntl", libc::F_SETFD) => "fcntl(F_SETFD)",
+        _ => name,
+    }
+}

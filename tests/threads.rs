@@ -1,0 +1,104 @@
+//! What `Send` and `Sync` promise, on threads: a program of its own, so that ThreadSanitizer can watch it alone.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use core::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::thread;
+
+use memfile::{CreateOptions, Exec, MemFile, SealedFile, SharedMap, SharedView};
+
+const ROUNDS: usize = 10_000;
+const THREADS: usize = 4;
+
+fn shared() -> SharedMap {
+    let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+    let file = MemFile::create("threads", options).unwrap();
+    file.set_len(4096).unwrap();
+    file.share().unwrap()
+}
+
+/// Integers of all widths in one word: no update is lost.
+#[test]
+fn counters_of_one_word() {
+    let map = shared();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    map.atomic::<u8>(0).unwrap().fetch_add(1, Ordering::Relaxed);
+                    map.atomic::<u16>(2).unwrap().fetch_add(1, Ordering::AcqRel);
+                    map.atomic::<u32>(4).unwrap().fetch_add(1, Ordering::SeqCst);
+                    map.atomic::<usize>(8).unwrap().fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let total = ROUNDS * THREADS;
+    assert_eq!(usize::from(map.atomic::<u8>(0).unwrap().load(Ordering::Relaxed)), total % 256);
+    assert_eq!(usize::from(map.atomic::<u16>(2).unwrap().load(Ordering::Relaxed)), total % 65536);
+    assert_eq!(map.atomic::<u32>(4).unwrap().load(Ordering::Relaxed) as usize, total);
+    assert_eq!(map.atomic::<usize>(8).unwrap().load(Ordering::Relaxed), total);
+}
+
+/// What was written before a release is seen after the acquire that reads it, through a view as well.
+#[test]
+fn release_and_acquire() {
+    let map = shared();
+    let view = SharedView::try_from(map.as_mem_file().try_clone().unwrap()).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                map.atomic::<usize>(64).unwrap().store(round, Ordering::Relaxed);
+                map.atomic::<usize>(0).unwrap().store(round, Ordering::Release);
+            }
+        });
+        scope.spawn(|| {
+            loop {
+                let flag = view.atomic::<usize>(0).unwrap().load(Ordering::Acquire);
+                assert!(view.atomic::<usize>(64).unwrap().load(Ordering::Relaxed) >= flag);
+                if flag == ROUNDS {
+                    break;
+                }
+                thread::yield_now();
+            }
+        });
+    });
+}
+
+/// A lock of integers guards bytes that are copied.
+#[test]
+fn copies_under_a_lock() {
+    let map = shared();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let map = &map;
+            scope.spawn(move || {
+                let lock = map.atomic::<usize>(0).unwrap();
+                for round in 0..ROUNDS / 10 {
+                    while lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+                        thread::yield_now();
+                    }
+                    let byte = (thread * 31 + round).to_le_bytes()[0];
+                    map.write_all_at(&[byte; 100], 101).unwrap();
+                    let mut bytes = [0; 100];
+                    map.read_exact_at(&mut bytes, 101).unwrap();
+                    assert_eq!(bytes, [byte; 100]);
+                    lock.store(0, Ordering::Release);
+                }
+            });
+        }
+    });
+}
+
+/// A constant map goes through threads, and outlives what it was made of.
+#[test]
+fn a_map_in_many_threads() {
+    let map = Arc::new(SealedFile::build("threads", 100_000, |bytes| bytes.fill(7)).unwrap().map().unwrap());
+    let threads = [(); THREADS].map(|()| {
+        let map = Arc::clone(&map);
+        thread::spawn(move || map.iter().map(|&byte| usize::from(byte)).sum::<usize>())
+    });
+    for thread in threads {
+        assert_eq!(thread.join().unwrap(), 700_000);
+    }
+}
