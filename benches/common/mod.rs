@@ -7,10 +7,10 @@ use std::time::Duration;
 use criterion::Criterion;
 
 /// From nothing to 256 MiB.
-pub const SIZES: [usize; 6] = [0, 4 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20];
+pub(crate) const SIZES: [usize; 6] = [0, 4 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20];
 
 /// Short series, so that `cargo bench` takes minutes.
-pub fn criterion() -> Criterion {
+pub(crate) fn criterion() -> Criterion {
     Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
@@ -19,12 +19,12 @@ pub fn criterion() -> Criterion {
 }
 
 /// Bytes that are not all the same.
-pub fn pattern(len: usize) -> Vec<u8> {
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i ^ (i >> 8)).to_le_bytes()[0]).collect()
 }
 
 /// Fast enough to be limited by memory.
-pub fn sum(bytes: &[u8]) -> u64 {
+pub(crate) fn sum(bytes: &[u8]) -> u64 {
     let mut words = bytes.chunks_exact(8);
     let sum = words
         .by_ref()
@@ -33,7 +33,7 @@ pub fn sum(bytes: &[u8]) -> u64 {
 }
 
 /// For people: 4 KiB, 16 MiB.
-pub fn size(bytes: usize) -> String {
+pub(crate) fn size(bytes: usize) -> String {
     match bytes {
         b if b >= 1 << 20 => format!("{} MiB", b >> 20),
         b if b >= 1 << 10 => format!("{} KiB", b >> 10),
