@@ -28,11 +28,11 @@ pub struct Candidate<'a> {
     run: Box<dyn FnMut(Clock, usize) -> f64 + 'a>,
 }
 
-/// What `f` makes is dropped after the clock has stopped. Each measured series follows an unmeasured run of its kind, which
+/// What `f` makes is dropped after the clock has stopped. Each measured series follows an unmeasured one of its kind, which
 /// leaves the kernel's free memory as this candidate leaves it, and not as the one before did.
 pub fn candidate<'a, T>(name: &'static str, mut f: impl FnMut() -> T + 'a) -> Candidate<'a> {
     let run = move |clock: Clock, repeat: usize| {
-        drop(f());
+        (0..repeat).for_each(|_| drop(f()));
         let mut made = Vec::with_capacity(repeat);
         let start = clock.now();
         for _ in 0..repeat {
