@@ -17,9 +17,10 @@ use crate::error::{Error, Operation, Reason};
 /// The most descriptors that the kernel takes in one message: `SCM_MAX_FD`.
 pub(crate) const FDS_MAX: usize = 253;
 
-/// Room for `fds` descriptors, and for the sender's credentials, which a socket with `SO_PASSCRED` puts before them.
+/// Room for `fds` descriptors, and for the sender's credentials, which a socket with `SO_PASSCRED` puts before them: three
+/// numbers as long as descriptors, by a name that rustix has on every system.
 const fn control_space(fds: usize) -> usize {
-    cmsg_space!(ScmRights(fds), ScmCredentials(1))
+    cmsg_space!(ScmRights(fds), ScmRights(3))
 }
 
 /// What came with one call of [`recvmsg`].
