@@ -45,7 +45,8 @@ impl MemFile {
     /// The bytes do not pass through this process unless the source leaves no other way;
     /// [`Copied::method`] tells. A source that blocks (a pipe, a socket) blocks the call.
     ///
-    /// Without a limit give `u64::MAX`.
+    /// Without a limit give `u64::MAX`. Reaching the limit is no error; to notice a longer source ask for a byte more than
+    /// you accept, or take [`Builder::limit`](crate::Builder::limit).
     ///
     /// # Errors
     /// What was copied before the error stays, and the positions tell how much. A source without a position can lose up to
@@ -74,24 +75,34 @@ impl MemFile {
     #[doc(alias = "sendfile")]
     #[doc(alias = "splice")]
     pub fn copy_from(&self, source: impl AsFd, limit: u64) -> Result<Copied, Error> {
-        let (from, to) = (source.as_fd(), self.as_fd());
-        let mut copied = 0;
-        for (method, call) in KERNEL_COPIES {
-            let before = copied;
-            let result = repeat(&mut copied, limit, |len| call(from, to, len));
-            // A call that fails, or finds nothing, may just not know this kind of source: most files of `/proc` say that
-            // they are empty. The next one goes on from here, and the last one is right about both.
-            match result {
-                Ok(()) if copied > before => return Ok(Copied { len: copied, method }),
-                // But the seals of this file stand against all of them, and the last would read before it finds out.
-                Err(error) if error.is(errno::EPERM) && is_sealed(to) => return Err(error),
-                _ => {}
-            }
-        }
-        let mut buffer = [0; BUFFER];
-        repeat(&mut copied, limit, |len| read_write(from, to, len, &mut buffer))?;
-        Ok(Copied { len: copied, method: CopyMethod::ReadWrite })
+        copy(source.as_fd(), None, self.as_fd(), limit)
     }
+}
+
+/// Copies all of a source that has positions, from its start and without moving its own; of another one what is left.
+pub(crate) fn copy_whole(source: BorrowedFd<'_>, target: &MemFile, limit: u64) -> Result<Copied, Error> {
+    let start = sys::has_position(source).then_some(0);
+    copy(source, start, target.as_fd(), limit)
+}
+
+/// Copies from the offset `at`, or from the position, to the position of `to`.
+fn copy(from: BorrowedFd<'_>, mut at: Option<u64>, to: BorrowedFd<'_>, limit: u64) -> Result<Copied, Error> {
+    let mut copied = 0;
+    for (method, call) in KERNEL_COPIES {
+        let before = copied;
+        let result = repeat(&mut copied, limit, |len| call(from, at.as_mut(), to, len));
+        // A call that fails, or finds nothing, may just not know this kind of source: most files of `/proc` say that they
+        // are empty. The next one goes on from here, and the last one is right about both.
+        match result {
+            Ok(()) if copied > before => return Ok(Copied { len: copied, method }),
+            // But the seals of the target stand against all of them, and the last would read before it finds out.
+            Err(error) if error.is(errno::EPERM) && is_sealed(to) => return Err(error),
+            _ => {}
+        }
+    }
+    let mut buffer = [0; BUFFER];
+    repeat(&mut copied, limit, |len| read_write(from, at.as_mut(), to, len, &mut buffer))?;
+    Ok(Copied { len: copied, method: CopyMethod::ReadWrite })
 }
 
 /// The name of the system call.
@@ -106,7 +117,7 @@ impl fmt::Display for CopyMethod {
     }
 }
 
-type Call = fn(BorrowedFd<'_>, BorrowedFd<'_>, usize) -> Result<usize, Error>;
+type Call = fn(BorrowedFd<'_>, Option<&mut u64>, BorrowedFd<'_>, usize) -> Result<usize, Error>;
 
 const KERNEL_COPIES: [(CopyMethod, Call); 3] = [
     (CopyMethod::CopyFileRange, sys::copy_file_range),
@@ -130,9 +141,23 @@ fn is_sealed(fd: BorrowedFd<'_>) -> bool {
     sys::get_seals(fd).is_ok_and(|seals| seals.intersects(Seal::Grow | Seal::Write | Seal::FutureWrite))
 }
 
-fn read_write(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize, buffer: &mut [u8]) -> Result<usize, Error> {
+fn read_write(
+    from: BorrowedFd<'_>,
+    at: Option<&mut u64>,
+    to: BorrowedFd<'_>,
+    len: usize,
+    buffer: &mut [u8],
+) -> Result<usize, Error> {
     let len = len.min(buffer.len());
-    let n = sys::read(from, buffer.get_mut(..len).unwrap_or_default())?;
+    let buffer = buffer.get_mut(..len).unwrap_or_default();
+    let n = match at {
+        None => sys::read(from, buffer)?,
+        Some(offset) => {
+            let n = sys::pread(from, buffer, *offset)?;
+            *offset = offset.saturating_add(n as u64);
+            n
+        }
+    };
     let mut rest = buffer.get(..n).unwrap_or_default();
     while !rest.is_empty() {
         match sys::write(to, rest) {

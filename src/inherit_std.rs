@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
-use std::io::Result;
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -24,7 +24,7 @@ impl MemFile {
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
     /// - EACCES: the file's mode forbids to open it; EMFILE, ENFILE: out of descriptors
-    pub fn find_inherited(name: impl AsRef<OsStr>) -> Result<Option<Self>> {
+    pub fn find_inherited(name: impl AsRef<OsStr>) -> io::Result<Option<Self>> {
         let name = name.as_ref().as_bytes();
         let link = [b"/memfd:", name, b" (deleted)"].concat();
         for entry in fs::read_dir("/proc/self/fd")? {
@@ -32,7 +32,11 @@ impl MemFile {
             if !fs::read_link(&path).is_ok_and(|target| target.as_os_str().as_bytes() == link) {
                 continue;
             }
-            let file = reopen(&path)?;
+            let file = match reopen(&path) {
+                // It was closed meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                result => result?,
+            };
             // Asked after opening, so that a file which another thread has just put under this number is not taken, least
             // of all one that a `SealedFile` is being built in.
             if is_inherited(&path, &file)? && file.name().is_ok_and(|found| *found == *name) {
@@ -44,7 +48,7 @@ impl MemFile {
 }
 
 /// Opens a file of `/proc/self/fd` with the access that its descriptor has, which shows in the mode of the link.
-fn reopen(path: &Path) -> Result<MemFile> {
+fn reopen(path: &Path) -> io::Result<MemFile> {
     let mode = fs::symlink_metadata(path)?.mode();
     let file = OpenOptions::new().read(mode & 0o400 != 0).write(mode & 0o200 != 0).open(path)?;
     Ok(MemFile::from_owned(file.into()))
@@ -52,7 +56,7 @@ fn reopen(path: &Path) -> Result<MemFile> {
 
 /// Whether the descriptor at `path` is of this file and not close-on-exec, by `/proc/self/fdinfo`. Its line `ino` exists since
 /// Linux 5.14; before, the file at `path` is asked.
-fn is_inherited(path: &Path, file: &MemFile) -> Result<bool> {
+fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
     const O_CLOEXEC: u32 = 0o2_000_000;
     let info = fs::read_to_string(Path::new("/proc/self/fdinfo").join(path.file_name().unwrap_or_default()))?;
     let field = |name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);

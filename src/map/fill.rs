@@ -2,6 +2,8 @@
 
 use super::fresh::Fresh;
 use super::raw::Exclusive;
+#[cfg(not(target_os = "freebsd"))]
+use crate::copy::copy_whole;
 use crate::error::{Error, Operation, Reason};
 use crate::options::{CreateOptions, HugeTlb};
 use crate::sealed::SealedFile;
@@ -21,11 +23,12 @@ use crate::sys::fd::AsFd;
 /// assert_eq!(file.len(), 5 << 20);
 /// # Ok::<(), memfile::Error>(())
 /// ```
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, Debug)]
 #[must_use = "a builder does nothing until a file is made with it"]
 pub struct Builder {
     options: CreateOptions,
     huge_pages: bool,
+    limit: u64,
 }
 
 /// The smallest length and the alignment that a huge page has on most processors. Where it is larger, as with base pages of
@@ -35,7 +38,7 @@ const HUGE_PAGE: usize = 2 << 20;
 impl Builder {
     /// [`CreateOptions::new`], and ordinary pages.
     pub const fn new() -> Self {
-        Self { options: CreateOptions::new(), huge_pages: false }
+        Self { options: CreateOptions::new(), huge_pages: false, limit: u64::MAX }
     }
 
     /// The options to create the file with; that it can be sealed goes without saying. Without
@@ -59,6 +62,17 @@ impl Builder {
         self
     }
 
+    /// Refuse a source that is longer than this, in [`copy_of`](Self::copy_of) and [`from_reader`](Self::from_reader).
+    /// Default: take it all.
+    pub const fn limit(mut self, bytes: u64) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    fn within_limit(&self, len: u64) -> Result<(), Error> {
+        if len > self.limit { Err(Error::new(Operation::Read, Reason::BeyondLimit)) } else { Ok(()) }
+    }
+
     /// Makes a sealed file of these bytes: `memfd_create`, `pwrite`, `fcntl(F_ADD_SEALS)`.
     ///
     /// # Errors
@@ -66,14 +80,29 @@ impl Builder {
     /// - ENOSPC, ENOMEM: no memory for the file; EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
     #[inline]
     pub fn from_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
-        if self.options.huge_tlb.is_some() {
-            return self.build(name, bytes.len(), |target| copy(bytes, target));
-        }
         let mut fresh = Fresh::create(name, self.options)?;
-        if !(self.huge_pages && fill_huge(&mut fresh, bytes)?) {
+        let granule = granule(&fresh, self.options.huge_tlb)?;
+        let maps = self.options.huge_tlb.is_some() || self.huge_pages && bytes.len() >= HUGE_PAGE;
+        if !(maps && self.fill_huge_pages(&mut fresh, bytes, granule)?) {
             fresh.file().write_all_at(bytes, 0)?;
         }
-        fresh.seal(bytes.len() as u64, 1)
+        fresh.seal(bytes.len() as u64, granule)
+    }
+
+    /// Copies the bytes into huge pages, if the kernel has them for this file.
+    ///
+    /// It then places the mapping so that transparent huge pages fit. Where it does not, writing to the mapping would be
+    /// slower than `pwrite`, so that is left to the caller.
+    #[inline(never)]
+    fn fill_huge_pages(&self, fresh: &mut Fresh, bytes: &[u8], granule: usize) -> Result<bool, Error> {
+        let file_len = bytes.len().checked_next_multiple_of(granule).ok_or(TOO_LONG)?;
+        fresh.file().set_len(file_len as u64)?;
+        let mut map = Exclusive::new(fresh, bytes.len(), granule)?;
+        if self.options.huge_tlb.is_none() && !(map.is_aligned_to(HUGE_PAGE) && map.advise_huge_pages()) {
+            return Ok(false);
+        }
+        map.populate_with(bytes, HUGE_PAGE)?;
+        Ok(true)
     }
 
     /// Makes a sealed file of `len` bytes that `fill` writes in place. They are zero before.
@@ -99,16 +128,20 @@ impl Builder {
         fresh.seal(len as u64, granule)
     }
 
-    /// Makes a sealed copy of what is left of `source`, a file, a pipe or a socket, by
-    /// [`MemFile::copy_from`](crate::MemFile::copy_from). The result is constant whatever happens to the source.
+    /// Makes a sealed copy of `source`, by the system calls of [`MemFile::copy_from`](crate::MemFile::copy_from). The result
+    /// is constant whatever happens to the source.
+    ///
+    /// A file is copied from its start to its end, and its position, which may be shared with others, neither matters nor
+    /// moves. Of a pipe or a socket it is what is left. It is no snapshot: of what others write meanwhile a part may be in it.
     ///
     /// # Errors
     /// Those of [`MemFile::create`](crate::MemFile::create) and [`MemFile::copy_from`](crate::MemFile::copy_from); a file of
-    /// huge pages is EINVAL.
+    /// huge pages is EINVAL; without an errno, a source longer than the [limit](Self::limit).
     #[cfg(not(target_os = "freebsd"))]
     pub fn copy_of(&self, name: &str, source: impl AsFd) -> Result<SealedFile, Error> {
         let fresh = Fresh::create(name, self.options)?;
-        let copied = fresh.file().copy_from(source, u64::MAX)?;
+        let copied = copy_whole(source.as_fd(), fresh.file(), self.limit.saturating_add(1))?;
+        self.within_limit(copied.len)?;
         fresh.seal(copied.len, 1)
     }
 
@@ -133,11 +166,18 @@ impl Builder {
                     let bytes = buffer.get(..n).ok_or(std::io::ErrorKind::InvalidData)?;
                     fresh.file().write_all_at(bytes, len)?;
                     len = len.saturating_add(bytes.len() as u64);
+                    self.within_limit(len)?;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -179,7 +219,7 @@ impl SealedFile {
         Builder::new().build(name, len, fill)
     }
 
-    /// Makes a sealed copy of what is left of a file, a pipe or a socket: [`Builder::copy_of`].
+    /// Makes a sealed copy of a file, or of what is left of a pipe or a socket: [`Builder::copy_of`].
     ///
     /// # Errors
     /// As for [`Builder::copy_of`].
@@ -205,32 +245,5 @@ fn granule(fresh: &Fresh, huge_tlb: Option<HugeTlb>) -> Result<usize, Error> {
     match huge_tlb {
         None => Ok(1),
         Some(_) => Ok(sys::fstat(fresh.file().as_fd())?.granule),
-    }
-}
-
-/// Copies the bytes into transparent huge pages, if the kernel has them for this file.
-///
-/// It then places the mapping so that huge pages fit. Where it does not, writing to the mapping would be slower than
-/// `pwrite`, so that is left to the caller.
-#[inline(never)]
-fn fill_huge(fresh: &mut Fresh, bytes: &[u8]) -> Result<bool, Error> {
-    if bytes.len() < HUGE_PAGE {
-        return Ok(false);
-    }
-    fresh.file().set_len(bytes.len() as u64)?;
-    let mut map = Exclusive::new(fresh, bytes.len(), 1)?;
-    if !map.is_aligned_to(HUGE_PAGE) || !map.advise_huge_pages() {
-        return Ok(false);
-    }
-    map.populate()?;
-    copy(bytes, map.bytes_mut());
-    Ok(true)
-}
-
-/// A `memcpy` once it is optimized. `copy_from_slice` panics where the lengths differ, which at `opt-level = "z"` the compiler
-/// cannot exclude.
-fn copy(source: &[u8], target: &mut [u8]) {
-    for (target, &byte) in target.iter_mut().zip(source) {
-        *target = byte;
     }
 }

@@ -15,7 +15,7 @@
 #![allow(unsafe_code, reason = "pointers into mappings")]
 
 use core::ops::{Bound, RangeBounds};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -226,6 +226,24 @@ impl<'fresh> Exclusive<'fresh> {
         }
         // A kernel before 5.14, or no memory: the second call knows the better errno.
         self.fresh.file().allocate(0, mapped as u64)
+    }
+
+    /// Populates the map and copies `bytes` to its start, step by step, so that what the kernel has just cleared is still in
+    /// the cache when it is written. `step` is a multiple of the page size.
+    pub(super) fn populate_with(&mut self, bytes: &[u8], step: usize) -> Result<(), Error> {
+        let bytes = bytes.get(..self.mapping.len).unwrap_or(bytes);
+        let mut target = self.mapping.base;
+        for (chunk, offset) in bytes.chunks(step).zip((0_u64..).step_by(step)) {
+            if sys::madvise_populate_write(target, chunk.len()).is_err() {
+                self.fresh.file().allocate(offset, chunk.len() as u64)?;
+            }
+            // SAFETY: `bytes` is not longer than the mapping, which is writable, and the only one of a file whose only
+            // descriptor is borrowed for `'fresh`; so the chunks do not overlap.
+            unsafe { ptr::copy_nonoverlapping(chunk.as_ptr(), target.as_ptr(), chunk.len()) };
+            // SAFETY: It is at most one past the last byte of the mapping.
+            target = unsafe { target.add(chunk.len()) };
+        }
+        Ok(())
     }
 
     #[inline]

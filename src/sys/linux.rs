@@ -40,19 +40,40 @@ pub(crate) fn seek_back(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
     rustix::fs::seek(fd, SeekFrom::Current(offset)).map(drop).map_err(failed(Operation::Lseek))
 }
 
-/// At both file positions. Since 4.5; between file systems since 5.3, and from 5.19 on only where both agree (EXDEV).
-pub(crate) fn copy_file_range(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> Result<usize, Error> {
-    retry_on_intr(|| rustix::fs::copy_file_range(from, None, to, None, len)).map_err(failed(Operation::CopyFileRange))
+/// Whether the file has positions to read from: a pipe, a socket or a terminal has none.
+pub(crate) fn has_position(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::seek(fd, SeekFrom::Current(0)).is_ok()
 }
 
-/// At both file positions. Since 2.6.33 to any file.
-pub(crate) fn sendfile(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> Result<usize, Error> {
-    retry_on_intr(|| rustix::fs::sendfile(to, from, None, len)).map_err(failed(Operation::Sendfile))
+/// From an offset, which moves, or else the position, to the position of the target. Since 4.5; between file systems since 5.3, and from 5.19 on only where both agree (EXDEV).
+pub(crate) fn copy_file_range(
+    from: BorrowedFd<'_>,
+    mut at: Option<&mut u64>,
+    to: BorrowedFd<'_>,
+    len: usize,
+) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::fs::copy_file_range(from, at.as_deref_mut(), to, None, len))
+        .map_err(failed(Operation::CopyFileRange))
 }
 
-/// From a pipe, at the file position of the target. Since 2.6.17.
-pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> Result<usize, Error> {
-    retry_on_intr(|| rustix::pipe::splice(from, None, to, None, len, SpliceFlags::empty()))
+/// From an offset, which moves, or else the position, to the position of the target. Since 2.6.33 to any file.
+pub(crate) fn sendfile(
+    from: BorrowedFd<'_>,
+    mut at: Option<&mut u64>,
+    to: BorrowedFd<'_>,
+    len: usize,
+) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::fs::sendfile(to, from, at.as_deref_mut(), len)).map_err(failed(Operation::Sendfile))
+}
+
+/// From a pipe, to the position of the target. Since 2.6.17; a pipe has no offset (ESPIPE).
+pub(crate) fn splice(
+    from: BorrowedFd<'_>,
+    mut at: Option<&mut u64>,
+    to: BorrowedFd<'_>,
+    len: usize,
+) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::pipe::splice(from, at.as_deref_mut(), to, None, len, SpliceFlags::empty()))
         .map_err(failed(Operation::Splice))
 }
 

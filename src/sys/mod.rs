@@ -31,7 +31,7 @@ cfg_if::cfg_if! {
         mod memfd;
         mod exec_seal;
         pub(crate) use linux::{
-            copy_file_range, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate, open_read_only, read,
+            copy_file_range, has_position, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate, open_read_only, read,
             readlink, seek_back, sendfile, splice, try_map, write,
         };
         pub(crate) use memfd::{create, create_like, try_exec_flags};
