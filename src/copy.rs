@@ -81,7 +81,7 @@ impl MemFile {
 
 /// Copies all of a source that has positions, from its start and without moving its own; of another one what is left.
 pub(crate) fn copy_whole(source: BorrowedFd<'_>, target: &MemFile, limit: u64) -> Result<Copied, Error> {
-    let start = sys::has_position(source).then_some(0);
+    let start = sys::has_position(source)?.then_some(0);
     copy(source, start, target.as_fd(), limit)
 }
 

@@ -7,7 +7,8 @@ use crate::seals::Seals;
 
 /// Why a call failed: the operation, the errno if the kernel gave one, and the reason in plain words.
 ///
-/// It is `Copy`, holds no allocation, and converts into `std::io::Error` by `?` (with feature `std`).
+/// It is `Copy`, holds no allocation, and converts into `std::io::Error` by `?` (with feature `std`). An `io::Error` keeps the
+/// errno but then not the reason: where people read it, return this type.
 ///
 /// ```
 /// use memfile::{MemFile, Seal};
@@ -20,7 +21,7 @@ use crate::seals::Seals;
 /// );
 /// # Ok::<(), memfile::Error>(())
 /// ```
-#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+#[derive(Copy, Clone)]
 pub struct Error {
     errno: i32,
     seals: Seals,
@@ -73,8 +74,7 @@ impl Error {
         self.seals
     }
 
-    /// The kernel is too old or was built without the feature, or the file has no such operation.
-    /// The message says since when it exists.
+    /// The kernel is too old or was built without the feature. The message says since when it exists.
     #[must_use]
     pub const fn is_unsupported(&self) -> bool {
         matches!(
@@ -107,7 +107,7 @@ impl Error {
     /// its Write seal may be forged, or it has holes.
     #[must_use]
     pub const fn is_unproven(&self) -> bool {
-        matches!(self.as_reason(), Reason::MissingSeals | Reason::ForgedWrite | Reason::Holes)
+        matches!(self.as_reason(), Reason::MissingSeals | Reason::ForgedWrite | Reason::UntestedWrite | Reason::Holes)
     }
 
     pub(crate) const fn is_about_holes(&self) -> bool {
@@ -163,6 +163,16 @@ impl fmt::Debug for Error {
         write!(f, "Error({self})")
     }
 }
+
+/// Two errors are equal if they say the same.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        (self.operation(), self.errno, self.as_reason(), self.seals)
+            == (other.operation(), other.errno, other.as_reason(), other.seals)
+    }
+}
+
+impl Eq for Error {}
 
 impl core::error::Error for Error {}
 

@@ -13,9 +13,14 @@ impl Error {
             (None, Reason::EndOfFile | Reason::PeerClosed) => io::ErrorKind::UnexpectedEof,
             (None, Reason::WriteZero) => io::ErrorKind::WriteZero,
             (None, Reason::SealingIgnored) => io::ErrorKind::Unsupported,
-            (None, Reason::MissingSeals | Reason::ForgedWrite | Reason::Holes | Reason::NotExecutable) => {
-                io::ErrorKind::PermissionDenied
-            }
+            (
+                None,
+                Reason::MissingSeals
+                | Reason::ForgedWrite
+                | Reason::UntestedWrite
+                | Reason::Holes
+                | Reason::NotExecutable,
+            ) => io::ErrorKind::PermissionDenied,
             (None, Reason::NoFd | Reason::StrayFds | Reason::LostFds | Reason::PayloadTruncated) => {
                 io::ErrorKind::InvalidData
             }

@@ -193,11 +193,10 @@ impl MemFile {
     /// - EFBIG: the range ends beyond `i64::MAX` or `RLIMIT_FSIZE`
     #[doc(alias = "fallocate")]
     pub fn allocate(&self, offset: u64, len: u64) -> Result<(), Error> {
-        sys::fallocate(self.as_fd(), offset, len).map_err(|error| {
-            if error.is(errno::EINVAL) && offset.max(len) > i64::MAX.unsigned_abs() {
-                return error.because(Reason::TooLong);
-            }
-            error
+        sys::fallocate(self.as_fd(), offset, len).map_err(|error| match error.raw_os_error() {
+            Some(errno::EINVAL) if len == 0 => error.because(Reason::NoLength),
+            Some(errno::EINVAL) if offset.max(len) > i64::MAX.unsigned_abs() => error.because(Reason::TooLong),
+            _ => error,
         })
     }
 
@@ -229,10 +228,11 @@ impl MemFile {
 
     /// `pwrite(fd, buf, offset)` — writes at an offset, not at the position. Returns how much was written.
     ///
-    /// A file with the seal Grow takes what fits below its end, so the count can be short.
+    /// A write that crosses the end of a file with the seal Grow is EPERM, or short by an amount that depends on the kernel;
+    /// the file never grows.
     ///
     /// # Errors
-    /// - EPERM: sealed with Write or FutureWrite, or with Grow and nothing fits
+    /// - EPERM: sealed with Write or FutureWrite, or with Grow and the range ends beyond the file
     /// - EBADF: opened read-only
     /// - EINVAL: a file of huge pages, or an offset above `i64::MAX`
     /// - ENOSPC, ENOMEM: no memory left

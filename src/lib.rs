@@ -1,4 +1,8 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Guide
+//!
+//! Its pages are the modules of [`guide`].
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

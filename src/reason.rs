@@ -1,6 +1,6 @@
 //! What an [`Error`](crate::Error) can be about: the calls, the reasons, and which call is refused for which reason.
 
-/// The numbers that this crate compares with or names. Up to 34 they are the same on every system.
+/// The numbers that this crate compares with or names. Up to 34 they are the same on every system, but 11.
 pub(crate) mod errno {
     pub(crate) const EPERM: i32 = 1;
     pub(crate) const ENOENT: i32 = 2;
@@ -8,9 +8,13 @@ pub(crate) mod errno {
     pub(crate) const EBADF: i32 = 9;
     pub(crate) const ENOMEM: i32 = 12;
     pub(crate) const EACCES: i32 = 13;
+    pub(crate) const EFAULT: i32 = 14;
     pub(crate) const EBUSY: i32 = 16;
     pub(crate) const ENODEV: i32 = 19;
+    pub(crate) const EISDIR: i32 = 21;
     pub(crate) const EINVAL: i32 = 22;
+    pub(crate) const ENFILE: i32 = 23;
+    pub(crate) const EMFILE: i32 = 24;
     pub(crate) const EFBIG: i32 = 27;
     pub(crate) const ENOSPC: i32 = 28;
 
@@ -26,15 +30,15 @@ pub(crate) mod errno {
             11 => "EAGAIN",
             ENOMEM => "ENOMEM",
             EACCES => "EACCES",
-            14 => "EFAULT",
+            EFAULT => "EFAULT",
             EBUSY => "EBUSY",
             18 => "EXDEV",
             ENODEV => "ENODEV",
             20 => "ENOTDIR",
-            21 => "EISDIR",
+            EISDIR => "EISDIR",
             EINVAL => "EINVAL",
-            23 => "ENFILE",
-            24 => "EMFILE",
+            ENFILE => "ENFILE",
+            EMFILE => "EMFILE",
             26 => "ETXTBSY",
             EFBIG => "EFBIG",
             ENOSPC => "ENOSPC",
@@ -145,6 +149,7 @@ pub(crate) enum Reason {
     SealingIgnored,
     MissingSeals,
     ForgedWrite,
+    UntestedWrite,
     Holes,
     NoPopulate,
     NoProc,
@@ -158,6 +163,9 @@ pub(crate) enum Reason {
     HugeLength,
     FileSizeLimit,
     NoMemory,
+    NoDescriptors,
+    NoLength,
+    Directory,
     MapDenied,
     TooManyFds,
     TooManyInFlight,
@@ -177,14 +185,16 @@ impl Reason {
     /// Why a call is refused, as far as the call and the errno tell.
     pub(crate) const fn usual(operation: Operation, errno: i32) -> Self {
         use Operation as Op;
-        use errno::{EACCES, EBADF, EBUSY, EFBIG, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM};
+        use errno::{
+            EACCES, EBADF, EBUSY, EFAULT, EFBIG, EINVAL, EISDIR, EMFILE, ENFILE, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM,
+        };
 
         match (operation, errno) {
             // The one errno of this call above those that are the same everywhere is ENOSYS.
             (Op::MemfdCreate | Op::MemfdCreateExec, 35..) => Self::NoMemfd,
             (Op::MemfdCreateHuge, 35..) => Self::NoHugeTlb,
             (Op::MemfdCreate | Op::MemfdCreateExec, EINVAL) => Self::UnknownFlag,
-            (Op::MemfdCreateExec, EACCES) => Self::NoexecPolicy,
+            (Op::MemfdCreateExec | Op::MemfdCreateHuge, EACCES) => Self::NoexecPolicy,
             (Op::MemfdCreateHuge, EINVAL) => Self::UnknownHugeTlb,
             (Op::MemfdCreateHuge, ENODEV) => Self::HugePageSize,
             (Op::GetSeals, EINVAL) => Self::NotAMemoryFile,
@@ -200,6 +210,12 @@ impl Reason {
             (Op::CopyFileRange | Op::Sendfile | Op::Splice, EPERM) => Self::SealedWrite,
             (Op::Mmap, EACCES) => Self::MapDenied,
             (Op::Madvise, EINVAL) => Self::NoPopulate,
+            (Op::Madvise, ENOMEM | EFAULT) | (Op::MemfdCreate | Op::Ftruncate | Op::Dup, ENOMEM) => Self::NoMemory,
+            (Op::MemfdCreate | Op::MemfdCreateHuge | Op::MemfdCreateExec | Op::Dup | Op::Open, ENFILE | EMFILE) => {
+                Self::NoDescriptors
+            }
+            (Op::Read | Op::Pread, EISDIR) => Self::Directory,
+            (Op::Pread, EINVAL) => Self::TooLong,
             (Op::Open | Op::Readlink, ENOENT) => Self::NoProc,
             _ => Self::Kernel,
         }
@@ -218,7 +234,7 @@ impl Reason {
             Self::NoHugeTlb => "this kernel was built without hugetlbfs",
             Self::HugePageSize => "this machine has no huge pages of that size",
             Self::NoexecPolicy => "vm.memfd_noexec is 2: no executable memory files here",
-            Self::NotAMemoryFile => "the descriptor is no memory file: it has no seals",
+            Self::NotAMemoryFile => "the descriptor is no memory file: pipes, sockets and files on disk have no seals",
             Self::PathOnly => "the descriptor is not open, or opened with O_PATH",
             Self::Sealed => "the file has the seal Seal: it was created without sealing, or sealed against more seals",
             Self::SealedWrite => "the file is sealed against that change",
@@ -228,6 +244,9 @@ impl Reason {
             Self::SealingIgnored => "the kernel accepted the seals but the file does not have them",
             Self::MissingSeals => "the file lacks seals",
             Self::ForgedWrite => "the Write seal came with Exec, and on this kernel that leaves old mappings writable",
+            Self::UntestedWrite => {
+                "the Write seal came with Exec, and it cannot be tested whether this kernel looked for old mappings"
+            }
             Self::Holes => "the file has holes: reading them would make this process pay for them",
             Self::NoPopulate => "this kernel does not know MADV_POPULATE_READ (Linux 5.14)",
             Self::NoProc => "/proc is not mounted",
@@ -241,6 +260,9 @@ impl Reason {
             Self::HugeLength => "the length is no multiple of the huge page size",
             Self::FileSizeLimit => "beyond RLIMIT_FSIZE or the largest file",
             Self::NoMemory => "no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)",
+            Self::NoDescriptors => "out of descriptors: RLIMIT_NOFILE, or the system's limit",
+            Self::NoLength => "the length is 0",
+            Self::Directory => "the source is a directory",
             Self::MapDenied => "mapping was denied: the descriptor is not open for it, or a security module forbids it",
             Self::TooManyFds => "more than 253 descriptors in one message",
             Self::TooManyInFlight => "more descriptors in flight than RLIMIT_NOFILE",

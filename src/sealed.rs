@@ -22,13 +22,14 @@
 //!
 //! A descriptor that is no memory file fails in step 1: F_GET_SEALS is EINVAL for all but tmpfs and hugetlbfs.
 
+use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 
 use crate::error::{Error, ErrorWith, Operation, Reason, errno};
 use crate::file::{MemFile, add_seals, explain_add_seals};
 use crate::seals::{Seal, Seals};
-use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use crate::sys::{self, Stat};
 
 /// A memory file whose contents are proven constant: it has the seals Write and Shrink, and nobody can change a byte of
@@ -46,7 +47,6 @@ use crate::sys::{self, Stat};
 /// assert_eq!(&map[..], b"Hello");
 /// # Ok::<(), memfile::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct SealedFile {
     file: MemFile,
     len: u64,
@@ -104,13 +104,13 @@ impl SealedFile {
 
     /// Adds [`Seals::IMMUTABLE`] in one call unless the file has them, then checks it as [`verify`](Self::verify) does.
     ///
-    /// For a receiver that may seal, and for one's own files; [`MemFile::into_sealed`] does the same with
+    /// The seals stay, whatever the check then says. For a receiver that may seal, and for one's own files; [`MemFile::into_sealed`] does the same with
     /// [`Holes::Allocate`]. Like every adding of Write it may block for about 160 ms, see
     /// [`add_seals`](MemFile::add_seals).
     ///
     /// # Errors
     /// The descriptor comes back with the error.
-    /// - EPERM: it lacks seals, and has Seal or was opened read-only
+    /// - EPERM: it lacks Write or Shrink, and has Seal or was opened read-only
     /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added
     /// - those of [`verify`](Self::verify)
     #[inline]
@@ -242,8 +242,18 @@ impl MemFile {
 /// What a check yields. Only [`prove`] makes one.
 #[derive(Copy, Clone)]
 pub(crate) struct Proof {
-    pub(crate) len: u64,
-    pub(crate) granule: usize,
+    len: u64,
+    granule: usize,
+}
+
+impl Proof {
+    pub(crate) const fn len(self) -> u64 {
+        self.len
+    }
+
+    pub(crate) const fn granule(self) -> usize {
+        self.granule
+    }
 }
 
 /// Decides whether `fd` can be trusted to keep the promise of the seals `required`, which hold Shrink. See the head of
@@ -255,8 +265,8 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
     if !missing.is_empty() {
         return Err(Error::new(Operation::Verify, Reason::MissingSeals).with_seals(missing));
     }
-    if required.contains(Seal::Write) && seals.contains(FORGED) && !exec_seal_is_mended() {
-        return Err(Error::new(Operation::Verify, Reason::ForgedWrite));
+    if required.contains(Seal::Write) && seals.contains(FORGED) {
+        test_exec_seal()?;
     }
     let stat = sys::fstat(fd)?;
     match holes {
@@ -276,28 +286,28 @@ fn fill_holes(fd: BorrowedFd<'_>, Stat { len, granule, .. }: Stat, holes: Holes)
     }
 }
 
-/// The seals that give a Write seal away as implied by Exec: `F_SEAL_FUTURE_WRITE | F_SEAL_EXEC`.
+/// The seals that give a Write seal away as implied by Exec: `F_SEAL_FUTURE_WRITE | F_SEAL_EXEC`, which FreeBSD has not.
 const FORGED: Seals = Seals::from_bits_retain(0x10 | 0x20);
 
-/// Whether this kernel looks for writers when Exec implies Write, by trying it once. A test that cannot run is a no,
-/// and is run again the next time.
+/// Looks whether this kernel looks for writers when Exec implies Write, by trying it once. A test that cannot run is a no, and
+/// is run again the next time.
 #[cold]
-fn exec_seal_is_mended() -> bool {
+fn test_exec_seal() -> Result<(), Error> {
     const UNKNOWN: u8 = 0;
     const MENDED: u8 = 1;
     const OPEN: u8 = 2;
     static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
 
-    match ANSWER.load(Ordering::Relaxed) {
-        UNKNOWN => match sys::exec_seal_finds_writers() {
-            Ok(mended) => {
-                ANSWER.store(if mended { MENDED } else { OPEN }, Ordering::Relaxed);
-                mended
-            }
-            Err(_) => false,
-        },
-        answer => answer == MENDED,
+    if ANSWER.load(Ordering::Relaxed) == UNKNOWN {
+        let Ok(mended) = sys::exec_seal_finds_writers() else {
+            return Err(Error::new(Operation::Verify, Reason::UntestedWrite));
+        };
+        ANSWER.store(if mended { MENDED } else { OPEN }, Ordering::Relaxed);
     }
+    if ANSWER.load(Ordering::Relaxed) == OPEN {
+        return Err(Error::new(Operation::Verify, Reason::ForgedWrite));
+    }
+    Ok(())
 }
 
 /// Adds the seals of an immutable file, unless they cannot be added but those that matter are there.
@@ -340,6 +350,18 @@ impl From<SealedFile> for MemFile {
 impl From<SealedFile> for OwnedFd {
     fn from(sealed: SealedFile) -> Self {
         sealed.into_fd()
+    }
+}
+
+impl fmt::Debug for SealedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SealedFile").field(&self.file).finish()
+    }
+}
+
+impl IntoRawFd for SealedFile {
+    fn into_raw_fd(self) -> RawFd {
+        self.file.into_raw_fd()
     }
 }
 

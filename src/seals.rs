@@ -151,7 +151,7 @@ impl Seals {
         self.bits
     }
 
-    /// The number of seals in the set.
+    /// The number of seals in the set, unknown ones included.
     #[inline]
     #[must_use]
     pub const fn len(self) -> usize {

@@ -61,6 +61,7 @@ pub enum Feature {
 
 /// What `vm.memfd_noexec` makes of a file that is created with [`Exec::KernelDefault`]. Since Linux 6.3.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum NoexecPolicy {
     /// 0: it is executable.
     Exec,
@@ -71,7 +72,8 @@ pub enum NoexecPolicy {
 }
 
 /// Whether adding [`Seal::Exec`] can forge the seal Write on this kernel, as [`SealedFile::verify`] guards against.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ExecSealHole {
     /// It can: files that have both Exec and FutureWrite are refused.
     Open,

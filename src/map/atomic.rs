@@ -94,7 +94,7 @@ impl<T: AtomicWord> Field<T> {
 
 /// An atomic integer in a [`SharedMap`](crate::SharedMap), at a place that others may change too.
 ///
-/// It has the operations of `core::sync::atomic`, with the same meaning between the threads of this process. Between
+/// It has operations of `core::sync::atomic`, with the same meaning between the threads of this process. Between
 /// processes it is atomic too, and orders memory, as the hardware does: give the integer the same width in all of them.
 /// An ordering that an operation cannot have (a load with `Release`) is taken for the one it can have that is no weaker
 /// for it.
@@ -129,11 +129,15 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
     /// Reads the integer.
     #[must_use]
     pub fn load(&self, order: Ordering) -> T {
-        self.field.get(match order {
+        self.field.get(self.load_word(order))
+    }
+
+    fn load_word(&self, order: Ordering) -> usize {
+        match order {
             Ordering::Relaxed => self.word.load(Ordering::Relaxed),
             Ordering::SeqCst => self.word.load(Ordering::SeqCst),
             _ => self.word.load(Ordering::Acquire),
-        })
+        }
     }
 
     /// Writes the integer.
@@ -181,12 +185,12 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
 
     /// Clears the bits that `value` has not, and returns what the integer was.
     pub fn fetch_and(&self, value: T, order: Ordering) -> T {
-        self.update(order, |old| T::from_word(old.to_word() & value.to_word()))
+        self.field.get(self.word.fetch_and(self.field.set(usize::MAX, value), order))
     }
 
     /// Sets the bits of `value`, and returns what the integer was.
     pub fn fetch_or(&self, value: T, order: Ordering) -> T {
-        self.update(order, |old| T::from_word(old.to_word() | value.to_word()))
+        self.field.get(self.word.fetch_or(self.field.set(0, value), order))
     }
 
     /// Writes what `f` makes of the integer, again and again until nobody has changed it meanwhile, and returns what it was.
@@ -199,17 +203,13 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
         failure: Ordering,
         mut f: impl FnMut(T) -> Option<T>,
     ) -> Result<T, T> {
-        let mut word = self.word.load(Ordering::Relaxed);
         loop {
+            let word = self.load_word(failure);
             let old = self.field.get(word);
-            let Some(new) = f(old) else {
-                fence_after_load(failure);
-                return Err(old);
-            };
+            let Some(new) = f(old) else { return Err(old) };
             let exchanged = self.field.set(word, new);
-            match self.word.compare_exchange_weak(word, exchanged, success, Ordering::Relaxed) {
-                Ok(_) => return Ok(old),
-                Err(changed) => word = changed,
+            if self.word.compare_exchange_weak(word, exchanged, success, Ordering::Relaxed).is_ok() {
+                return Ok(old);
             }
         }
     }

@@ -51,7 +51,8 @@ impl Builder {
         self
     }
 
-    /// Let the kernel use transparent huge pages, from 2 MiB on: `madvise(MADV_HUGEPAGE)`. Default: no.
+    /// Let the kernel use transparent huge pages in [`build`](Self::build) and from 2 MiB on in [`from_bytes`](Self::from_bytes):
+    /// `madvise(MADV_HUGEPAGE)`. Default: no.
     ///
     /// Filling is faster, and so is reading at random through a map with [`MapOptions::huge_pages`](crate::MapOptions).
     /// Where the kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) forbids it, which is the default,
@@ -78,6 +79,7 @@ impl Builder {
     /// # Errors
     /// - those of [`MemFile::create`](crate::MemFile::create)
     /// - ENOSPC, ENOMEM: no memory for the file; EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
+    /// - with huge pages of either kind, EBUSY: as for [`build`](Self::build)
     #[inline]
     pub fn from_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
         let mut fresh = Fresh::create(name, self.options)?;
@@ -150,7 +152,8 @@ impl Builder {
     /// For a source that is a descriptor [`copy_of`](Self::copy_of) is faster.
     ///
     /// # Errors
-    /// Those of the reader, of [`MemFile::create`](crate::MemFile::create), and of [`from_bytes`](Self::from_bytes);
+    /// Those of the reader, of [`MemFile::create`](crate::MemFile::create), and of [`from_bytes`](Self::from_bytes),
+    /// EINVAL for a file of huge pages;
     /// `InvalidData`: the reader claims to have read more than there was room for.
     #[cfg(feature = "std")]
     pub fn from_reader(&self, name: &str, mut reader: impl std::io::Read) -> std::io::Result<SealedFile> {

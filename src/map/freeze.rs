@@ -5,11 +5,9 @@ use core::time::Duration;
 use super::shared::SharedMap;
 use crate::error::{Error, ErrorWith};
 use crate::file::MemFile;
+use crate::options::{CreateOptions, Exec};
 use crate::sealed::SealedFile;
 use crate::seals::{Seal, Seals};
-
-/// What [`MemFile::share`] adds.
-const SHARED: Seals = Seals::from_bits_retain(Seals::FIXED_SIZE.bits() | Seal::FutureWrite as u32);
 
 impl MemFile {
     /// Maps the file for writing, then takes writing from everybody else: adds FutureWrite, Shrink and Grow.
@@ -18,9 +16,9 @@ impl MemFile {
     /// descriptor ([`reader`](SharedMap::reader), or this one) and make a [`SharedView`](crate::SharedView) of it. The file
     /// must have its length; holes get memory first.
     ///
-    /// A file that is to be [frozen](SharedMap::freeze) later should be created with
-    /// [`Exec::DenyUnsealed`](crate::Exec::DenyUnsealed): with the Exec seal, receivers on a kernel with the hole described
-    /// at [`SealedFile::verify`] refuse it.
+    /// A file that is to be [frozen](SharedMap::freeze) later should be created by [`SharedMap::create`] or with
+    /// [`Exec::DenyUnsealed`]: with the Exec seal, `freeze` and all receivers refuse it on a kernel whose Exec seal can forge
+    /// Write, or where that cannot be tested (`vm.memfd_noexec` is 2).
     ///
     /// # Errors
     /// The file comes back with the error; it may have Shrink and Grow by then.
@@ -34,7 +32,7 @@ impl MemFile {
             return Err(ErrorWith::new(error, self));
         }
         let map = SharedMap::try_from(self)?;
-        match map.as_mem_file().add_seals(SHARED) {
+        match map.as_mem_file().add_seal(Seal::FutureWrite) {
             Ok(()) => Ok(map),
             Err(error) => Err(ErrorWith::new(error, map.into_mem_file())),
         }
@@ -42,6 +40,32 @@ impl MemFile {
 }
 
 impl SharedMap {
+    /// Creates a file of `len` zero bytes and [shares](MemFile::share) it: for one writer, with [`Exec::DenyUnsealed`], so that
+    /// it can be [frozen](Self::freeze) on every kernel.
+    ///
+    /// # Errors
+    /// Those of [`MemFile::create`] and [`MemFile::share`]. EACCES: `vm.memfd_noexec` is 2; then share a file of
+    /// [`Exec::Deny`], and make a copy instead of freezing it.
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{SharedMap, SharedView};
+    ///
+    /// let writer = SharedMap::create("progress", 4096)?;
+    /// let view = SharedView::try_from(writer.reader()?)?;
+    /// writer.write_all_at(b"50 %", 0)?;
+    /// let mut text = [0; 4];
+    /// view.read_exact_at(&mut text, 0)?;
+    /// assert_eq!(&text, b"50 %");
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    pub fn create(name: &str, len: u64) -> Result<Self, Error> {
+        let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+        let file = MemFile::create(name, options)?;
+        file.set_len(len)?;
+        Ok(file.share()?)
+    }
+
     /// Another descriptor of the file for a reader, read-only: [`MemFile::reopen_read_only`].
     ///
     /// # Errors
@@ -69,6 +93,8 @@ impl SharedMap {
     /// The file comes back with the error, and [`into_sealed`](MemFile::into_sealed) can be tried again. It cannot be
     /// mapped for writing any more: the kernel refuses that since FutureWrite, to this process too.
     /// - EBUSY: a forked child still has the map, or a page is in use elsewhere
+    /// - no errno ([`is_unproven`](Error::is_unproven)): the file has the Exec seal, and the kernel can forge Write by it or cannot
+    ///   be tested; the file is sealed by then
     /// - those of [`MemFile::into_sealed`]
     pub fn freeze(self) -> Result<SealedFile, ErrorWith<MemFile>> {
         self.into_mem_file().into_sealed()

@@ -81,7 +81,7 @@ impl SharedMap {
     /// - EINVAL, EBADF: no memory file; ENOMEM: no address space
     pub fn map(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
         let result = prove(file.as_fd(), Seal::Shrink.into(), holes)
-            .and_then(|proof| SharedWritable::new(file.as_fd(), proof.len, proof.granule));
+            .and_then(|proof| SharedWritable::new(file.as_fd(), proof.len(), proof.granule()));
         match result {
             Ok(map) => Ok(Self { map, file }),
             Err(error) => Err(ErrorWith::new(error, file)),
@@ -141,6 +141,8 @@ impl SharedMap {
 impl SharedView {
     /// Maps a file that has the seal Shrink, and whose holes are dealt with as told.
     ///
+    /// Unless the file has FutureWrite or Write, others can punch holes into it; see [`SharedMap::map`].
+    ///
     /// A descriptor that is open for writing is opened again read-only for this, because a mapping through it would count
     /// as a writer for some kernels, and keep [`SharedMap::freeze`] from working. Without `/proc` it is used as it is.
     ///
@@ -157,7 +159,7 @@ impl SharedView {
             proof = prove(read_only.as_fd(), Seal::Shrink.into(), Holes::Accept)?;
         }
         let fd = read_only.as_ref().map_or(fd, AsFd::as_fd);
-        Shared::new(fd, proof.len, proof.granule).map(|map| Self { map })
+        Shared::new(fd, proof.len(), proof.granule()).map(|map| Self { map })
     }
 
     /// The length in bytes when it was mapped.
@@ -218,6 +220,21 @@ impl TryFrom<MemFile> for SharedMap {
     /// [`SharedMap::map`] with [`Holes::Allocate`].
     fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
         Self::map(file, Holes::Allocate)
+    }
+}
+
+impl TryFrom<OwnedFd> for SharedMap {
+    type Error = ErrorWith<OwnedFd>;
+
+    /// [`SharedMap::map`] with [`Holes::Allocate`].
+    fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
+        Self::map(MemFile::from_owned(fd), Holes::Allocate).map_err(|error| error.map(MemFile::into_fd))
+    }
+}
+
+impl From<SharedMap> for MemFile {
+    fn from(map: SharedMap) -> Self {
+        map.into_mem_file()
     }
 }
 

@@ -64,10 +64,22 @@ pub(crate) fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
     retry_on_intr(|| rustix::fs::ftruncate(fd, len)).map_err(failed(Operation::Ftruncate))
 }
 
-#[inline]
-pub(crate) fn fallocate(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Error> {
-    retry_on_intr(|| rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len))
-        .map_err(failed(Operation::Fallocate))
+/// A signal makes some kernels give up and undo the call, so after one it goes on in smaller pieces.
+pub(crate) fn fallocate(fd: BorrowedFd<'_>, mut offset: u64, len: u64) -> Result<(), Error> {
+    const SMALLEST: u64 = 1 << 20;
+    let (mut rest, mut piece) = (len, len);
+    loop {
+        match rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, piece) {
+            Ok(()) if piece >= rest => return Ok(()),
+            Ok(()) => {
+                offset = offset.saturating_add(piece);
+                rest = rest.saturating_sub(piece);
+                piece = piece.min(rest);
+            }
+            Err(Errno::INTR) => piece = (piece / 2).max(SMALLEST).min(rest),
+            Err(errno) => return Err(failed(Operation::Fallocate)(errno)),
+        }
+    }
 }
 
 #[inline]
@@ -108,6 +120,12 @@ pub(crate) enum Access {
     PrivateWrite,
 }
 
+#[cfg(not(target_os = "freebsd"))]
+const NORESERVE: MapFlags = MapFlags::NORESERVE;
+/// FreeBSD reserves nothing for such a mapping.
+#[cfg(target_os = "freebsd")]
+const NORESERVE: MapFlags = MapFlags::empty();
+
 /// Maps `len` bytes from `offset`, a multiple of the page size, at an address of the kernel's choice.
 ///
 /// Safe: no existing mapping is touched, and who reads through the pointer answers for that.
@@ -116,7 +134,8 @@ pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) 
     let (protection, sharing) = match access {
         Access::SharedRead => (ProtFlags::READ, MapFlags::SHARED),
         Access::SharedWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED),
-        Access::PrivateRead => (ProtFlags::READ, MapFlags::PRIVATE),
+        // Without a reservation, which huge pages would otherwise need a second time.
+        Access::PrivateRead => (ProtFlags::READ, MapFlags::PRIVATE | NORESERVE),
         Access::PrivateWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE),
     };
     // SAFETY: With a null address and without MAP_FIXED the kernel picks free address space, so nothing that exists is
@@ -132,11 +151,10 @@ pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) 
 /// `base` and `len` are those of one call of [`mmap`], and nothing uses the memory any more.
 #[inline]
 pub(crate) unsafe fn munmap(base: NonNull<u8>, len: usize) {
+    // It can fail with ENOMEM: neighbours of one file had become one mapping, and to split it exceeds `vm.max_map_count`. Then
+    // the memory stays mapped, which harms nobody.
     // SAFETY: By this function's contract the range is a mapping of ours that nobody uses.
-    let result = unsafe { rustix::mm::munmap(base.as_ptr().cast::<c_void>(), len) };
-    // ENOMEM: neighbours of one file had become one mapping, and to split it exceeds `vm.max_map_count`. Then the memory
-    // stays mapped, which harms nobody.
-    debug_assert!(matches!(result, Ok(()) | Err(Errno::NOMEM)), "munmap of a mapping: {result:?}");
+    let _ = unsafe { rustix::mm::munmap(base.as_ptr().cast::<c_void>(), len) };
 }
 
 /// Sleeps; a signal that interrupts it does not make it shorter.

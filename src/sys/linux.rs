@@ -5,13 +5,13 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use rustix::fs::{CWD, Mode, OFlags, SeekFrom};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::mm::Advice;
 use rustix::pipe::SpliceFlags;
 
 use super::common::{Access, failed, mmap, munmap};
 use super::fd::{BorrowedFd, OwnedFd};
-use crate::error::{Error, Operation, Reason};
+use crate::error::{Error, Operation, Reason, errno};
 
 pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
     retry_on_intr(|| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
@@ -41,8 +41,12 @@ pub(crate) fn seek_back(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
 }
 
 /// Whether the file has positions to read from: a pipe, a socket or a terminal has none.
-pub(crate) fn has_position(fd: BorrowedFd<'_>) -> bool {
-    rustix::fs::seek(fd, SeekFrom::Current(0)).is_ok()
+pub(crate) fn has_position(fd: BorrowedFd<'_>) -> Result<bool, Error> {
+    match rustix::fs::seek(fd, SeekFrom::Current(0)) {
+        Ok(_) => Ok(true),
+        Err(Errno::SPIPE) => Ok(false),
+        Err(errno) => Err(failed(Operation::Lseek)(errno)),
+    }
 }
 
 /// From an offset, which moves, or else the position, to the position of the target. Since 4.5; between file systems since 5.3, and from 5.19 on only where both agree (EXDEV).
@@ -109,7 +113,8 @@ pub(crate) fn populate(fd: BorrowedFd<'_>, len: u64, granule: usize) -> Result<(
     let len = usize::try_from(len).map_err(|_| too_long)?;
     let mapped = len.checked_next_multiple_of(granule).ok_or(too_long)?;
     // A private mapping for the kernels that refuse a shared one of a write-sealed file; its faults fill the same pages.
-    let base = mmap(fd, 0, mapped, Access::SharedRead).or_else(|_| mmap(fd, 0, mapped, Access::PrivateRead))?;
+    let base = mmap(fd, 0, mapped, Access::SharedRead)
+        .or_else(|error| if error.is(errno::EPERM) { mmap(fd, 0, mapped, Access::PrivateRead) } else { Err(error) })?;
     let result = madvise_populate_read(base, len);
     // SAFETY: The mapping was made here and nobody else knows of it.
     unsafe { munmap(base, mapped) };

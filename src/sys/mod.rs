@@ -1,5 +1,5 @@
-//! The platform: the only module that names `rustix` or an operating system, and with `map::raw` the only one with
-//! unsafe code.
+//! The platform: the only module that names `rustix` or (but for what FreeBSD lacks) a system, and with `map::raw` the only
+//! one with unsafe code.
 //!
 //! | system | file | memory file | seals | since |
 //! |---|---|---|---|---|
@@ -11,10 +11,11 @@
 //!
 //! # Contract
 //!
-//! Each function makes one system call, by whose name it is called, and nothing else; those with other names ([`create`],
-//! [`create_like`], [`populate`], `try_*`, [`exec_seal_finds_writers`]) say which calls they make. A call that a signal interrupts is made again. An error names the call and holds the errno; why it came is for the
-//! caller to say. Descriptors are borrowed as `BorrowedFd`, made as `OwnedFd`, and always close-on-exec unless the caller
-//! of [`create`] asks for less.
+//! A function makes the one system call that its name or its comment says, and nothing else; [`create`], [`create_like`],
+//! [`populate`], `try_*` and [`exec_seal_finds_writers`] make several. A call that a signal interrupts is made again. An error
+//! names the call and holds the errno; the usual reason follows from both (`reason.rs`), a better one is for the caller to
+//! add. Descriptors are borrowed as `BorrowedFd`, made as `OwnedFd`, and always close-on-exec unless the caller of [`create`]
+//! asks for less.
 
 #![allow(unsafe_code, reason = "the boundary to the kernel")]
 

@@ -102,9 +102,13 @@ fn out_of_descriptors() {
     let reopened = file.reopen_read_only();
     setrlimit(Resource::Nofile, limit).unwrap();
 
-    refused(created, libc::EMFILE, "memfd_create: EMFILE: refused by the kernel");
-    refused(cloned, libc::EMFILE, "fcntl(F_DUPFD_CLOEXEC): EMFILE: refused by the kernel");
-    refused(reopened, libc::EMFILE, "open: EMFILE: refused by the kernel");
+    refused(created, libc::EMFILE, "memfd_create: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit");
+    refused(
+        cloned,
+        libc::EMFILE,
+        "fcntl(F_DUPFD_CLOEXEC): EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit",
+    );
+    refused(reopened, libc::EMFILE, "open: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit");
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn no_descriptor() {
     }
     seccomp::always(SYS_memfd_create, seccomp::errno(libc::EMFILE));
     for result in all("fill none", 2 * MIB) {
-        refused(result, libc::EMFILE, "memfd_create: EMFILE: refused by the kernel");
+        refused(result, libc::EMFILE, "memfd_create: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit");
     }
     let error = SealedFile::from_reader("fill none", io::empty()).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
@@ -277,15 +277,39 @@ fn no_memory() {
     assert_eq!(descriptors(), before);
 }
 
-/// The copy begins at the position of the source, and is of one piece with nothing that the source does later.
+/// A source of just the limit is taken, a longer one refused.
+#[test]
+fn limits() {
+    let source = MemFile::create_default("fill limit").unwrap();
+    source.write_all_at(b"seven b", 0).unwrap();
+    for (limit, fits) in [(7, true), (6, false), (0, false), (u64::MAX, true)] {
+        let builder = SealedFile::builder().limit(limit);
+        let copied = builder.copy_of("fill limit", &source).map_err(|error| error.to_string());
+        let read = builder.from_reader("fill limit", &b"seven b"[..]).map_err(|error| error.to_string());
+        for result in [copied, read] {
+            match result {
+                Ok(file) => assert!(fits && file.len() == 7, "{limit}"),
+                Err(error) => assert!(!fits && error == "read: the source is longer than the limit", "{error}"),
+            }
+        }
+    }
+    let endless = std::fs::File::open("/dev/zero").unwrap();
+    SealedFile::builder().limit(1 << 20).copy_of("fill limit", endless).unwrap_err();
+}
+
+/// The copy is of the whole source, whose position neither matters nor moves, and of nothing that the source does later.
 #[test]
 fn copies() {
     let source = MemFile::create_default("fill source").unwrap();
-    source.write_all_at(b"skipped, copied", 0).unwrap();
-    rustix::fs::seek(&source, SeekFrom::Start(9)).unwrap();
+    source.write_all_at(b"all of it", 0).unwrap();
+    rustix::fs::seek(&source, SeekFrom::Start(7)).unwrap();
     let copy = SealedFile::copy_of("fill copy", &source).unwrap();
-    source.write_all_at(b"changed, changed", 0).unwrap();
-    look(&copy, b"copied");
+    source.write_all_at(b"changed", 0).unwrap();
+    look(&copy, b"all of it");
+    assert_eq!(rustix::fs::tell(&source).unwrap(), 7);
+    let cpus = std::fs::File::open("/proc/cpuinfo").unwrap();
+    let copy = SealedFile::copy_of("fill proc", &cpus).unwrap();
+    assert!(copy.map().unwrap().starts_with(&std::fs::read("/proc/cpuinfo").unwrap()[..9]));
 
     let (read, write) = rustix::pipe::pipe().unwrap();
     rustix::io::write(&write, b"through a pipe").unwrap();
@@ -294,7 +318,7 @@ fn copies() {
 
     let path = std::fs::File::open("/").unwrap();
     let result = SealedFile::copy_of("fill directory", &path);
-    refused(result, libc::EISDIR, "read: EISDIR: refused by the kernel");
+    refused(result, libc::EISDIR, "pread: EISDIR: the source is a directory");
     assert_eq!(descriptors_of("fill directory"), 0);
     assert!(copy.as_raw_fd() >= 0);
 }

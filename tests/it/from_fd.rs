@@ -12,7 +12,8 @@ use rustix::pipe::pipe;
 use crate::check::refused;
 use crate::skip::skip;
 
-const NO_SEALS: &str = "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: it has no seals";
+const NO_SEALS: &str =
+    "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals";
 const O_PATH: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or opened with O_PATH";
 
 /// Refuses `fd` by both forms, and gives it back.

@@ -158,8 +158,11 @@ fn no_memory() {
     }
     for (errno, message) in [
         (EINVAL, "madvise: EINVAL: this kernel does not know MADV_POPULATE_READ (Linux 5.14)"),
-        (ENOMEM, "madvise: ENOMEM: refused by the kernel"),
-        (libc::EFAULT, "madvise: EFAULT: refused by the kernel"),
+        (ENOMEM, "madvise: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)"),
+        (
+            libc::EFAULT,
+            "madvise: EFAULT: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)",
+        ),
     ] {
         std::thread::spawn(move || {
             let (file, accepted) = (sparse(), SealedFile::verify(sparse(), Holes::Accept).unwrap());

@@ -16,7 +16,8 @@ use seccompiler::SeccompAction;
 use crate::huge::Pool;
 use crate::{child, forged, proc_self, seccomp, skip};
 
-const NO_MEMORY_FILE: &str = "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: it has no seals";
+const NO_MEMORY_FILE: &str =
+    "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals";
 const PATH_ONLY: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or opened with O_PATH";
 const LEN: usize = 10_000;
 

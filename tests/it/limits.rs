@@ -70,9 +70,21 @@ fn without_descriptors_left() {
     let file = MemFile::create_sealable("limit").unwrap();
     // Its number was the lowest that was free.
     limit(Resource::Nofile, u64::from(file.as_raw_fd().unsigned_abs()) + 1);
-    refused(MemFile::create_default("one more"), libc::EMFILE, "memfd_create: EMFILE: refused by the kernel");
-    refused(file.try_clone(), libc::EMFILE, "fcntl(F_DUPFD_CLOEXEC): EMFILE: refused by the kernel");
-    refused(file.reopen_read_only(), libc::EMFILE, "open: EMFILE: refused by the kernel");
+    refused(
+        MemFile::create_default("one more"),
+        libc::EMFILE,
+        "memfd_create: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit",
+    );
+    refused(
+        file.try_clone(),
+        libc::EMFILE,
+        "fcntl(F_DUPFD_CLOEXEC): EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit",
+    );
+    refused(
+        file.reopen_read_only(),
+        libc::EMFILE,
+        "open: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit",
+    );
     // What needs no descriptor goes on.
     file.write_all_at(b"still", 0).unwrap();
     assert_eq!(&file.into_sealed().unwrap().map().unwrap()[..], b"still");
@@ -149,7 +161,7 @@ fn a_hole_is_refused_where_memory_is_limited() {
     }
     const CGROUP2: i64 = 0x6367_7270;
     let group = "/sys/fs/cgroup/memfile-test";
-    if !rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|system| i64::from(system.f_type) == CGROUP2) {
+    if !rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|system| system.f_type == CGROUP2) {
         skip(TEST, "no control groups (version 2)");
         return;
     }

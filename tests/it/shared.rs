@@ -83,7 +83,8 @@ fn what_cannot_be_mapped_for_writing() {
     refused(SharedMap::map(read_only, Holes::Accept), EACCES, message);
     assert!(mappings("shared write").is_empty());
     let pipe = rustix::pipe::pipe().unwrap().0;
-    let message = "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: it has no seals";
+    let message =
+        "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals";
     refused(SharedView::try_from(pipe), libc::EINVAL, message);
 }
 

@@ -241,7 +241,10 @@ fn a_received_file_is_verified() {
     send(&ours, b"x", &[File::open("/dev/null").unwrap().as_fd()]).unwrap();
     let error = recv();
     assert_eq!((error.raw_os_error(), error.is_not_a_memory_file()), (Some(EINVAL), true));
-    assert_eq!(error.to_string(), "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: it has no seals");
+    assert_eq!(
+        error.to_string(),
+        "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals"
+    );
 
     let path = File::options().read(true).custom_flags(nix::fcntl::OFlag::O_PATH.bits()).open("/").unwrap();
     send(&ours, b"x", &[path.as_fd()]).unwrap();
