@@ -93,10 +93,9 @@ std_cargo() { # TARGET COMMAND ARGS...
         --config "target.$target.rustflags='$flags'" "${settings[@]}" "$@"
 }
 
-# Builds the crate's tests for a target and prints the programs.
-test_programs() { # TARGET FEATURES
-    std_cargo "$1" test --no-run --quiet --message-format=json --lib --tests --features "$2" |
-        grep -o '"executable":"[^"]*"' | cut -d'"' -f4
+# Builds for a target and prints the programs that came of it.
+built() { # TARGET COMMAND ARGS...
+    std_cargo "$@" --quiet --message-format=json-render-diagnostics | grep -o '"executable":"[^"]*"' | cut -d'"' -f4
 }
 
 # Debian's own cargo and compiler with the unstable options on. Its own target folder, as the compiler is another one than the

@@ -63,7 +63,7 @@ impl Builder {
         self
     }
 
-    /// Refuse a source that is longer than this, in [`copy_of`](Self::copy_of) and [`from_reader`](Self::from_reader).
+    /// Refuse a source that is longer than this, in [`copy_of`](Self::copy_of) and `from_reader`.
     /// Default: take it all.
     pub const fn limit(mut self, bytes: u64) -> Self {
         self.limit = bytes;
