@@ -112,7 +112,7 @@ fn share_gives_the_file_back() {
     let (old, short) = (file("freeze back"), file("freeze back"));
     let future = Seal::FutureWrite as u32;
     let thread = std::thread::spawn(move || {
-        seccomp::on_bits(libc::SYS_fcntl, 2, future, seccomp::errno(EINVAL));
+        seccomp::on_seals(future, seccomp::errno(EINVAL));
         let (error, file) = old.share().unwrap_err().into_parts();
         let message = "fcntl(F_ADD_SEALS): EINVAL: this kernel does not know all of the seals (FutureWrite: Linux 5.1, \
                        Exec: 6.3) (FutureWrite)";

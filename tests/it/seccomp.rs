@@ -29,9 +29,25 @@ pub(crate) fn on_fcntl(command: i32, action: SeccompAction) {
     install(libc::SYS_fcntl, vec![rule(1, SeccompCmpOp::Eq, u32::try_from(command).unwrap())], action);
 }
 
+/// From now on adding one of these seals gets `action`. The command is compared too: what glibc passes as the argument of another
+/// one is what the register held.
+pub(crate) fn on_seals(seals: u32, action: SeccompAction) {
+    let single = (0..u32::BITS).map(|shift| 1 << shift).filter(|bit| seals & bit != 0);
+    let command = u32::try_from(libc::F_ADD_SEALS).unwrap();
+    let rules = single.map(|bit| {
+        let conditions =
+            vec![condition(1, SeccompCmpOp::Eq, command), condition(2, SeccompCmpOp::MaskedEq(bit.into()), bit)];
+        SeccompRule::new(conditions).unwrap()
+    });
+    install(libc::SYS_fcntl, rules.collect(), action);
+}
+
 fn rule(argument: u8, operator: SeccompCmpOp, value: u32) -> SeccompRule {
-    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.into());
-    SeccompRule::new(vec![condition.unwrap()]).unwrap()
+    SeccompRule::new(vec![condition(argument, operator, value)]).unwrap()
+}
+
+fn condition(argument: u8, operator: SeccompCmpOp, value: u32) -> SeccompCondition {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.into()).unwrap()
 }
 
 fn install(syscall: i64, rules: Vec<SeccompRule>, action: SeccompAction) {

@@ -14,7 +14,8 @@ const CALLS: &[(i64, &str)] = &[
     (libc::SYS_fcntl, "fcntl"),
     (libc::SYS_fstat, "fstat"),
     (libc::SYS_statx, "statx"),
-    (libc::SYS_newfstatat, "newfstatat"),
+    // By which glibc makes `fstat`.
+    (libc::SYS_newfstatat, "fstat"),
     (libc::SYS_fstatfs, "fstatfs"),
     (libc::SYS_ftruncate, "ftruncate"),
     (libc::SYS_fallocate, "fallocate"),
