@@ -18,7 +18,10 @@ fn parent(path: &str) -> Result<(), Box<dyn core::error::Error>> {
     let file = MemFile::create_sealable("handoff")?;
     println!("memfd_create   made a file in memory, which can be sealed and not be executed");
     let copied = file.copy_from(std::fs::File::open(path)?, u64::MAX)?;
-    println!("{:<14} copied the {} bytes of {path} into it, inside the kernel", copied.method, copied.len);
+    println!(
+        "{:<14} copied the {} bytes of {path} in the kernel (copy_file_range is tried first)",
+        copied.method, copied.len
+    );
     let file = file.into_sealed()?;
     println!("F_ADD_SEALS    took from everybody: writing, shrinking, growing, adding seals");
     println!("F_GET_SEALS    looked whether they are there, and fstat how long the file is now");
@@ -44,7 +47,7 @@ fn child() -> Result<(), Box<dyn core::error::Error>> {
     let map = file.map()?;
     println!("mmap           shared and read-only; the checksum is {:08x}", checksum(&map));
     let stdin = SealedFile::try_from(io::stdin().as_fd().try_clone_to_owned()?)?;
-    println!("               and that of stdin, proven the same way, {:08x}", checksum(&stdin.map()?));
+    println!("F_DUPFD        the file at stdin, proven and mapped the same way: {:08x}", checksum(&stdin.map()?));
     println!("Now it tries to change the file, and is refused each time:");
     let file = MemFile::from(file);
     println!("{}", file.write_all_at(b"!", 0).unwrap_err());
