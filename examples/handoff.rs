@@ -18,10 +18,7 @@ fn parent(path: &str) -> Result<(), Box<dyn core::error::Error>> {
     let file = MemFile::create_sealable("handoff")?;
     println!("memfd_create   made a file in memory, which can be sealed and not be executed");
     let copied = file.copy_from(std::fs::File::open(path)?, u64::MAX)?;
-    println!(
-        "{:<14} copied the {} bytes of {path} in the kernel (copy_file_range is tried first)",
-        copied.method, copied.len
-    );
+    println!("{:<14} copied {} bytes of {path} inside the kernel, after copy_file_range", copied.method, copied.len);
     let file = file.into_sealed()?;
     println!("F_ADD_SEALS    took from everybody: writing, shrinking, growing, adding seals");
     println!("F_GET_SEALS    looked whether they are there, and fstat how long the file is now");
