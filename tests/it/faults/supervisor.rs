@@ -102,8 +102,8 @@ fn listener() -> OwnedFd {
 
 /// Answers until the thread has ended.
 fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool) -> Vec<&'static str> {
-    const RECV: libc::c_ulong = 0xc050_2100;
-    const SEND: libc::c_ulong = 0xc018_2101;
+    const RECV: libc::Ioctl = 0xc050_2100;
+    const SEND: libc::Ioctl = 0xc018_2101;
 
     let mut calls = Vec::new();
     loop {
