@@ -102,8 +102,8 @@ fn listener() -> OwnedFd {
 
 /// Answers until the thread has ended.
 fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool) -> Vec<&'static str> {
-    const RECV: libc::Ioctl = 0xc050_2100;
-    const SEND: libc::Ioctl = 0xc018_2101;
+    const RECV: libc::Ioctl = 0xc050_2100_u32 as libc::Ioctl;
+    const SEND: libc::Ioctl = 0xc018_2101_u32 as libc::Ioctl;
 
     let mut calls = Vec::new();
     loop {
