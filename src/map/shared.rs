@@ -8,7 +8,6 @@ use crate::error::{Error, ErrorWith, Operation, Reason};
 use crate::file::MemFile;
 use crate::sealed::{Holes, prove};
 use crate::seals::Seal;
-use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A memory file mapped for reading and writing, which other threads and processes may read and write at the same time.
@@ -195,10 +194,10 @@ impl SharedView {
 /// A read-only descriptor of the same file, if `fd` is not one itself and `/proc` is there.
 #[cfg(not(target_os = "freebsd"))]
 fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
-    if sys::is_read_only(fd).unwrap_or(false) {
+    if crate::sys::is_read_only(fd).unwrap_or(false) {
         return None;
     }
-    sys::open_read_only(&crate::proc_path::ProcPath::new(fd)).ok()
+    crate::sys::open_read_only(&crate::proc_path::ProcPath::new(fd)).ok()
 }
 
 /// FreeBSD has no path to open a file again by.
