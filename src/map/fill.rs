@@ -139,7 +139,7 @@ impl Builder {
     /// Those of [`MemFile::create`](crate::MemFile::create) and [`MemFile::copy_from`](crate::MemFile::copy_from); a file of
     /// huge pages is EINVAL; without an errno, a source longer than the [limit](Self::limit).
     #[cfg(not(target_os = "freebsd"))]
-    pub fn copy_of(&self, name: &str, source: impl crate::sys::fd::AsFd) -> Result<SealedFile, Error> {
+    pub fn copy_of(&self, name: &str, source: impl sys::fd::AsFd) -> Result<SealedFile, Error> {
         let fresh = Fresh::create(name, self.options)?;
         let copied = copy_whole(source.as_fd(), fresh.file(), self.limit.saturating_add(1))?;
         self.within_limit(copied.len)?;
@@ -226,7 +226,7 @@ impl SealedFile {
     /// # Errors
     /// As for [`Builder::copy_of`].
     #[cfg(not(target_os = "freebsd"))]
-    pub fn copy_of(name: &str, source: impl crate::sys::fd::AsFd) -> Result<Self, Error> {
+    pub fn copy_of(name: &str, source: impl sys::fd::AsFd) -> Result<Self, Error> {
         Builder::new().copy_of(name, source)
     }
 
