@@ -80,6 +80,8 @@ pub mod guide {
     pub mod without_libc {}
     #[doc = include_str!("../docs/migrating.md")]
     pub mod migrating {}
+    #[doc = include_str!("../docs/kernels.md")]
+    pub mod kernels {}
     #[doc = include_str!("../CHANGELOG.md")]
     pub mod changelog {}
 }
