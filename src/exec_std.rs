@@ -1,7 +1,6 @@
 //! [`FileCommand`]: a program run from a memory file.
 
 use core::ops::{Deref, DerefMut};
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use crate::error::{Error, Operation, Reason};
@@ -65,7 +64,7 @@ impl MemFile {
     pub fn to_command(&self) -> Result<FileCommand, Error> {
         const EXECUTE_BITS: u32 = 0o111;
 
-        if !self.metadata().is_ok_and(|metadata| metadata.mode() & EXECUTE_BITS != 0) {
+        if sys::fstat(self.as_fd())?.mode & EXECUTE_BITS == 0 {
             return Err(Error::new(Operation::Execve, Reason::NotExecutable));
         }
         let mut magic = [0; 2];

@@ -41,6 +41,8 @@ pub(crate) struct Stat {
     /// `st_blksize`: what lengths and offsets of mappings must be a multiple of where the file has huge pages; a power of two.
     pub(crate) granule: usize,
     pub(crate) device: u64,
+    /// `st_mode`: type and permission bits.
+    pub(crate) mode: u32,
 }
 
 #[allow(
@@ -56,6 +58,7 @@ pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Error> {
         allocated: (stat.st_blocks as u64).saturating_mul(512),
         granule: usize::try_from(stat.st_blksize).ok().filter(|size| size.is_power_of_two()).unwrap_or(1),
         device: stat.st_dev as u64,
+        mode: stat.st_mode as u32,
     })
 }
 

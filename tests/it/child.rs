@@ -20,20 +20,25 @@ pub(crate) fn is_child(test: &str) -> bool {
     }
 }
 
+/// The command that runs `test` alone, through the command `through`.
+pub(crate) fn command(test: &str, through: &[&str], situation: &str) -> Command {
+    let this = env::current_exe().unwrap();
+    let mut command = match through {
+        [] => Command::new(this),
+        [program, args @ ..] => {
+            let mut command = Command::new(program);
+            command.args(args).arg(this);
+            command
+        }
+    };
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(SITUATION, situation);
+    command
+}
+
 /// Runs `test` alone, through the command `through`, and fails if it does.
 #[track_caller]
 pub(crate) fn run(test: &str, through: &[&str], situation: &str) {
-    let this = env::current_exe().unwrap();
-    let (program, args) = match through {
-        [] => (this.as_os_str(), vec![]),
-        [program, args @ ..] => (program.as_ref(), args.iter().map(AsRef::as_ref).chain([this.as_os_str()]).collect()),
-    };
-    let output = Command::new(program)
-        .args(args)
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(SITUATION, situation)
-        .output()
-        .unwrap();
+    let output = command(test, through, situation).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{test} in situation {situation:?}: {}\n{text}", output.status);
     assert!(text.contains("1 passed"), "no test has the name {test}:\n{text}");

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::ptr;
 
 use memfile::{Error, Seal, SealedFile, Seals};
-use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use seccompiler::SeccompAction;
@@ -117,10 +117,10 @@ fn no_memory_files() {
         fd => drop(refuse(unsafe { OwnedFd::from_raw_fd(fd.try_into().unwrap()) }, libc::EINVAL, NO_MEMORY_FILE)),
     }
     let memfd = memfd(MemfdFlags::empty(), 0o666, Seals::IMMUTABLE);
-    let mut path = OpenOptions::new();
-    path.read(true).custom_flags(libc::O_PATH);
     for target in [format!("/proc/self/fd/{}", memfd.as_raw_fd()), "/".into()] {
-        assert!(refuse(path.open(target).unwrap().into(), libc::EBADF, PATH_ONLY).is_not_a_memory_file());
+        // On musl `OpenOptions` takes the flag away.
+        let path = rustix::fs::open(target, OFlags::PATH, Mode::empty()).unwrap();
+        assert!(refuse(path, libc::EBADF, PATH_ONLY).is_not_a_memory_file());
     }
 }
 

@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use memfile::{CreateOptions, Exec, MemFile, SealedFile, SharedView};
+use memfile::{CreateOptions, Exec, Holes, MemFile, SealedFile, SharedView};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -99,7 +100,7 @@ fn without_address_space_left() {
     let file = MemFile::create_sealable("limit").unwrap();
     file.set_len(LEN).unwrap();
     file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
-    let sealed = SealedFile::verify(file, memfile::Holes::Accept).unwrap();
+    let sealed = SealedFile::verify(file, Holes::Accept).unwrap();
     limit(Resource::As, LEN / 2);
     let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
     refused(sealed.map(), libc::ENOMEM, message);
@@ -143,12 +144,12 @@ fn without_proc() {
     assert!(sealed.as_mem_file().is_memfd().unwrap());
 }
 
-/// Holes in a memory control group: filling them is an end by the kernel, which `Holes::Refuse` spares a receiver.
+/// Holes in a memory control group: filling them is the end of the process, which `Holes::Refuse` spares a receiver.
 #[test]
 fn a_hole_is_refused_where_memory_is_limited() {
     const TEST: &str = "limits::a_hole_is_refused_where_memory_is_limited";
     const LEN: u64 = 256 << 20;
-    if child::situation().is_some() {
+    if let Some(situation) = child::situation() {
         let file = MemFile::create_sealable("limit").unwrap();
         file.set_len(LEN).unwrap();
         file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
@@ -157,21 +158,33 @@ fn a_hole_is_refused_where_memory_is_limited() {
         let mut byte = [1];
         error.get_ref().read_exact_at(&mut byte, LEN / 2).unwrap();
         assert_eq!(byte, [0]);
+        if situation == "accepts" {
+            let file = SealedFile::verify(error.into_inner(), Holes::Accept).unwrap();
+            let sum: u64 = file.map().unwrap().iter().map(|&byte| u64::from(byte)).sum();
+            panic!("read {sum} beyond the limit");
+        }
         return;
     }
-    const CGROUP2: i64 = 0x6367_7270;
-    let group = "/sys/fs/cgroup/memfile-test";
-    if !rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|system| system.f_type == CGROUP2) {
-        skip(TEST, "no control groups (version 2)");
-        return;
-    }
-    let made = fs::create_dir(group).and_then(|()| fs::write(format!("{group}/memory.max"), (LEN / 4).to_string()));
-    if let Err(error) = made {
-        let _ = fs::remove_dir(group);
-        skip(TEST, format_args!("no memory control group: {error}"));
-        return;
-    }
-    let enter = format!("echo $$ > {group}/cgroup.procs && exec \"$@\"");
-    child::run(TEST, &["sh", "-c", &enter, "sh"], "child");
+    let Some(group) = memory_group(LEN / 4) else { return skip(TEST, "no memory control group can be made") };
+    // `exec` keeps the process, and with it the group.
+    let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.display());
+    child::run(TEST, &["sh", "-c", &enter, "sh"], "refuses");
+    let killed = child::command(TEST, &["sh", "-c", &enter, "sh"], "accepts").output().unwrap();
+    assert_eq!(killed.status.signal(), Some(libc::SIGKILL), "{killed:?}");
     fs::remove_dir(group).unwrap();
+}
+
+/// A new control group whose processes get so many bytes, by version 2 or 1, if one of them is there.
+fn memory_group(limit: u64) -> Option<PathBuf> {
+    for (root, file) in [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")] {
+        let group = Path::new(root).join(format!("memfile-{}", std::process::id()));
+        if fs::create_dir(&group).is_err() {
+            continue;
+        }
+        if group.join(file).exists() && fs::write(group.join(file), limit.to_string()).is_ok() {
+            return Some(group);
+        }
+        let _ = fs::remove_dir(group);
+    }
+    None
 }

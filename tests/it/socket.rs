@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -15,6 +14,8 @@ use memfile::{Error, MemFile, SealedFile, Seals};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::alone::{again, alone, alone_behind, inside, open_fds, passed};
 
@@ -246,7 +247,7 @@ fn a_received_file_is_verified() {
         "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals"
     );
 
-    let path = File::options().read(true).custom_flags(nix::fcntl::OFlag::O_PATH.bits()).open("/").unwrap();
+    let path = rustix::fs::open("/", OFlags::PATH, Mode::empty()).unwrap();
     send(&ours, b"x", &[path.as_fd()]).unwrap();
     assert_eq!(recv().raw_os_error(), Some(EBADF));
 }

@@ -62,8 +62,6 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("SharedView", "open", ANY, When::Always, Works),
     // Through `std`, which has its own ways around. A descriptor whose link cannot be read is not the one.
     ("find_inherited", "", ANY, When::Always, WorksOrErrno),
-    ("to_command", "statx", &[libc::ENOSYS], When::Always, Works),
-    ("to_command", "statx", ANY, When::Always, Reason("the file's mode forbids execution")),
 ];
 
 const FORGED: &str = "the Write seal came with Exec";
