@@ -52,7 +52,7 @@ fn a_bad_name_is_refused_before_any_system_call() {
     if !child::is_child("create::a_bad_name_is_refused_before_any_system_call") {
         return;
     }
-    seccomp::always(libc::SYS_memfd_create, SeccompAction::KillProcess);
+    seccomp::always("memfd_create", SeccompAction::KillProcess);
     let create = |name: &str| MemFile::create(name, CreateOptions::new());
     let create_cstr = |name: &CStr| MemFile::create_cstr(name, CreateOptions::new());
 

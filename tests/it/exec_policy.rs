@@ -64,8 +64,8 @@ fn a_sealable_file_costs_one_call() {
         Some(_) if !child::is_child(TEST) => return,
         Some(_) => {}
     }
-    seccomp::always(libc::SYS_fchmod, seccomp::errno(libc::EIO));
-    seccomp::always(libc::SYS_fcntl, seccomp::errno(libc::EIO));
+    seccomp::always("fchmod", seccomp::errno(libc::EIO));
+    seccomp::always("fcntl", seccomp::errno(libc::EIO));
     for exec in [Exec::Deny, Exec::Allow, Exec::KernelDefault] {
         CreateOptions::new().exec(exec).allow_sealing(true).create("one call").unwrap();
     }

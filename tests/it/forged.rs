@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::ptr;
 
-use libc::{EACCES, SYS_memfd_create};
+use libc::EACCES;
 use memfile::{Holes, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
@@ -76,7 +76,7 @@ fn a_test_that_cannot_run_is_a_no() {
     // Only this thread is kept from the test.
     let file = std::thread::spawn(move || {
         let execute = MemfdFlags::EXEC.bits();
-        seccomp::on_bits(SYS_memfd_create, 1, execute, seccomp::errno(EACCES));
+        seccomp::on_bits("memfd_create", 1, execute, seccomp::errno(EACCES));
         let (error, file) = SealedFile::try_from(file).unwrap_err().into_parts();
         assert_eq!(error.to_string(), UNTESTED);
         assert_eq!(error.raw_os_error(), None);
@@ -98,7 +98,7 @@ fn the_test_runs_once() {
     }
     SealedFile::try_from(honest(SUSPECT)).unwrap();
     let file = honest(SUSPECT);
-    seccomp::always(SYS_memfd_create, SeccompAction::KillProcess);
+    seccomp::always("memfd_create", SeccompAction::KillProcess);
     SealedFile::try_from(file).unwrap();
 }
 
@@ -118,7 +118,7 @@ fn other_files_need_no_test() {
     ]
     .map(honest);
     let shared = honest(Seal::Shrink | Seal::Exec | Seal::FutureWrite);
-    seccomp::always(SYS_memfd_create, SeccompAction::KillProcess);
+    seccomp::always("memfd_create", SeccompAction::KillProcess);
     for file in files {
         SealedFile::try_from(file).unwrap();
     }

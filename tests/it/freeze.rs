@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use libc::{EBUSY, EINVAL, ENOSPC, EPERM, SYS_fallocate};
+use libc::{EBUSY, EINVAL, ENOSPC, EPERM};
 use memfile::{CreateOptions, Exec, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
@@ -122,7 +122,7 @@ fn share_gives_the_file_back() {
         assert!(mappings("freeze back").is_empty());
     });
     thread.join().unwrap();
-    seccomp::always(SYS_fallocate, seccomp::errno(ENOSPC));
+    seccomp::always("fallocate", seccomp::errno(ENOSPC));
     let (error, file) = short.share().unwrap_err().into_parts();
     assert_eq!(error.raw_os_error(), Some(ENOSPC));
     assert_eq!(file.get_seals().unwrap(), Seals::FIXED_SIZE);

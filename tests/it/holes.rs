@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use libc::{EBADF, EINVAL, ENOMEM, ENOSPC, SYS_fallocate, SYS_madvise};
+use libc::{EBADF, EINVAL, ENOMEM, ENOSPC};
 use memfile::{Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
 use rustix::fs::FallocateFlags;
 
@@ -147,7 +147,7 @@ fn no_memory() {
     for (errno, name) in [(ENOSPC, "ENOSPC"), (ENOMEM, "ENOMEM")] {
         std::thread::spawn(move || {
             let file = sparse();
-            seccomp::always(SYS_fallocate, seccomp::errno(errno));
+            seccomp::always("fallocate", seccomp::errno(errno));
             let message = format!("fallocate: {name}: {no_memory}");
             let (error, file) = file.into_sealed().unwrap_err().into_parts();
             assert_eq!((error.to_string(), error.raw_os_error()), (message, Some(errno)));
@@ -167,7 +167,7 @@ fn no_memory() {
         std::thread::spawn(move || {
             let (file, accepted) = (sparse(), SealedFile::verify(sparse(), Holes::Accept).unwrap());
             // The bit that MADV_POPULATE_READ alone has of the advice that is given here.
-            seccomp::on_bits(SYS_madvise, 2, 16, seccomp::errno(errno));
+            seccomp::on_bits("madvise", 2, 16, seccomp::errno(errno));
             let error = refused(SealedFile::verify(file, Holes::Populate), errno, message);
             assert_eq!(error.is_unsupported(), errno == EINVAL);
             assert!(mappings("holes").is_empty(), "what was mapped to populate is gone");

@@ -44,4 +44,5 @@ mod shared;
 mod skip;
 mod socket;
 mod stdio;
+mod syscalls;
 mod words;

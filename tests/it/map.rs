@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
-use libc::{EACCES, ENOMEM, EPERM, SYS_mmap};
+use libc::{EACCES, ENOMEM, EPERM};
 use memfile::{CowMap, Holes, Map, MapOptions, MemFile, SealedFile};
 use rustix::mm::MprotectFlags;
 use zerocopy::{FromBytes, Immutable, KnownLayout, little_endian::U32};
@@ -203,7 +203,7 @@ fn private_where_shared_is_refused() {
     }
     let bytes = pattern(100_000);
     let file = SealedFile::from_bytes("map private", &bytes).unwrap();
-    seccomp::on_bits(SYS_mmap, 3, SHARED, seccomp::errno(EPERM));
+    seccomp::on_bits("mmap", 3, SHARED, seccomp::errno(EPERM));
     let map = file.map().unwrap();
     assert!(*map == bytes);
     assert_eq!(mappings("map private")[0].split_whitespace().nth(1), Some("r--p"));
@@ -227,7 +227,7 @@ fn refusals_are_passed_on() {
         return;
     }
     let file = SealedFile::from_bytes("map refused", b"1").unwrap();
-    seccomp::on_bits(SYS_mmap, 3, SHARED, seccomp::errno(EACCES));
+    seccomp::on_bits("mmap", 3, SHARED, seccomp::errno(EACCES));
     let message =
         "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module forbids it";
     refused(file.map(), EACCES, message);

@@ -11,7 +11,7 @@ use crate::child;
 use crate::seccomp::{self, errno};
 
 fn on_flags(flags: u32, action: SeccompAction) {
-    seccomp::on_bits(libc::SYS_memfd_create, 1, flags, action);
+    seccomp::on_bits("memfd_create", 1, flags, action);
 }
 
 fn sealable(exec: Exec) -> CreateOptions {
@@ -82,7 +82,7 @@ fn no_memfd_create_at_all() {
     if !child::is_child("old_kernel::no_memfd_create_at_all") {
         return;
     }
-    seccomp::always(libc::SYS_memfd_create, errno(libc::ENOSYS));
+    seccomp::always("memfd_create", errno(libc::ENOSYS));
     let error = MemFile::create_default("x").unwrap_err();
     assert!(error.is_unsupported());
     assert_eq!(error.raw_os_error(), Some(libc::ENOSYS));
@@ -95,7 +95,7 @@ fn no_memfd_create_at_all() {
     assert!(error.is_unsupported());
     assert_eq!(error.reason(), "this kernel was built without hugetlbfs");
 
-    seccomp::always(libc::SYS_memfd_create, errno(libc::EPERM));
+    seccomp::always("memfd_create", errno(libc::EPERM));
     let error = refused(MemFile::create_default("x"), libc::EPERM, "memfd_create: EPERM: refused by the kernel");
     assert!(!error.is_unsupported());
 }
@@ -125,7 +125,7 @@ fn a_failed_creation_leaks_no_descriptor() {
     }
     let open = || fs::read_dir("/proc/self/fd").unwrap().count();
     on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EINVAL));
-    seccomp::always(libc::SYS_fchmod, errno(libc::EIO));
+    seccomp::always("fchmod", errno(libc::EIO));
     let before = open();
     for exec in [Exec::Deny, Exec::DenyUnsealed] {
         refused(sealable(exec).create("x"), libc::EIO, "fchmod: EIO: refused by the kernel");

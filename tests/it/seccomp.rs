@@ -7,18 +7,20 @@ use seccompiler::{
     apply_filter,
 };
 
+use crate::syscalls;
+
 /// The call fails with `number`; 0 lets it seem to succeed.
 pub(crate) fn errno(number: i32) -> SeccompAction {
     SeccompAction::Errno(number.try_into().unwrap())
 }
 
-/// From now on `syscall` gets `action`. A later filter with another errno wins over an earlier one.
-pub(crate) fn always(syscall: i64, action: SeccompAction) {
+/// From now on the system call of this [name](crate::syscalls) gets `action`. A later filter with another errno wins over an earlier one.
+pub(crate) fn always(syscall: &str, action: SeccompAction) {
     install(syscall, vec![], action);
 }
 
 /// From now on `syscall` gets `action` if its argument number `argument` has one of the `bits`.
-pub(crate) fn on_bits(syscall: i64, argument: u8, bits: u32, action: SeccompAction) {
+pub(crate) fn on_bits(syscall: &str, argument: u8, bits: u32, action: SeccompAction) {
     let single = (0..u32::BITS).map(|shift| 1 << shift).filter(|bit| bits & bit != 0);
     let rules = single.map(|bit| rule(argument, SeccompCmpOp::MaskedEq(bit.into()), bit)).collect();
     install(syscall, rules, action);
@@ -26,7 +28,7 @@ pub(crate) fn on_bits(syscall: i64, argument: u8, bits: u32, action: SeccompActi
 
 /// From now on `fcntl` with `command` gets `action`.
 pub(crate) fn on_fcntl(command: i32, action: SeccompAction) {
-    install(libc::SYS_fcntl, vec![rule(1, SeccompCmpOp::Eq, u32::try_from(command).unwrap())], action);
+    install("fcntl", vec![rule(1, SeccompCmpOp::Eq, u32::try_from(command).unwrap())], action);
 }
 
 /// From now on adding one of these seals gets `action`. The command is compared too: what glibc passes as the argument of another
@@ -39,7 +41,7 @@ pub(crate) fn on_seals(seals: u32, action: SeccompAction) {
             vec![condition(1, SeccompCmpOp::Eq, command), condition(2, SeccompCmpOp::MaskedEq(bit.into()), bit)];
         SeccompRule::new(conditions).unwrap()
     });
-    install(libc::SYS_fcntl, rules.collect(), action);
+    install("fcntl", rules.collect(), action);
 }
 
 fn rule(argument: u8, operator: SeccompCmpOp, value: u32) -> SeccompRule {
@@ -50,8 +52,10 @@ fn condition(argument: u8, operator: SeccompCmpOp, value: u32) -> SeccompConditi
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.into()).unwrap()
 }
 
-fn install(syscall: i64, rules: Vec<SeccompRule>, action: SeccompAction) {
-    let rules = BTreeMap::from([(syscall, rules)]);
+fn install(syscall: &str, rules: Vec<SeccompRule>, action: SeccompAction) {
+    let numbers = syscalls::all().filter(|&(_, name)| name == syscall);
+    let rules: BTreeMap<_, _> = numbers.map(|(number, _)| (number, rules.clone())).collect();
+    assert!(!rules.is_empty(), "no system call is called {syscall}");
     let arch = std::env::consts::ARCH.try_into().unwrap();
     let program: BpfProgram =
         SeccompFilter::new(rules, SeccompAction::Allow, action, arch).unwrap().try_into().unwrap();

@@ -8,39 +8,12 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc;
 use std::{io, thread};
 
-/// The calls that are looked at, and what the crate's errors call them.
-const CALLS: &[(i64, &str)] = &[
-    (libc::SYS_memfd_create, "memfd_create"),
-    (libc::SYS_fcntl, "fcntl"),
-    (libc::SYS_fstat, "fstat"),
-    (libc::SYS_statx, "statx"),
-    // By which glibc makes `fstat`.
-    (libc::SYS_newfstatat, "fstat"),
-    (libc::SYS_fstatfs, "fstatfs"),
-    (libc::SYS_ftruncate, "ftruncate"),
-    (libc::SYS_fallocate, "fallocate"),
-    (libc::SYS_fchmod, "fchmod"),
-    (libc::SYS_pread64, "pread"),
-    (libc::SYS_pwrite64, "pwrite"),
-    (libc::SYS_read, "read"),
-    (libc::SYS_write, "write"),
-    (libc::SYS_lseek, "lseek"),
-    (libc::SYS_copy_file_range, "copy_file_range"),
-    (libc::SYS_sendfile, "sendfile"),
-    (libc::SYS_splice, "splice"),
-    (libc::SYS_mmap, "mmap"),
-    (libc::SYS_madvise, "madvise"),
-    (libc::SYS_openat, "open"),
-    (libc::SYS_readlinkat, "readlink"),
-    (libc::SYS_getsockopt, "getsockopt(SO_TYPE)"),
-    (libc::SYS_sendmsg, "sendmsg"),
-    (libc::SYS_recvmsg, "recvmsg"),
-];
+use crate::syscalls;
 
 /// The call that is to fail, and how.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Fault {
-    /// Counted from 0 among the calls of [`CALLS`] that the thread makes.
+    /// Counted from 0 among the calls of [`syscalls`] that the thread makes.
     pub(super) at: usize,
     pub(super) errno: i32,
     /// Every later call of the same name fails too.
@@ -76,9 +49,10 @@ fn listener() -> OwnedFd {
     }
     // Loads the number of the call; each known number jumps to the last instruction.
     let mut program = vec![instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
-    for (index, &(number, _)) in CALLS.iter().enumerate() {
-        let to_the_end = u8::try_from(CALLS.len() - index).unwrap();
-        program.push(instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, to_the_end, 0, number as u32));
+    let calls: Vec<_> = syscalls::all().collect();
+    for (index, (number, _)) in calls.iter().enumerate() {
+        let to_the_end = u8::try_from(calls.len() - index).unwrap();
+        program.push(instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, to_the_end, 0, *number as u32));
     }
     program.push(instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
     program.push(instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
@@ -140,19 +114,28 @@ fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool) -> Vec<&'stat
 /// Calls that the crate does not make: memory for the heap, and a look at a descriptor that `std` makes before it closes it
 /// in a build with debug assertions.
 fn is_not_ours(call: &libc::seccomp_data) -> bool {
-    let number = i64::from(call.nr);
-    number == libc::SYS_mmap && call.args[3] as i32 & libc::MAP_ANONYMOUS != 0
-        || number == libc::SYS_fcntl && call.args[1] as i32 == libc::F_GETFD
+    match plain_name(call) {
+        "mmap" => call.args[3] as i32 & libc::MAP_ANONYMOUS != 0,
+        "fcntl" => call.args[1] as i32 == libc::F_GETFD,
+        _ => false,
+    }
+}
+
+fn plain_name(call: &libc::seccomp_data) -> &'static str {
+    syscalls::all().find(|&(number, _)| number == i64::from(call.nr)).unwrap().1
 }
 
 fn name(call: &libc::seccomp_data) -> &'static str {
-    let name = CALLS.iter().find(|(number, _)| *number == i64::from(call.nr)).unwrap().1;
-    match (name, call.args[1] as i32) {
-        ("fcntl", libc::F_GET_SEALS) => "fcntl(F_GET_SEALS)",
-        ("fcntl", libc::F_ADD_SEALS) => "fcntl(F_ADD_SEALS)",
-        ("fcntl", libc::F_DUPFD_CLOEXEC) => "fcntl(F_DUPFD_CLOEXEC)",
-        ("fcntl", libc::F_GETFL) => "fcntl(F_GETFL)",
-        ("fcntl", libc::F_SETFD) => "fcntl(F_SETFD)",
-        _ => name,
+    match (plain_name(call), call.args[0] as i32, call.args[1] as i32) {
+        ("fcntl", _, libc::F_GET_SEALS) => "fcntl(F_GET_SEALS)",
+        ("fcntl", _, libc::F_ADD_SEALS) => "fcntl(F_ADD_SEALS)",
+        ("fcntl", _, libc::F_DUPFD_CLOEXEC) => "fcntl(F_DUPFD_CLOEXEC)",
+        ("fcntl", _, libc::F_GETFL) => "fcntl(F_GETFL)",
+        ("fcntl", _, libc::F_SETFD) => "fcntl(F_SETFD)",
+        // The numbers of `linux/net.h`.
+        ("socketcall", 15, _) => "getsockopt(SO_TYPE)",
+        ("socketcall", 16, _) => "sendmsg",
+        ("socketcall", 17, _) => "recvmsg",
+        (name, ..) => name,
     }
 }
