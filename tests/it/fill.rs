@@ -103,7 +103,11 @@ fn a_panic_leaks_nothing() {
 #[test]
 fn lengths_that_cannot_be() {
     let build = |len| SealedFile::build("fill long", len, |_| unreachable!("nothing of that length to fill"));
-    let message = "ftruncate: the length does not fit the address space";
+    let message = if usize::BITS == 32 {
+        "mmap: the length does not fit the address space"
+    } else {
+        "ftruncate: the length does not fit the address space"
+    };
     for len in [usize::MAX, isize::MAX as usize + 1] {
         assert!(refused(build(len), None, message).is_out_of_bounds());
     }
@@ -251,11 +255,11 @@ fn no_address_space() {
     if !child::is_child("fill::no_address_space") {
         return;
     }
-    let limit = Rlimit { current: Some(1 << 30), maximum: None };
+    let limit = Rlimit { current: Some(1 << 29), maximum: None };
     rustix::process::setrlimit(Resource::As, limit).unwrap();
     let before = descriptors();
     let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
-    refused(SealedFile::build("fill space", 2 << 30, |_| unreachable!("no memory to fill")), ENOMEM, message);
+    refused(SealedFile::build("fill space", 1 << 30, |_| unreachable!("no memory to fill")), ENOMEM, message);
     assert_eq!(descriptors(), before);
 }
 

@@ -96,7 +96,7 @@ fn without_address_space_left() {
     if !child::is_child("limits::without_address_space_left") {
         return;
     }
-    const LEN: u64 = 1 << 32;
+    const LEN: u64 = 1 << 30;
     let file = MemFile::create_sealable("limit").unwrap();
     file.set_len(LEN).unwrap();
     file.add_seals(memfile::Seals::IMMUTABLE).unwrap();

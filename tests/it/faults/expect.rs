@@ -62,6 +62,16 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("SharedView", "open", ANY, When::Always, Works),
     // Through `std`, which has its own ways around. A descriptor whose link cannot be read is not the one.
     ("find_inherited", "", ANY, When::Always, WorksOrErrno),
+    // 32-bit systems have two calls that tell a 64-bit length, and rustix tries the other one.
+    #[cfg(target_pointer_width = "32")]
+    ("", "fstat", ANY, When::Always, WorksOrErrno),
+    // musl has a way around of its own, and makes a second call without looking what comes of it.
+    #[cfg(all(target_env = "musl", feature = "use-libc"))]
+    ("", "fcntl(F_DUPFD_CLOEXEC)", &[libc::EINVAL], When::Always, WorksOrErrno),
+    #[cfg(all(target_env = "musl", feature = "use-libc"))]
+    ("", "fcntl", ANY, When::Always, WorksOrErrno),
+    #[cfg(all(target_env = "musl", feature = "use-libc"))]
+    ("", "fcntl(F_SETFD)", ANY, When::Always, WorksOrErrno),
 ];
 
 const FORGED: &str = "the Write seal came with Exec";
