@@ -23,17 +23,19 @@ use crate::seals::Seals;
 /// ```
 #[derive(Copy, Clone)]
 pub struct Error {
-    errno: i32,
     seals: Seals,
+    /// 0 is none. As small as Linux's numbers, so that an error, and a result with a descriptor, fit a register.
+    errno: u16,
     operation: Operation,
     reason: Reason,
 }
 
 impl Error {
     /// The kernel refused `operation`. The reason is the [usual](Reason::usual) one; a caller who knows better adds it.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an errno is below 4096")]
     #[inline]
     pub(crate) const fn os(operation: Operation, errno: i32) -> Self {
-        Self { errno, seals: Seals::empty(), operation, reason: Reason::Usual }
+        Self { errno: errno as u16, seals: Seals::empty(), operation, reason: Reason::Usual }
     }
 
     /// This crate refused, without or after asking the kernel.
@@ -50,7 +52,11 @@ impl Error {
     }
 
     pub(crate) const fn is(self, errno: i32) -> bool {
-        self.errno == errno
+        self.errno() == errno
+    }
+
+    const fn errno(self) -> i32 {
+        self.errno as i32
     }
 
     /// What failed: the C call as in its man page, or `verify` for this crate's own check of a file.
@@ -62,7 +68,7 @@ impl Error {
     /// The errno of the kernel's refusal, or `None` if this crate refused by itself.
     #[must_use]
     pub const fn raw_os_error(&self) -> Option<i32> {
-        match self.errno {
+        match self.errno() {
             0 => None,
             errno => Some(errno),
         }
@@ -117,7 +123,7 @@ impl Error {
     /// Looked up when it is asked for, so that a program that does not ask holds no table.
     pub(crate) const fn as_reason(&self) -> Reason {
         match self.reason {
-            Reason::Usual => Reason::usual(self.operation, self.errno),
+            Reason::Usual => Reason::usual(self.operation, self.errno()),
             reason => reason,
         }
     }
@@ -145,7 +151,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.operation.name())?;
-        match (self.errno, errno::name(self.errno)) {
+        match (self.errno, errno::name(self.errno())) {
             (0, _) => Ok(()),
             (_, Some(name)) => write!(f, ": {name}"),
             (errno, None) => write!(f, ": errno {errno}"),

@@ -213,14 +213,12 @@ impl MemFile {
     ///
     /// # Errors
     /// As for [`read_at`](Self::read_at), and without an errno where the file ends too early; then part of `buf` is filled.
-    pub fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> Result<(), Error> {
-        while !buf.is_empty() {
-            match self.read_at(buf, offset)? {
+    pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
+        let mut done = 0_usize;
+        while let Some(rest @ [_, ..]) = buf.get_mut(done..) {
+            match self.read_at(rest, offset.saturating_add(done as u64))? {
                 0 => return Err(Error::new(Operation::Pread, Reason::EndOfFile)),
-                n => {
-                    buf = buf.get_mut(n..).unwrap_or_default();
-                    offset = offset.saturating_add(n as u64);
-                }
+                n => done = done.saturating_add(n),
             }
         }
         Ok(())
@@ -250,14 +248,12 @@ impl MemFile {
     ///
     /// # Errors
     /// As for [`write_at`](Self::write_at); then part of `buf` may be written.
-    pub fn write_all_at(&self, mut buf: &[u8], mut offset: u64) -> Result<(), Error> {
-        while !buf.is_empty() {
-            match self.write_at(buf, offset)? {
+    pub fn write_all_at(&self, buf: &[u8], offset: u64) -> Result<(), Error> {
+        let mut done = 0_usize;
+        while let Some(rest @ [_, ..]) = buf.get(done..) {
+            match self.write_at(rest, offset.saturating_add(done as u64))? {
                 0 => return Err(Error::new(Operation::Pwrite, Reason::WriteZero)),
-                n => {
-                    buf = buf.get(n..).unwrap_or_default();
-                    offset = offset.saturating_add(n as u64);
-                }
+                n => done = done.saturating_add(n),
             }
         }
         Ok(())

@@ -49,8 +49,7 @@ use crate::sys::{self, Stat};
 /// ```
 pub struct SealedFile {
     file: MemFile,
-    len: u64,
-    granule: usize,
+    proof: Proof,
 }
 
 /// What to do about holes: ranges of a file that have no memory yet and read as zero.
@@ -99,7 +98,8 @@ impl SealedFile {
     /// - those of `holes`
     #[inline]
     pub fn verify(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
-        Self::verified(MemFile::from_owned(file.into()), holes).map_err(|error| error.map(MemFile::into_fd))
+        Self::check(MemFile::from_owned(file.into()), |fd| prove(fd, Seals::CONSTANT, holes))
+            .map_err(|error| error.map(MemFile::into_fd))
     }
 
     /// Adds [`Seals::IMMUTABLE`] in one call unless the file has them, then checks it as [`verify`](Self::verify) does.
@@ -115,23 +115,22 @@ impl SealedFile {
     /// - those of [`verify`](Self::verify)
     #[inline]
     pub fn seal(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
-        Self::made(MemFile::from_owned(file.into()), holes).map_err(|error| error.map(MemFile::into_fd))
+        Self::check(MemFile::from_owned(file.into()), |fd| {
+            add_missing(fd)?;
+            prove(fd, Seals::CONSTANT, holes)
+        })
+        .map_err(|error| error.map(MemFile::into_fd))
     }
 
     /// What is proven is the very descriptor that is kept: it has left its caller's type, whose `as_fd` could name
     /// another one each time.
     #[inline]
-    fn verified(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
-        match prove(file.as_fd(), Seals::CONSTANT, holes) {
-            Ok(Proof { len, granule }) => Ok(Self { file, len, granule }),
-            Err(error) => Err(ErrorWith::new(error, file)),
-        }
-    }
-
-    #[inline]
-    fn made(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
-        match add_missing(file.as_fd()) {
-            Ok(()) => Self::verified(file, holes),
+    fn check(
+        file: MemFile,
+        check: impl FnOnce(BorrowedFd<'_>) -> Result<Proof, Error>,
+    ) -> Result<Self, ErrorWith<MemFile>> {
+        match check(file.as_fd()) {
+            Ok(proof) => Ok(Self { file, proof }),
             Err(error) => Err(ErrorWith::new(error, file)),
         }
     }
@@ -141,7 +140,7 @@ impl SealedFile {
     #[inline]
     pub(crate) fn seal_own(file: MemFile, len: u64, granule: usize) -> Result<Self, Error> {
         add_seals(file.as_fd(), Seals::IMMUTABLE)?;
-        Ok(Self { file, len, granule })
+        Ok(Self { file, proof: Proof { len, granule } })
     }
 
     /// The length in bytes, taken when the proof was made. It does not ask the kernel.
@@ -151,19 +150,19 @@ impl SealedFile {
     #[must_use]
     #[inline]
     pub const fn len(&self) -> u64 {
-        self.len
+        self.proof.len
     }
 
     /// Whether the length is 0.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// What the lengths and offsets of its mappings must be a multiple of: `st_blksize`.
     #[inline]
     pub(crate) const fn granule(&self) -> usize {
-        self.granule
+        self.proof.granule
     }
 
     /// The file, for its calls that change nothing: [`read_at`](MemFile::read_at), [`proc_path`](MemFile::proc_path), …
@@ -177,7 +176,7 @@ impl SealedFile {
     /// # Errors
     /// EMFILE: out of descriptors.
     pub fn try_clone(&self) -> Result<Self, Error> {
-        Ok(Self { file: self.file.try_clone()?, ..*self })
+        Ok(Self { file: self.file.try_clone()?, proof: self.proof })
     }
 
     /// The descriptor, without the proof. The seals stay.
@@ -209,10 +208,13 @@ impl MemFile {
     /// ```
     #[inline]
     pub fn into_sealed(self) -> Result<SealedFile, ErrorWith<Self>> {
-        match SealedFile::made(self, Holes::Refuse) {
-            Err(error) if error.error().is_about_holes() => SealedFile::verified(error.into_inner(), Holes::Allocate),
-            result => result,
-        }
+        SealedFile::check(self, |fd| {
+            add_missing(fd)?;
+            match prove(fd, Seals::CONSTANT, Holes::Refuse) {
+                Err(error) if error.is_about_holes() => prove(fd, Seals::CONSTANT, Holes::Allocate),
+                result => result,
+            }
+        })
     }
 
     /// As [`into_sealed`](Self::into_sealed), but where that is EBUSY sleeps and tries again, until it has slept for
@@ -313,13 +315,20 @@ fn test_exec_seal() -> Result<(), Error> {
 /// Adds the seals of an immutable file, unless they cannot be added but those that matter are there.
 #[inline]
 fn add_missing(fd: BorrowedFd<'_>) -> Result<(), Error> {
-    let Err(error) = add_seals(fd, Seals::IMMUTABLE) else { return Ok(()) };
-    let missing = Seals::CONSTANT - sys::get_seals(fd)?;
-    if error.is(errno::EPERM) && missing.is_empty() {
-        return Ok(());
+    #[cold]
+    fn refused(fd: BorrowedFd<'_>, error: Error) -> Result<(), Error> {
+        let missing = Seals::CONSTANT - sys::get_seals(fd)?;
+        if error.is(errno::EPERM) && missing.is_empty() {
+            return Ok(());
+        }
+        let error = explain_add_seals(error, fd, Seals::IMMUTABLE);
+        Err(if error.is(errno::EPERM) { error.with_seals(missing) } else { error })
     }
-    let error = explain_add_seals(error, fd, Seals::IMMUTABLE);
-    Err(if error.is(errno::EPERM) { error.with_seals(missing) } else { error })
+
+    match add_seals(fd, Seals::IMMUTABLE) {
+        Ok(()) => Ok(()),
+        Err(error) => refused(fd, error),
+    }
 }
 
 impl TryFrom<OwnedFd> for SealedFile {
@@ -337,7 +346,7 @@ impl TryFrom<MemFile> for SealedFile {
 
     /// [`SealedFile::verify`] with [`Holes::Refuse`]; to add the seals, take [`MemFile::into_sealed`].
     fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
-        Self::verified(file, Holes::Refuse)
+        Self::check(file, |fd| prove(fd, Seals::CONSTANT, Holes::Refuse))
     }
 }
 

@@ -81,10 +81,19 @@ impl Builder {
     /// - with huge pages of either kind, EBUSY: as for [`build`](Self::build)
     #[inline]
     pub fn from_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
+        if self.options.huge_tlb.is_some() || self.huge_pages && bytes.len() >= HUGE_PAGE {
+            return self.copy_to_huge_pages(name, bytes);
+        }
+        let fresh = Fresh::create(name, self.options)?;
+        fresh.file().write_all_at(bytes, 0)?;
+        fresh.seal(bytes.len() as u64, 1)
+    }
+
+    #[inline(never)]
+    fn copy_to_huge_pages(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
         let mut fresh = Fresh::create(name, self.options)?;
         let granule = granule(&fresh, self.options.huge_tlb)?;
-        let maps = self.options.huge_tlb.is_some() || self.huge_pages && bytes.len() >= HUGE_PAGE;
-        if !(maps && self.fill_huge_pages(&mut fresh, bytes, granule)?) {
+        if !self.fill_huge_pages(&mut fresh, bytes, granule)? {
             fresh.file().write_all_at(bytes, 0)?;
         }
         fresh.seal(bytes.len() as u64, granule)
@@ -94,7 +103,6 @@ impl Builder {
     ///
     /// It then places the mapping so that transparent huge pages fit. Where it does not, writing to the mapping would be
     /// slower than `pwrite`, so that is left to the caller.
-    #[inline(never)]
     fn fill_huge_pages(&self, fresh: &mut Fresh, bytes: &[u8], granule: usize) -> Result<bool, Error> {
         let file_len = bytes.len().checked_next_multiple_of(granule).ok_or(TOO_LONG)?;
         fresh.file().set_len(file_len as u64)?;

@@ -148,19 +148,9 @@ pub(super) struct Constant(Mapping);
 impl Constant {
     #[inline]
     pub(super) fn new(file: &SealedFile, extent: Extent, options: MapOptions) -> Result<Self, Error> {
-        let mapping = match Mapping::new(file.as_fd(), extent, file.granule(), Access::SharedRead) {
-            Err(error) if error.is(errno::EPERM) => Self::private(file, extent)?,
-            result => result?,
-        };
+        let mapping = Mapping::new(file.as_fd(), extent, file.granule(), Access::ConstantRead)?;
         mapping.advise(options)?;
         Ok(Self(mapping))
-    }
-
-    /// For a kernel that takes the shared mapping for the wish to write later. A private mapping of constant pages is as
-    /// constant.
-    #[cold]
-    fn private(file: &SealedFile, extent: Extent) -> Result<Mapping, Error> {
-        Mapping::new(file.as_fd(), extent, file.granule(), Access::PrivateRead)
     }
 
     #[inline]

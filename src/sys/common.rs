@@ -41,11 +41,13 @@ pub(crate) struct Stat {
     /// `st_blksize`: what lengths and offsets of mappings must be a multiple of where the file has huge pages; a power of two.
     pub(crate) granule: usize,
     pub(crate) device: u64,
-    /// `st_mode`: type and permission bits.
+    /// `st_mode`: type and permission bits..
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only `to_command` asks"))]
     pub(crate) mode: u32,
 }
 
 #[allow(
+    clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
     reason = "the kernel gives no negative value, and the fields' types differ from one target to the next"
@@ -53,10 +55,11 @@ pub(crate) struct Stat {
 #[inline]
 pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Error> {
     let stat = rustix::fs::fstat(fd).map_err(failed(Operation::Fstat))?;
+    let granule = stat.st_blksize as usize;
     Ok(Stat {
         len: stat.st_size as u64,
-        allocated: (stat.st_blocks as u64).saturating_mul(512),
-        granule: usize::try_from(stat.st_blksize).ok().filter(|size| size.is_power_of_two()).unwrap_or(1),
+        allocated: (stat.st_blocks as u64).wrapping_mul(512),
+        granule: if granule.is_power_of_two() { granule } else { 1 },
         device: stat.st_dev as u64,
         mode: stat.st_mode as u32,
     })
@@ -117,9 +120,10 @@ pub(crate) fn let_inherit(fd: BorrowedFd<'_>) -> Result<(), Error> {
 /// Who sees what is written through a mapping, and whether it can be written.
 #[derive(Copy, Clone)]
 pub(crate) enum Access {
+    /// Of a file that is sealed against writing.
+    ConstantRead,
     SharedRead,
     SharedWrite,
-    PrivateRead,
     PrivateWrite,
 }
 
@@ -131,22 +135,30 @@ const NORESERVE: MapFlags = MapFlags::empty();
 
 /// Maps `len` bytes from `offset`, a multiple of the page size, at an address of the kernel's choice.
 ///
+/// Some kernels take a shared mapping for the wish to write later, and refuse it (EPERM) where the file is sealed against
+/// writing. A private one of constant bytes is as constant, shares the same pages, and its faults fill the same holes.
+///
 /// Safe: no existing mapping is touched, and who reads through the pointer answers for that.
 #[inline]
 pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) -> Result<NonNull<u8>, Error> {
-    let (protection, sharing) = match access {
-        Access::SharedRead => (ProtFlags::READ, MapFlags::SHARED),
+    let (protection, mut sharing) = match access {
+        Access::ConstantRead | Access::SharedRead => (ProtFlags::READ, MapFlags::SHARED),
         Access::SharedWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED),
-        // Without a reservation, which huge pages would otherwise need a second time.
-        Access::PrivateRead => (ProtFlags::READ, MapFlags::PRIVATE | NORESERVE),
         Access::PrivateWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE),
     };
-    // SAFETY: With a null address and without MAP_FIXED the kernel picks free address space, so nothing that exists is
-    // unmapped or changed.
-    let address = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, sharing, fd, offset) };
-    match address {
-        Ok(address) => NonNull::new(address.cast()).ok_or(Error::os(Operation::Mmap, Errno::NOMEM.raw_os_error())),
-        Err(errno) => Err(failed(Operation::Mmap)(errno)),
+    loop {
+        // SAFETY: With a null address and without MAP_FIXED the kernel picks free address space, so nothing that exists is
+        // unmapped or changed.
+        let address = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, sharing, fd, offset) };
+        return match address {
+            Ok(address) => NonNull::new(address.cast()).ok_or(Error::os(Operation::Mmap, Errno::NOMEM.raw_os_error())),
+            Err(Errno::PERM) if matches!(access, Access::ConstantRead) && sharing == MapFlags::SHARED => {
+                // Without a reservation, which huge pages would otherwise need a second time.
+                sharing = MapFlags::PRIVATE | NORESERVE;
+                continue;
+            }
+            Err(errno) => Err(failed(Operation::Mmap)(errno)),
+        };
     }
 }
 

@@ -11,7 +11,7 @@ use rustix::pipe::SpliceFlags;
 
 use super::common::{Access, failed, mmap, munmap};
 use super::fd::{BorrowedFd, OwnedFd};
-use crate::error::{Error, Operation, Reason, errno};
+use crate::error::{Error, Operation, Reason};
 
 pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
     retry_on_intr(|| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
@@ -112,9 +112,7 @@ pub(crate) fn populate(fd: BorrowedFd<'_>, len: u64, granule: usize) -> Result<(
     let too_long = Error::new(Operation::Mmap, Reason::TooLong);
     let len = usize::try_from(len).map_err(|_| too_long)?;
     let mapped = len.checked_next_multiple_of(granule).ok_or(too_long)?;
-    // A private mapping for the kernels that refuse a shared one of a write-sealed file; its faults fill the same pages.
-    let base = mmap(fd, 0, mapped, Access::SharedRead)
-        .or_else(|error| if error.is(errno::EPERM) { mmap(fd, 0, mapped, Access::PrivateRead) } else { Err(error) })?;
+    let base = mmap(fd, 0, mapped, Access::ConstantRead)?;
     let result = madvise_populate_read(base, len);
     // SAFETY: The mapping was made here and nobody else knows of it.
     unsafe { munmap(base, mapped) };

@@ -50,27 +50,25 @@ pub(crate) fn try_exec_flags() -> Result<(), Error> {
 
 #[inline]
 fn create_with(name: impl Arg + Copy, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
-    let exec = match options.exec {
-        _ if EXEC_FLAGS_REFUSED.load(Ordering::Relaxed) => MemfdFlags::empty(),
+    let wanted = match options.exec {
         Exec::Deny => MemfdFlags::NOEXEC_SEAL,
         Exec::DenyUnsealed | Exec::Allow => MemfdFlags::EXEC,
         Exec::KernelDefault => MemfdFlags::empty(),
     };
-    match rustix::fs::memfd_create(name, plain | exec) {
-        Ok(fd) => finish(fd, exec, options),
-        // It is the exec flag, or something that the second try reports.
-        Err(Errno::INVAL) if !exec.is_empty() => {
-            finish(create_without_exec_flag(name, plain, options)?, MemfdFlags::empty(), options)
+    let mut exec = if EXEC_FLAGS_REFUSED.load(Ordering::Relaxed) { MemfdFlags::empty() } else { wanted };
+    loop {
+        match rustix::fs::memfd_create(name, plain | exec) {
+            Ok(fd) => {
+                if exec != wanted {
+                    EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
+                }
+                return finish(fd, exec, options);
+            }
+            // It is the exec flag, or something that the second try reports.
+            Err(Errno::INVAL) if !exec.is_empty() => exec = MemfdFlags::empty(),
+            Err(errno) => return Err(explain(errno, options)),
         }
-        Err(errno) => Err(explain(errno, options)),
     }
-}
-
-#[cold]
-fn create_without_exec_flag(name: impl Arg, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
-    let fd = rustix::fs::memfd_create(name, plain).map_err(|errno| explain(errno, options))?;
-    EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
-    Ok(fd)
 }
 
 /// Does by calls what the flags did not.
