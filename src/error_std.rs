@@ -6,6 +6,14 @@ use crate::error::{Error, ErrorWith, Reason};
 
 impl Error {
     /// The kind that `std::io::Error` has for this error.
+    ///
+    /// ```
+    /// use std::io::ErrorKind;
+    ///
+    /// let error = memfile::MemFile::create_default("not sealable")?.into_sealed().map_err(|error| error.into_error());
+    /// assert_eq!(error.map_err(|error| error.kind()).err(), Some(ErrorKind::PermissionDenied));
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         match (self.raw_os_error(), self.as_reason()) {

@@ -1,3 +1,21 @@
+// The pages link to each other by their files. Of two definitions of a link the first one counts, so these lead rustdoc to the
+// pages that it makes of the files.
+//! [the design]: guide::design
+//! [receiving from a stranger]: guide::receiving
+//! [sharing memory that changes]: guide::sharing
+//! [what each seal forbids]: guide::sealing
+//! [without libc]: guide::without_libc
+//! [kernels]: guide::kernels
+//! [benchmarks]: guide#benchmarks
+//! [coming from memfile 0.3, memfd, memmap2]: guide::migrating
+//! [changelog]: guide::changelog
+//! [`SealedFile`]: SealedFile
+//! [`Map`]: Map
+//! [`CowMap`]: CowMap
+//! [`SharedMap`]: SharedMap
+//! [`SharedView`]: SharedView
+//! [`MemFile`]: MemFile
+//! [`MemFile::proc_path`]: MemFile::proc_path
 #![doc = include_str!("../README.md")]
 //!
 //! # Guide
@@ -37,6 +55,7 @@ cfg_if::cfg_if! {
     if #[cfg(feature = "std")] {
         mod error_std;
         mod file_std;
+        mod sealed_std;
     }
 }
 
@@ -66,18 +85,27 @@ pub use seals::{Seal, Seals, SealsIterator};
 pub use sys::fd;
 
 /// The guide: one page a question.
+///
+/// # Benchmarks
+///
+/// What each call costs, beside other crates and by hand, is in `docs/benchmarks.md` of the package, with the program that
+/// measures it.
 #[cfg(doc)]
 pub mod guide {
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
+    /// [kernels]: kernels
     #[doc = include_str!("../docs/sealing.md")]
     pub mod sealing {}
+    /// [design]: design
     #[doc = include_str!("../docs/receiving.md")]
     pub mod receiving {}
+    /// [design]: design
     #[doc = include_str!("../docs/sharing.md")]
     pub mod sharing {}
     #[doc = include_str!("../docs/without-libc.md")]
     pub mod without_libc {}
+    /// [changelog]: changelog
     #[doc = include_str!("../docs/migrating.md")]
     pub mod migrating {}
     #[doc = include_str!("../docs/kernels.md")]

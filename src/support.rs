@@ -23,7 +23,7 @@ use crate::sys::{self, Access};
 /// println!("{support}");
 /// assert!(support.get(Feature::Sealing).is_ok());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KernelSupport {
     features: [Result<(), Error>; FEATURES.len()],
     noexec: Option<NoexecPolicy>,
@@ -50,8 +50,8 @@ pub enum Feature {
     /// A shared read-only map of a write-sealed file through a descriptor open for writing, since Linux 6.7 and in
     /// maintained older ones. Without it such maps are private, which costs nothing.
     MapSealedShared,
-    /// `MADV_POPULATE_READ`, for [`Holes::Populate`](crate::Holes::Populate) and [`MapOptions::populate`](crate::MapOptions::populate), since
-    /// Linux 5.14.
+    /// `MADV_POPULATE_READ`, for [`Holes::Populate`](crate::Holes::Populate) and
+    /// [`MapOptions::populate`](crate::MapOptions::populate), since Linux 5.14.
     Populate,
     /// `/proc/self/fd`, for [`MemFile::proc_path`] and [`MemFile::reopen_read_only`].
     ProcFd,
@@ -60,6 +60,10 @@ pub enum Feature {
 }
 
 /// What `vm.memfd_noexec` makes of a file that is created with [`Exec::KernelDefault`]. Since Linux 6.3.
+///
+/// # References
+/// [mfd_noexec](https://docs.kernel.org/userspace-api/mfd_noexec.html)
+#[doc(alias = "vm.memfd_noexec")]
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoexecPolicy {
@@ -72,6 +76,9 @@ pub enum NoexecPolicy {
 }
 
 /// Whether adding [`Seal::Exec`] can forge the seal Write on this kernel, as [`SealedFile::verify`] guards against.
+///
+/// # References
+/// [3b041514cb6e](https://git.kernel.org/torvalds/c/3b041514cb6e)
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExecSealHole {
@@ -174,6 +181,9 @@ impl KernelSupport {
     /// The policy for transparent huge pages of memory files, by the kernel's word: `never`, `advise`, `always`, …
     ///
     /// `None` where the kernel was built without them, or `/sys` is not mounted.
+    ///
+    /// # References
+    /// [transhuge](https://docs.kernel.org/admin-guide/mm/transhuge.html)
     #[must_use]
     pub fn transparent_huge_pages(&self) -> Option<&str> {
         let (_, rest) = self.shmem_enabled.as_str()?.split_once('[')?;
@@ -204,6 +214,35 @@ fn probe_noexec() -> Option<NoexecPolicy> {
         Err(_) => Some(NoexecPolicy::NoexecAlways),
         Ok(_) if by_default.contains(Seal::Exec) => Some(NoexecPolicy::NoexecByDefault),
         Ok(_) => Some(NoexecPolicy::Exec),
+    }
+}
+
+/// For example `KernelSupport { release: Some("6.18.44"), features: {MemfdCreate: Ok(()), …}, … }`.
+impl fmt::Debug for KernelSupport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Features<'a>(&'a KernelSupport);
+        struct HugeTlbSizes<'a>(&'a KernelSupport);
+
+        impl fmt::Debug for Features<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_map().entries(self.0.rows().map(|row| (row.feature, row.result))).finish()
+            }
+        }
+
+        impl fmt::Debug for HugeTlbSizes<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_list().entries(self.0.huge_tlb_sizes()).finish()
+            }
+        }
+
+        f.debug_struct("KernelSupport")
+            .field("release", &self.release.as_str())
+            .field("features", &Features(self))
+            .field("noexec_policy", &self.noexec)
+            .field("exec_seal_hole", &self.exec_seal)
+            .field("huge_tlb_sizes", &HugeTlbSizes(self))
+            .field("transparent_huge_pages", &self.transparent_huge_pages())
+            .finish()
     }
 }
 
@@ -258,11 +297,5 @@ impl Line {
 
     fn as_str(&self) -> Option<&str> {
         core::str::from_utf8(self.bytes.get(..self.len)?).ok().filter(|line| !line.is_empty())
-    }
-}
-
-impl fmt::Debug for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_str().fmt(f)
     }
 }

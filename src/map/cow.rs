@@ -22,6 +22,12 @@ use crate::sealed::SealedFile;
 /// ```
 ///
 /// Writing needs memory for the copy; where there is none the process ends, as with all memory that Linux overcommits.
+///
+/// # References
+/// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html)
+#[doc(alias = "mmap")]
+#[doc(alias = "munmap")]
+#[doc(alias = "MAP_PRIVATE")]
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct CowMap(Private);
 
@@ -30,6 +36,8 @@ impl SealedFile {
     ///
     /// # Errors
     /// As for [`map`](Self::map).
+    #[doc(alias = "mmap")]
+    #[doc(alias = "MAP_PRIVATE")]
     #[inline]
     pub fn map_copy_on_write(&self) -> Result<CowMap, Error> {
         self.map_copy_on_write_with(.., MapOptions::new())
@@ -39,6 +47,19 @@ impl SealedFile {
     ///
     /// # Errors
     /// As for [`map_with`](Self::map_with).
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{MapOptions, SealedFile};
+    ///
+    /// let file = SealedFile::from_bytes("header, then body", b"HEADbody")?;
+    /// let mut header = file.map_copy_on_write_with(..4, MapOptions::new())?;
+    /// header.make_ascii_lowercase();
+    /// assert_eq!((&header[..], &file.map()?[..]), (&b"head"[..], &b"HEADbody"[..]));
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "mmap")]
+    #[doc(alias = "MAP_PRIVATE")]
     #[inline]
     pub fn map_copy_on_write_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<CowMap, Error> {
         let extent = Extent::within(self.len(), range)?;
