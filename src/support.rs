@@ -136,7 +136,7 @@ fn one_byte() -> Result<SealedFile, Error> {
 
 impl KernelSupport {
     /// Tries everything, on files made for that: about fifty system calls.
-    #[must_use]
+    #[must_use = "probing costs its system calls for the answer alone"]
     pub fn probe() -> Self {
         Self {
             features: FEATURES.map(|(.., probe)| probe()),
