@@ -24,8 +24,21 @@ const NAME_TOO_LONG: Error = Error::new(Operation::MemfdCreate, Reason::NameTooL
 /// It lives as long as a descriptor or a mapping of it, in any process. With feature `std` it holds a
 /// `std::fs::File` and reads, writes and seeks as one; without, it is used by offsets.
 ///
+/// ```
+/// use std::io::{Read, Seek, Write};
+///
+/// let mut file = memfile::MemFile::create_default("scratch")?;
+/// file.write_all(b"Hello")?;
+/// file.rewind()?;
+/// let mut text = String::new();
+/// file.read_to_string(&mut text)?;
+/// assert_eq!(text, "Hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # References
-/// [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html)
+/// [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html),
+/// [tmpfs](https://docs.kernel.org/filesystems/tmpfs.html)
 #[doc(alias = "memfd")]
 #[cfg_attr(target_os = "freebsd", derive(Debug))]
 pub struct MemFile {

@@ -95,6 +95,15 @@ const LINK_MAX: usize = 7 + 249 + 10;
 ///
 /// It displays as text, with U+FFFD for what is not UTF-8. `Debug` also escapes control characters, which a name from
 /// a stranger may hold.
+///
+/// ```
+/// use memfile::{CreateOptions, MemFile};
+///
+/// let name = MemFile::create_cstr(c"caf\xe9", CreateOptions::new())?.name()?;
+/// assert_eq!(&*name, b"caf\xe9");
+/// assert_eq!(name.to_string(), "caf\u{fffd}");
+/// # Ok::<(), memfile::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Name {
     link: [u8; LINK_MAX],
@@ -144,7 +153,7 @@ impl fmt::Debug for Name {
 }
 
 impl MemFile {
-    /// The path of this file for this process: `/proc/self/fd/N`.
+    /// The path of this file for this process: `/proc/self/fd/N`. An example is at [`ProcPath`].
     #[must_use]
     pub fn proc_path(&self) -> ProcPath<'_> {
         ProcPath::new(self.as_fd())

@@ -87,6 +87,9 @@ pub enum Seal {
 /// ```
 ///
 /// It is a [`bitflags::Flags`] type, for generic code.
+///
+/// # References
+/// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
 #[derive(Copy, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Seals {
@@ -198,6 +201,12 @@ impl Seals {
     }
 
     /// The known seals of the set, in the order of their bits.
+    ///
+    /// ```
+    /// use memfile::{Seal, Seals};
+    ///
+    /// assert!(Seals::FIXED_SIZE.iter().eq([Seal::Shrink, Seal::Grow]));
+    /// ```
     #[inline]
     #[must_use]
     pub const fn iter(&self) -> SealsIterator {

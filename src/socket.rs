@@ -5,7 +5,7 @@ use crate::sealed::{Holes, SealedFile};
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What [`recv`] received. An example is at [`send`].
+/// What [`recv`] received.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Received {
@@ -94,7 +94,22 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 /// not be seen here.
 ///
 /// # Example
-/// See [`send`].
+/// ```
+/// use std::os::unix::net::UnixStream;
+///
+/// use memfile::{Holes, SealedFile, socket};
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// SealedFile::from_bytes("table", b"1 2 3")?.send(&ours, b"a table")?;
+///
+/// let (mut payload, mut fds) = ([0; 64], [None, None]);
+/// let received = socket::recv(&theirs, &mut payload, &mut fds)?;
+/// assert_eq!((received.bytes, received.fds), (7, 1));
+/// for fd in fds.into_iter().flatten() {
+///     assert_eq!(SealedFile::verify(fd, Holes::Refuse)?.len(), 5);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # References
 /// [recvmsg(2)](https://man7.org/linux/man-pages/man2/recv.2.html),

@@ -34,6 +34,14 @@ pub struct KernelSupport {
 }
 
 /// A thing that a kernel can do or not.
+///
+/// ```
+/// use memfile::{Feature, Holes, KernelSupport};
+///
+/// let populates = KernelSupport::probe().get(Feature::Populate).is_ok();
+/// let holes = if populates { Holes::Populate } else { Holes::Refuse };
+/// # let _ = holes;
+/// ```
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Feature {
@@ -61,6 +69,14 @@ pub enum Feature {
 
 /// What `vm.memfd_noexec` makes of a file that is created with [`Exec::KernelDefault`]. Since Linux 6.3.
 ///
+/// ```
+/// use memfile::{KernelSupport, NoexecPolicy};
+///
+/// if KernelSupport::probe().noexec_policy() == Some(NoexecPolicy::NoexecAlways) {
+///     eprintln!("programs cannot run from memory here");
+/// }
+/// ```
+///
 /// # References
 /// [mfd_noexec](https://docs.kernel.org/userspace-api/mfd_noexec.html)
 #[doc(alias = "vm.memfd_noexec")]
@@ -76,6 +92,16 @@ pub enum NoexecPolicy {
 }
 
 /// Whether adding [`Seal::Exec`] can forge the seal Write on this kernel, as [`SealedFile::verify`] guards against.
+///
+/// ```
+/// use memfile::{ExecSealHole, KernelSupport};
+///
+/// match KernelSupport::probe().exec_seal_hole() {
+///     ExecSealHole::Closed => println!("the seal Write means what it says"),
+///     ExecSealHole::Unknown(error) => println!("unknown, files with both seals are refused: {error}"),
+///     _ => println!("files with both seals, Exec and FutureWrite, are refused"),
+/// }
+/// ```
 ///
 /// # References
 /// [3b041514cb6e](https://git.kernel.org/torvalds/c/3b041514cb6e)

@@ -10,7 +10,8 @@ use core::sync::atomic::{AtomicUsize, Ordering, fence};
 use super::raw::{ReadOnlyWord, WORD};
 use crate::error::{Error, Operation, Reason};
 
-/// The unsigned integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64 bits.
+/// The unsigned integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64 bits. Nothing else
+/// can implement it.
 pub trait AtomicWord: Copy + Eq + private::Sealed {}
 
 mod private {
@@ -205,6 +206,18 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
     ///
     /// # Errors
     /// The integer for which `f` returned `None`.
+    ///
+    /// # Example
+    /// ```
+    /// use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+    ///
+    /// let map = memfile::SharedMap::create("seats", 4096)?;
+    /// let seats = map.atomic::<u32>(0)?;
+    /// seats.store(1, Release);
+    /// assert_eq!(seats.fetch_update(AcqRel, Acquire, |free| free.checked_sub(1)), Ok(1));
+    /// assert_eq!(seats.fetch_update(AcqRel, Acquire, |free| free.checked_sub(1)), Err(0));
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
     pub fn fetch_update(
         &self,
         success: Ordering,

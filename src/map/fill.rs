@@ -66,8 +66,8 @@ impl Builder {
         self
     }
 
-    /// Refuse a source that is longer than this, in [`copy_of`](Self::copy_of) and `from_reader`.
-    /// Default: take it all.
+    /// Refuse a source that is longer than this many bytes, in [`copy_of`](Self::copy_of), which has an example, and
+    /// `from_reader`. Default: take it all.
     pub const fn limit(mut self, bytes: u64) -> Self {
         self.limit = bytes;
         self
