@@ -8,10 +8,12 @@ impl Error {
     /// The kind that `std::io::Error` has for this error.
     ///
     /// ```
-    /// use std::io::ErrorKind;
+    /// use memfile::{MemFile, Seal};
     ///
-    /// let error = memfile::MemFile::create_default("not sealable")?.into_sealed().map_err(|error| error.into_error());
-    /// assert_eq!(error.map_err(|error| error.kind()).err(), Some(ErrorKind::PermissionDenied));
+    /// let file = MemFile::create_default("not sealable")?;
+    /// if let Err(error) = file.add_seal(Seal::Write) {
+    ///     assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    /// }
     /// # Ok::<(), memfile::Error>(())
     /// ```
     #[must_use]

@@ -98,8 +98,8 @@ impl SharedMap {
     /// The file comes back with the error, and [`into_sealed`](MemFile::into_sealed) can be tried again. It cannot be
     /// mapped for writing any more: the kernel refuses that since FutureWrite, to this process too.
     /// - EBUSY: a forked child still has the map, or a page is in use elsewhere
-    /// - no errno ([`is_unproven`](Error::is_unproven)): the file has the Exec seal, and the kernel can forge Write by it or cannot
-    ///   be tested; the file is sealed by then
+    /// - no errno ([`is_unproven`](Error::is_unproven)): the file has the Exec seal, and the kernel can forge Write by it or
+    ///   cannot be tested; the file is sealed by then
     /// - those of [`MemFile::into_sealed`]
     ///
     /// # Example
