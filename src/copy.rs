@@ -15,7 +15,19 @@ const CALL_MAX: usize = 0x7fff_0000;
 const BUFFER: usize = 16 * 1024;
 
 /// What [`MemFile::copy_from`] did.
+///
+/// ```
+/// use memfile::MemFile;
+///
+/// let (source, copy) = (MemFile::create_default("source")?, MemFile::create_default("copy")?);
+/// source.write_all_at(b"1 2 3", 0)?;
+/// let copied = copy.copy_from(&source, u64::MAX)?;
+/// assert_eq!(copied.len, 5);
+/// println!("by {}", copied.method); // copy_file_range
+/// # Ok::<(), memfile::Error>(())
+/// ```
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 #[must_use = "the source may have ended before `limit`"]
 pub struct Copied {
     /// Bytes copied.
@@ -25,6 +37,7 @@ pub struct Copied {
 }
 
 /// The system call that copied the bytes: the first in this order that the kernel has for the source.
+/// It displays as the call's name.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CopyMethod {

@@ -21,6 +21,9 @@ use crate::seals::Seals;
 /// );
 /// # Ok::<(), memfile::Error>(())
 /// ```
+///
+/// # References
+/// [errno(3)](https://man7.org/linux/man-pages/man3/errno.3.html)
 #[derive(Copy, Clone)]
 pub struct Error {
     seals: Seals,
@@ -66,6 +69,7 @@ impl Error {
     }
 
     /// The errno of the kernel's refusal, or `None` if this crate refused by itself.
+    #[doc(alias = "errno")]
     #[must_use]
     pub const fn raw_os_error(&self) -> Option<i32> {
         match self.errno() {
@@ -183,6 +187,20 @@ impl Eq for Error {}
 impl core::error::Error for Error {}
 
 /// An [`Error`] together with the value that the failed call had taken.
+///
+/// It displays as the error, and `?` turns it into an [`Error`] or an `io::Error`, which drops the value.
+///
+/// ```
+/// use memfile::MemFile;
+///
+/// let file = MemFile::create_default("not sealable")?;
+/// if let Err(error) = file.into_sealed() {
+///     eprintln!("not sealed: {error}");
+///     let file = error.into_inner();
+///     file.write_all_at(b"still here", 0)?;
+/// }
+/// # Ok::<(), memfile::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ErrorWith<T> {
     error: Error,
@@ -217,7 +235,7 @@ impl<T> ErrorWith<T> {
     }
 
     /// The value alone.
-    #[must_use]
+    #[must_use = "the value is dropped with this error unless it is kept"]
     pub fn into_inner(self) -> T {
         self.value
     }

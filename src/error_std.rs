@@ -6,6 +6,16 @@ use crate::error::{Error, ErrorWith, Reason};
 
 impl Error {
     /// The kind that `std::io::Error` has for this error.
+    ///
+    /// ```
+    /// use memfile::{MemFile, Seal};
+    ///
+    /// let file = MemFile::create_default("not sealable")?;
+    /// if let Err(error) = file.add_seal(Seal::Write) {
+    ///     assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    /// }
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         match (self.raw_os_error(), self.as_reason()) {

@@ -11,7 +11,7 @@ use crate::sys::fd::{AsFd, OwnedFd};
 
 /// A [`Command`] whose program is a memory file, together with a descriptor of it: what [`MemFile::to_command`] returns.
 ///
-/// It is used as the `Command` that it dereferences to.
+/// It is used as the `Command` that it dereferences to; [`MemFile::to_command`] has an example.
 #[derive(Debug)]
 #[must_use = "a command does nothing until it is run"]
 pub struct FileCommand {
@@ -80,7 +80,7 @@ impl MemFile {
 
 impl FileCommand {
     /// The command, and the descriptor that must stay open until it is run. For functions that take a `Command`.
-    #[must_use]
+    #[must_use = "the program is closed when the descriptor is dropped"]
     pub fn into_parts(self) -> (Command, OwnedFd) {
         (self.command, self.file)
     }

@@ -24,8 +24,21 @@ const NAME_TOO_LONG: Error = Error::new(Operation::MemfdCreate, Reason::NameTooL
 /// It lives as long as a descriptor or a mapping of it, in any process. With feature `std` it holds a
 /// `std::fs::File` and reads, writes and seeks as one; without, it is used by offsets.
 ///
+/// ```
+/// use std::io::{Read, Seek, Write};
+///
+/// let mut file = memfile::MemFile::create_default("scratch")?;
+/// file.write_all(b"Hello")?;
+/// file.rewind()?;
+/// let mut text = String::new();
+/// file.read_to_string(&mut text)?;
+/// assert_eq!(text, "Hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # References
-/// [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html)
+/// [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html),
+/// [tmpfs](https://docs.kernel.org/filesystems/tmpfs.html)
 #[doc(alias = "memfd")]
 #[cfg_attr(target_os = "freebsd", derive(Debug))]
 pub struct MemFile {
@@ -69,6 +82,16 @@ impl MemFile {
     ///
     /// # Errors
     /// As for [`create`](Self::create).
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{CreateOptions, MemFile};
+    ///
+    /// let file = MemFile::create_cstr(c"config", CreateOptions::new())?;
+    /// assert!(file.is_empty()?);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "memfd_create")]
     #[inline]
     pub fn create_cstr(name: &CStr, options: CreateOptions) -> Result<Self, Error> {
         if name.to_bytes().len() > NAME_MAX {
@@ -86,7 +109,8 @@ impl MemFile {
         Self::create(name, CreateOptions::new())
     }
 
-    /// Creates a file that can be sealed.
+    /// Creates a file that can be sealed: [`create`](Self::create) with
+    /// [`allow_sealing`](CreateOptions::allow_sealing).
     ///
     /// # Errors
     /// As for [`create`](Self::create).
@@ -104,6 +128,18 @@ impl MemFile {
     /// The descriptor comes back with the error.
     /// - EINVAL: another kind of file
     /// - EBADF: opened with `O_PATH`
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::MemFile;
+    ///
+    /// let file = MemFile::from_fd(MemFile::create_default("config")?.into_fd())?;
+    /// assert!(file.is_memfd()?);
+    ///
+    /// let on_disk = std::fs::File::open("Cargo.toml")?;
+    /// assert!(MemFile::from_fd(on_disk.into()).is_err());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[doc(alias = "F_GET_SEALS")]
     pub fn from_fd(fd: OwnedFd) -> Result<Self, FromFdError> {
         match sys::get_seals(fd.as_fd()) {
@@ -119,7 +155,7 @@ impl MemFile {
     }
 
     /// The descriptor, without this type.
-    #[must_use]
+    #[must_use = "the file is closed when the descriptor is dropped"]
     #[allow(clippy::useless_conversion, reason = "the handle is another type with std")]
     pub fn into_fd(self) -> OwnedFd {
         self.handle.into()
@@ -135,8 +171,15 @@ impl MemFile {
     /// `fcntl(fd, F_DUPFD_CLOEXEC)` — another descriptor of the same open file: they share the position, the access mode
     /// and the seals.
     ///
+    /// For one with a position of its own: [`reopen_read_only`](Self::reopen_read_only).
+    ///
     /// # Errors
     /// EMFILE: out of descriptors.
+    ///
+    /// # References
+    /// [fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html)
+    #[doc(alias = "F_DUPFD_CLOEXEC")]
+    #[doc(alias = "dup")]
     pub fn try_clone(&self) -> Result<Self, Error> {
         sys::dup(self.as_fd()).map(Self::from_owned)
     }
@@ -145,6 +188,10 @@ impl MemFile {
     ///
     /// # Errors
     /// The kernel has none for an open memory file.
+    ///
+    /// # References
+    /// [fstat(2)](https://man7.org/linux/man-pages/man2/stat.2.html)
+    #[doc(alias = "fstat")]
     pub fn len(&self) -> Result<u64, Error> {
         Ok(sys::fstat(self.as_fd())?.len)
     }
@@ -166,6 +213,20 @@ impl MemFile {
     /// - EPERM: sealed with Shrink or Grow
     /// - EINVAL: opened read-only, or no multiple of the file's huge page size
     /// - EFBIG: beyond `RLIMIT_FSIZE`
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::MemFile;
+    ///
+    /// let file = MemFile::create_default("buffer")?;
+    /// file.set_len(1 << 20)?; // zeros, which take no memory
+    /// file.allocate(0, 4096)?; // the first page of them has memory now
+    /// assert_eq!(file.len()?, 1 << 20);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [ftruncate(2)](https://man7.org/linux/man-pages/man2/truncate.2.html)
     #[doc(alias = "ftruncate")]
     pub fn set_len(&self, len: u64) -> Result<(), Error> {
         // The raw call and the one through libc would answer differently.
@@ -183,7 +244,7 @@ impl MemFile {
     /// `fallocate(fd, 0, offset, len)` — gives the range memory, and makes the file longer if the range ends beyond it.
     ///
     /// Existing bytes stay as they are. It works on a file with all seals too, within its length: holes become zeros,
-    /// which they read as before. For `RLIMIT_FSIZE` see [`set_len`](Self::set_len).
+    /// which they read as before. For `RLIMIT_FSIZE` and an example see [`set_len`](Self::set_len).
     ///
     /// # Errors
     /// - ENOSPC, ENOMEM: no memory left, or no free huge pages
@@ -191,6 +252,9 @@ impl MemFile {
     /// - EBADF: opened read-only
     /// - EINVAL: `len` is 0, or one of the two is above `i64::MAX`
     /// - EFBIG: the range ends beyond `i64::MAX` or `RLIMIT_FSIZE`
+    ///
+    /// # References
+    /// [fallocate(2)](https://man7.org/linux/man-pages/man2/fallocate.2.html)
     #[doc(alias = "fallocate")]
     pub fn allocate(&self, offset: u64, len: u64) -> Result<(), Error> {
         sys::fallocate(self.as_fd(), offset, len).map_err(|error| match error.raw_os_error() {
@@ -205,6 +269,22 @@ impl MemFile {
     /// # Errors
     /// - EBADF: opened write-only
     /// - EINVAL: the offset is above `i64::MAX`
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::MemFile;
+    ///
+    /// let file = MemFile::create_default("words")?;
+    /// file.write_all_at(b"pear apple", 0)?;
+    /// let mut word = [0; 8];
+    /// let n = file.read_at(&mut word, 5)?;
+    /// assert_eq!(&word[..n], b"apple");
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [pread(2)](https://man7.org/linux/man-pages/man2/pread.2.html)
+    #[doc(alias = "pread")]
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
         sys::pread(self.as_fd(), buf, offset)
     }
@@ -213,6 +293,7 @@ impl MemFile {
     ///
     /// # Errors
     /// As for [`read_at`](Self::read_at), and without an errno where the file ends too early; then part of `buf` is filled.
+    #[doc(alias = "pread")]
     pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
         let mut done = 0_usize;
         while let Some(rest @ [_, ..]) = buf.get_mut(done..) {
@@ -235,6 +316,21 @@ impl MemFile {
     /// - EINVAL: a file of huge pages, or an offset above `i64::MAX`
     /// - ENOSPC, ENOMEM: no memory left
     /// - EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{MemFile, Seal};
+    ///
+    /// let file = MemFile::create_sealable("log")?;
+    /// assert_eq!(file.write_at(b"first", 0)?, 5);
+    /// file.add_seal(Seal::Grow)?;
+    /// assert!(file.write_at(b"more", 5).is_err());
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [pwrite(2)](https://man7.org/linux/man-pages/man2/pwrite.2.html)
+    #[doc(alias = "pwrite")]
     pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize, Error> {
         sys::pwrite(self.as_fd(), buf, offset).map_err(|error| {
             if error.is(errno::EINVAL) && offset > i64::MAX.unsigned_abs() {
@@ -248,6 +344,7 @@ impl MemFile {
     ///
     /// # Errors
     /// As for [`write_at`](Self::write_at); then part of `buf` may be written.
+    #[doc(alias = "pwrite")]
     pub fn write_all_at(&self, buf: &[u8], offset: u64) -> Result<(), Error> {
         let mut done = 0_usize;
         while let Some(rest @ [_, ..]) = buf.get(done..) {
@@ -263,6 +360,9 @@ impl MemFile {
     ///
     /// # Errors
     /// The kernel has none for a memory file.
+    ///
+    /// # References
+    /// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
     #[doc(alias = "F_GET_SEALS")]
     #[inline]
     pub fn get_seals(&self) -> Result<Seals, Error> {
@@ -291,6 +391,21 @@ impl MemFile {
     /// - EBUSY: Write (or Exec on an executable file) while a mapping can write or a page is in use elsewhere;
     ///   [`is_busy`](Error::is_busy)
     /// - EINVAL: the kernel does not know a seal; [`Error::seals`] names those that may be too new
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{MemFile, Seal, Seals};
+    ///
+    /// let file = MemFile::create_sealable("buffer")?;
+    /// file.set_len(4096)?;
+    /// file.add_seals(Seals::FIXED_SIZE)?;
+    /// assert!(file.get_seals()?.contains(Seal::Shrink | Seal::Grow));
+    /// assert!(file.set_len(0).is_err());
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [F_ADD_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
     #[doc(alias = "F_ADD_SEALS")]
     #[inline]
     pub fn add_seals(&self, seals: Seals) -> Result<(), Error> {
@@ -358,7 +473,7 @@ impl ErrorWith<OwnedFd> {
     }
 
     /// The descriptor alone.
-    #[must_use]
+    #[must_use = "the file is closed when the descriptor is dropped"]
     pub fn into_fd(self) -> OwnedFd {
         self.into_inner()
     }

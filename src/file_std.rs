@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::string::String;
 use std::vec::Vec;
 
+use crate::error::ErrorWith;
 use crate::file::MemFile;
 
 impl MemFile {
@@ -17,7 +18,7 @@ impl MemFile {
     }
 
     /// The file as `std` knows it.
-    #[must_use]
+    #[must_use = "the file is closed when this is dropped"]
     pub fn into_file(self) -> File {
         self.handle
     }
@@ -27,6 +28,21 @@ impl MemFile {
     ///
     /// # Errors
     /// The kernel has none for an open memory file.
+    ///
+    /// # Example
+    /// ```
+    /// use std::os::unix::fs::MetadataExt;
+    ///
+    /// let file = memfile::MemFile::create_default("settings")?;
+    /// file.write_all_at(b"verbose", 0)?;
+    /// let metadata = file.metadata()?;
+    /// assert_eq!((metadata.len(), metadata.nlink()), (7, 0)); // no directory has it
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [fstat(2)](https://man7.org/linux/man-pages/man2/stat.2.html)
+    #[doc(alias = "fstat")]
     pub fn metadata(&self) -> Result<Metadata> {
         self.handle.metadata()
     }
@@ -35,6 +51,15 @@ impl MemFile {
 impl From<MemFile> for File {
     fn from(file: MemFile) -> Self {
         file.into_file()
+    }
+}
+
+impl TryFrom<File> for MemFile {
+    type Error = ErrorWith<File>;
+
+    /// [`MemFile::from_fd`]; the position stays where it is.
+    fn try_from(file: File) -> core::result::Result<Self, ErrorWith<File>> {
+        Self::from_fd(file.into()).map_err(|error| error.map(File::from))
     }
 }
 

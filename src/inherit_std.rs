@@ -18,12 +18,30 @@ impl MemFile {
     /// it too: a number belongs to whoever says so, and to take it over is `OwnedFd::from_raw_fd`, which is unsafe.
     ///
     /// A descriptor that is close-on-exec was not inherited, and is passed over: call this first, before something makes all
-    /// descriptors close-on-exec. Anybody can give a file this name, so what
-    /// is found is as trustworthy as the parent.
+    /// descriptors close-on-exec. Anybody can give a file this name, so what is found is as trustworthy as the parent.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
     /// - EACCES: the file's mode forbids to open it; EMFILE, ENFILE: out of descriptors
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{CreateOptions, MemFile};
+    ///
+    /// // In the parent, which then starts its child:
+    /// let settings = CreateOptions::new().close_on_exec(false).create("settings")?;
+    /// settings.write_all_at(b"verbose", 0)?;
+    ///
+    /// // In the child:
+    /// if let Some(settings) = MemFile::find_inherited("settings")? {
+    ///     assert_eq!(settings.len()?, 7);
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [proc_pid_fd(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html),
+    /// [proc_pid_fdinfo(5)](https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html)
     pub fn find_inherited(name: impl AsRef<OsStr>) -> io::Result<Option<Self>> {
         let name = name.as_ref().as_bytes();
         let link = [b"/memfd:", name, b" (deleted)"].concat();

@@ -54,9 +54,6 @@ impl CreateOptions {
     /// [`SealedFile::build`](crate::SealedFile::build) does. Its length is a multiple of the page size.
     ///
     /// Since Linux 4.14; with sealing since 4.16.
-    ///
-    /// # References
-    /// [hugetlbpage](https://docs.kernel.org/admin-guide/mm/hugetlbpage.html)
     #[doc(alias = "MFD_HUGETLB")]
     pub fn huge_tlb(mut self, value: impl Into<Option<HugeTlb>>) -> Self {
         self.huge_tlb = value.into();
@@ -83,6 +80,14 @@ impl Default for CreateOptions {
 /// The kernel looks at the execute bits of the mode. This is a policy against accidents and not a security boundary:
 /// `mmap` with `PROT_EXEC` works on every memory file.
 ///
+/// ```
+/// use memfile::{CreateOptions, Exec, Seal};
+///
+/// let file = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed).create("for a strict reader")?;
+/// assert!(file.get_seals()?.is_empty());
+/// # Ok::<(), memfile::Error>(())
+/// ```
+///
 /// The flags behind it exist since Linux 6.3. An older kernel refuses them with EINVAL; then the file is created
 /// without, made non-executable by `fchmod(2)` where the policy asks for that, and the refusal is remembered, so that
 /// the next file does not try again.
@@ -91,10 +96,12 @@ impl Default for CreateOptions {
 /// [mfd_noexec](https://docs.kernel.org/userspace-api/mfd_noexec.html)
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[doc(alias = "vm.memfd_noexec")]
 pub enum Exec {
     /// Not executable, and [`Seal::Exec`](crate::Seal::Exec) keeps it so: `MFD_NOEXEC_SEAL`, mode 0666.
     ///
     /// On a kernel before 6.3: mode 0666 without the seal.
+    #[doc(alias = "MFD_NOEXEC_SEAL")]
     #[default]
     Deny,
 
@@ -108,6 +115,7 @@ pub enum Exec {
     /// Executable: `MFD_EXEC`, mode 0777.
     ///
     /// Where `vm.memfd_noexec` is 2, creation fails with EACCES.
+    #[doc(alias = "MFD_EXEC")]
     Allow,
 
     /// No flag: what `vm.memfd_noexec` says. A kernel from 6.3 on may log a warning about that, once.
@@ -118,6 +126,20 @@ pub enum Exec {
 ///
 /// Which sizes exist depends on the processor and the kernel; another one is ENODEV.
 /// The value of a variant is its encoding in the flags of `memfd_create`: the size's base-2 logarithm from bit 26 up.
+///
+/// ```
+/// use memfile::{CreateOptions, HugeTlb, MemFile};
+///
+/// assert_eq!(HugeTlb::Huge2MB.bytes(), Some(2 << 20));
+/// match MemFile::create("table", CreateOptions::new().huge_tlb(HugeTlb::Huge2MB)) {
+///     Ok(file) => file.set_len(4 << 20)?,
+///     Err(error) => println!("no huge pages: {error}"),
+/// }
+/// # Ok::<(), memfile::Error>(())
+/// ```
+///
+/// # References
+/// [hugetlbpage](https://docs.kernel.org/admin-guide/mm/hugetlbpage.html)
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 #[non_exhaustive]
@@ -125,17 +147,29 @@ pub enum Exec {
 pub enum HugeTlb {
     /// The system's default size (`Hugepagesize` in `/proc/meminfo`).
     Default = 0,
+    #[doc(alias = "MFD_HUGE_64KB")]
     Huge64KB = 16 << 26,
+    #[doc(alias = "MFD_HUGE_512KB")]
     Huge512KB = 19 << 26,
+    #[doc(alias = "MFD_HUGE_1MB")]
     Huge1MB = 20 << 26,
+    #[doc(alias = "MFD_HUGE_2MB")]
     Huge2MB = 21 << 26,
+    #[doc(alias = "MFD_HUGE_8MB")]
     Huge8MB = 23 << 26,
+    #[doc(alias = "MFD_HUGE_16MB")]
     Huge16MB = 24 << 26,
+    #[doc(alias = "MFD_HUGE_32MB")]
     Huge32MB = 25 << 26,
+    #[doc(alias = "MFD_HUGE_256MB")]
     Huge256MB = 28 << 26,
+    #[doc(alias = "MFD_HUGE_512MB")]
     Huge512MB = 29 << 26,
+    #[doc(alias = "MFD_HUGE_1GB")]
     Huge1GB = 30 << 26,
+    #[doc(alias = "MFD_HUGE_2GB")]
     Huge2GB = 31 << 26,
+    #[doc(alias = "MFD_HUGE_16GB")]
     Huge16GB = 34 << 26,
 }
 

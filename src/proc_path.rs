@@ -1,7 +1,7 @@
 //! [`ProcPath`]: the path of an open file below `/proc`, and what it is good for: a name, a second opening.
 
 use core::ffi::CStr;
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::Deref;
@@ -92,6 +92,18 @@ impl fmt::Debug for ProcPath<'_> {
 const LINK_MAX: usize = 7 + 249 + 10;
 
 /// The name that a memory file was created with: what [`MemFile::name`] returns, as bytes.
+///
+/// It displays as text, with U+FFFD for what is not UTF-8. `Debug` also escapes control characters, which a name from
+/// a stranger may hold.
+///
+/// ```
+/// use memfile::{CreateOptions, MemFile};
+///
+/// let name = MemFile::create_cstr(c"caf\xe9", CreateOptions::new())?.name()?;
+/// assert_eq!(&*name, b"caf\xe9");
+/// assert_eq!(name.to_string(), "caf\u{fffd}");
+/// # Ok::<(), memfile::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Name {
     link: [u8; LINK_MAX],
@@ -112,6 +124,27 @@ impl AsRef<[u8]> for Name {
     }
 }
 
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Name {}
+
+/// As text, with U+FFFD for what is not UTF-8.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.utf8_chunks() {
+            f.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                f.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// As a string, with what is not ASCII escaped.
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,7 +153,7 @@ impl fmt::Debug for Name {
 }
 
 impl MemFile {
-    /// The path of this file for this process: `/proc/self/fd/N`.
+    /// The path of this file for this process: `/proc/self/fd/N`. An example is at [`ProcPath`].
     #[must_use]
     pub fn proc_path(&self) -> ProcPath<'_> {
         ProcPath::new(self.as_fd())
@@ -129,7 +162,17 @@ impl MemFile {
     /// The path of this file as a process sees it that is allowed to look at process `pid`, which has it open under the
     /// same number: `/proc/PID/fd/N`.
     ///
-    /// With this process's own id it is a path to give to a child.
+    /// With this process's own id it is a path to give to a child:
+    ///
+    /// ```
+    /// use std::process::{self, Command};
+    ///
+    /// let file = memfile::MemFile::create_default("words")?;
+    /// file.write_all_at(b"pear\napple\n", 0)?;
+    /// let sorted = Command::new("sort").arg(file.proc_path_of(process::id())).output()?;
+    /// assert_eq!(sorted.stdout, b"apple\npear\n");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn proc_path_of(&self, pid: u32) -> ProcPath<'_> {
         ProcPath::join(sys::DecInt::new(pid).as_bytes(), self.as_fd())
@@ -144,6 +187,19 @@ impl MemFile {
     /// - ENOENT: `/proc` is not mounted
     /// - EACCES: the file's mode forbids reading
     /// - EMFILE, ENFILE: out of descriptors
+    ///
+    /// # Example
+    /// ```
+    /// let file = memfile::MemFile::create_default("log")?;
+    /// let reader = file.reopen_read_only()?;
+    /// file.write_all_at(b"first", 0)?;
+    /// assert_eq!(reader.len()?, 5);
+    /// assert!(reader.write_at(b"F", 0).is_err());
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [open(2)](https://man7.org/linux/man-pages/man2/open.2.html)
     pub fn reopen_read_only(&self) -> Result<Self, Error> {
         sys::open_read_only(&self.proc_path()).map(Self::from_owned)
     }
@@ -153,6 +209,18 @@ impl MemFile {
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
     /// - no errno: the file was not made by `memfd_create`
+    ///
+    /// # Example
+    /// ```
+    /// let name = memfile::MemFile::create_default("settings")?.name()?;
+    /// assert_eq!(&*name, b"settings");
+    /// assert_eq!(name.to_string(), "settings");
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [readlink(2)](https://man7.org/linux/man-pages/man2/readlink.2.html)
+    #[doc(alias = "readlink")]
     pub fn name(&self) -> Result<Name, Error> {
         let mut buffer = [MaybeUninit::uninit(); LINK_MAX];
         let link = sys::readlink(&self.proc_path(), &mut buffer)?;
@@ -175,6 +243,12 @@ impl MemFile {
     ///
     /// # Errors
     /// - those of [`create`](Self::create) and [`name`](Self::name), if the file has exactly the seal Seal
+    ///
+    /// # Example
+    /// ```
+    /// assert!(memfile::MemFile::create_default("settings")?.is_memfd()?);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
     pub fn is_memfd(&self) -> Result<bool, Error> {
         if self.get_seals()? != Seals::from(Seal::Seal) {
             return Ok(true);

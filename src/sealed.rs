@@ -47,6 +47,12 @@ use crate::sys::{self, Stat};
 /// assert_eq!(&map[..], b"Hello");
 /// # Ok::<(), memfile::Error>(())
 /// ```
+///
+/// What is checked, and what lies outside the promise: [the guide](crate::guide::design).
+///
+/// # References
+/// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html); the forged Write seal:
+/// [3b041514cb6e](https://git.kernel.org/torvalds/c/3b041514cb6e)
 pub struct SealedFile {
     file: MemFile,
     proof: Proof,
@@ -56,6 +62,21 @@ pub struct SealedFile {
 ///
 /// The first read of a hole through a mapping allocates it, and where memory is short that is SIGBUS or the end of the
 /// process, even in a sealed file. So a sender can make the receiver pay.
+///
+/// ```
+/// use memfile::{Holes, MemFile, SealedFile, Seals};
+///
+/// let file = MemFile::create_sealable("mostly zero")?;
+/// file.set_len(1 << 20)?;
+/// file.add_seals(Seals::IMMUTABLE)?;
+/// assert!(SealedFile::verify(file.try_clone()?, Holes::Refuse).is_err());
+/// assert!(SealedFile::verify(file, Holes::Allocate).is_ok());
+/// # Ok::<(), memfile::Error>(())
+/// ```
+///
+/// # References
+/// [fallocate(2)](https://man7.org/linux/man-pages/man2/fallocate.2.html),
+/// [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html)
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Holes {
@@ -70,12 +91,14 @@ pub enum Holes {
     ///
     /// Needs a descriptor that is open for writing (EBADF). It takes memory for the whole length, which the sender chose:
     /// look at [`MemFile::len`] first.
+    #[doc(alias = "fallocate")]
     Allocate,
 
     /// Fill them by `madvise(MADV_POPULATE_READ)` on a mapping made for that. The error is ENOMEM or EFAULT.
     /// It takes memory for the whole length, too.
     ///
     /// Works with a read-only descriptor. Since Linux 5.14 (EINVAL before).
+    #[doc(alias = "MADV_POPULATE_READ")]
     Populate,
 
     /// Accept them: reading one may raise SIGBUS or end the process where memory is short. The bytes are zero all the same.
@@ -96,6 +119,20 @@ impl SealedFile {
     ///   may be forged, or there are holes
     /// - EINVAL: no memory file; EBADF: opened with `O_PATH`
     /// - those of `holes`
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{Holes, MemFile, Seal, SealedFile};
+    ///
+    /// let file = MemFile::create_sealable("draft")?;
+    /// if let Err(error) = SealedFile::verify(file, Holes::Refuse) {
+    ///     assert!(error.error().is_unproven());
+    ///     assert_eq!(error.error().seals(), Seal::Shrink | Seal::Write);
+    ///     let _unsealed = error.into_fd();
+    /// }
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "F_GET_SEALS")]
     #[inline]
     pub fn verify(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::check(MemFile::from_owned(file.into()), |fd| prove(fd, Seals::CONSTANT, holes))
@@ -104,15 +141,26 @@ impl SealedFile {
 
     /// Adds [`Seals::IMMUTABLE`] in one call unless the file has them, then checks it as [`verify`](Self::verify) does.
     ///
-    /// The seals stay, whatever the check then says. For a receiver that may seal, and for one's own files; [`MemFile::into_sealed`] does the same with
-    /// [`Holes::Allocate`]. Like every adding of Write it may block for about 160 ms, see
-    /// [`add_seals`](MemFile::add_seals).
+    /// The seals stay, whatever the check then says. For a receiver that may seal, and for one's own files;
+    /// [`MemFile::into_sealed`] does the same with [`Holes::Allocate`]. Like every adding of Write it may block for about
+    /// 160 ms, see [`add_seals`](MemFile::add_seals).
     ///
     /// # Errors
     /// The descriptor comes back with the error.
     /// - EPERM: it lacks Write or Shrink, and has Seal or was opened read-only
     /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added
     /// - those of [`verify`](Self::verify)
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{Holes, MemFile, SealedFile, fd::OwnedFd};
+    ///
+    /// let received: OwnedFd = MemFile::create_sealable("from a careless sender")?.into();
+    /// let file = SealedFile::seal(received, Holes::Refuse)?;
+    /// assert!(file.is_empty());
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "F_ADD_SEALS")]
     #[inline]
     pub fn seal(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::check(MemFile::from_owned(file.into()), |fd| {
@@ -175,12 +223,14 @@ impl SealedFile {
     ///
     /// # Errors
     /// EMFILE: out of descriptors.
+    #[doc(alias = "F_DUPFD_CLOEXEC")]
+    #[doc(alias = "dup")]
     pub fn try_clone(&self) -> Result<Self, Error> {
         Ok(Self { file: self.file.try_clone()?, proof: self.proof })
     }
 
     /// The descriptor, without the proof. The seals stay.
-    #[must_use]
+    #[must_use = "the file is closed when the descriptor is dropped"]
     #[inline]
     pub fn into_fd(self) -> OwnedFd {
         self.file.into_fd()
@@ -224,6 +274,17 @@ impl MemFile {
     ///
     /// # Errors
     /// Those of [`into_sealed`](Self::into_sealed).
+    ///
+    /// # Example
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let file = memfile::MemFile::create_sealable("table")?;
+    /// file.write_all_at(b"1 2 3", 0)?;
+    /// let sealed = file.into_sealed_within(Duration::from_secs(1))?;
+    /// assert_eq!(sealed.len(), 5);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
     pub fn into_sealed_within(self, patience: Duration) -> Result<SealedFile, ErrorWith<Self>> {
         const PAUSE: Duration = Duration::from_millis(5);
         let mut slept = Duration::ZERO;

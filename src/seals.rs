@@ -1,6 +1,7 @@
 //! [`Seal`] and [`Seals`]: the rights that a file can lose for ever.
 
 use core::fmt;
+use core::iter::FusedIterator;
 use core::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, BitXorAssign, Not, Sub, SubAssign};
 
 use bitflags::{Flag, Flags};
@@ -8,7 +9,17 @@ use bitflags::{Flag, Flags};
 /// One seal: a right that the file loses for everybody, for ever.
 ///
 /// Seals belong to the file, not to a descriptor: every descriptor of the file, in every process, sees the same seals,
-/// and no call removes one.
+/// and no call removes one. [The guide](crate::guide::sealing) says what each forbids.
+///
+/// ```
+/// use memfile::{MemFile, Seal};
+///
+/// let file = MemFile::create_sealable("config")?;
+/// file.add_seal(Seal::Shrink)?;
+/// assert!(file.get_seals()?.contains(Seal::Shrink));
+/// assert_eq!(Seal::Shrink.to_string(), "Shrink");
+/// # Ok::<(), memfile::Error>(())
+/// ```
 ///
 /// # References
 /// [fcntl(2), "File Sealing"](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
@@ -76,6 +87,9 @@ pub enum Seal {
 /// ```
 ///
 /// It is a [`bitflags::Flags`] type, for generic code.
+///
+/// # References
+/// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
 #[derive(Copy, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Seals {
@@ -187,6 +201,12 @@ impl Seals {
     }
 
     /// The known seals of the set, in the order of their bits.
+    ///
+    /// ```
+    /// use memfile::{Seal, Seals};
+    ///
+    /// assert!(Seals::FIXED_SIZE.iter().eq([Seal::Shrink, Seal::Grow]));
+    /// ```
     #[inline]
     #[must_use]
     pub const fn iter(&self) -> SealsIterator {
@@ -282,6 +302,13 @@ impl Not for Seals {
     }
 }
 
+/// The name, as in a set.
+impl fmt::Display for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Seals::from(*self).fmt(f)
+    }
+}
+
 /// The names joined by ` | `, unknown bits in hexadecimal, or `none`.
 impl fmt::Display for Seals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -315,7 +342,16 @@ impl Iterator for SealsIterator {
         self.seals -= seal;
         Some(seal)
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let known = (self.seals & Seals::all()).len();
+        (known, Some(known))
+    }
 }
+
+impl ExactSizeIterator for SealsIterator {}
+
+impl FusedIterator for SealsIterator {}
 
 impl IntoIterator for Seals {
     type Item = Seal;

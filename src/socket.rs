@@ -7,6 +7,7 @@ use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What [`recv`] received.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Received {
     /// The length of the payload.
     pub bytes: usize,
@@ -92,6 +93,24 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 /// A signal does not interrupt the call. The socket may have `SO_PASSCRED`, but not `SO_PASSPIDFD`: that descriptor would
 /// not be seen here.
 ///
+/// # Example
+/// ```
+/// use std::os::unix::net::UnixStream;
+///
+/// use memfile::{Holes, SealedFile, socket};
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// SealedFile::from_bytes("table", b"1 2 3")?.send(&ours, b"a table")?;
+///
+/// let (mut payload, mut fds) = ([0; 64], [None, None]);
+/// let received = socket::recv(&theirs, &mut payload, &mut fds)?;
+/// assert_eq!((received.bytes, received.fds), (7, 1));
+/// for fd in fds.into_iter().flatten() {
+///     assert_eq!(SealedFile::verify(fd, Holes::Refuse)?.len(), 5);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # References
 /// [recvmsg(2)](https://man7.org/linux/man-pages/man2/recv.2.html),
 /// [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html),
@@ -135,6 +154,8 @@ impl SealedFile {
     /// assert_eq!(&table.map()?[..], b"1 2 3");
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[doc(alias = "SCM_RIGHTS")]
+    #[doc(alias = "sendmsg")]
     pub fn send(&self, socket: impl AsFd, payload: &[u8]) -> Result<usize, Error> {
         send(socket, payload, &[self.as_fd()])
     }
@@ -148,6 +169,10 @@ impl SealedFile {
     ///   without a descriptor, or with more than one; the file is not proven ([`is_unproven`](Error::is_unproven))
     /// - EINVAL: no memory file ([`is_not_a_memory_file`](Error::is_not_a_memory_file)); EBADF: opened with `O_PATH`
     /// - those of [`socket::recv`](recv)
+    ///
+    /// An example is at [`send`](Self::send).
+    #[doc(alias = "SCM_RIGHTS")]
+    #[doc(alias = "recvmsg")]
     pub fn recv(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Self), Error> {
         let socket = socket.as_fd();
         let mut fds = [None];

@@ -26,6 +26,7 @@ impl SealedFile {
     /// assert_eq!(sorted.stdout, b"apple\npear\n");
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[doc(alias = "stdin")]
     pub fn to_stdio(&self) -> Result<Stdio, Error> {
         self.as_mem_file().reopen_read_only().map(Into::into)
     }

@@ -23,7 +23,7 @@ use crate::sys::{self, Access};
 /// println!("{support}");
 /// assert!(support.get(Feature::Sealing).is_ok());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KernelSupport {
     features: [Result<(), Error>; FEATURES.len()],
     noexec: Option<NoexecPolicy>,
@@ -34,6 +34,14 @@ pub struct KernelSupport {
 }
 
 /// A thing that a kernel can do or not.
+///
+/// ```
+/// use memfile::{Feature, Holes, KernelSupport};
+///
+/// let populates = KernelSupport::probe().get(Feature::Populate).is_ok();
+/// let holes = if populates { Holes::Populate } else { Holes::Refuse };
+/// # let _ = holes;
+/// ```
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Feature {
@@ -50,8 +58,8 @@ pub enum Feature {
     /// A shared read-only map of a write-sealed file through a descriptor open for writing, since Linux 6.7 and in
     /// maintained older ones. Without it such maps are private, which costs nothing.
     MapSealedShared,
-    /// `MADV_POPULATE_READ`, for [`Holes::Populate`](crate::Holes::Populate) and [`MapOptions::populate`](crate::MapOptions::populate), since
-    /// Linux 5.14.
+    /// `MADV_POPULATE_READ`, for [`Holes::Populate`](crate::Holes::Populate) and
+    /// [`MapOptions::populate`](crate::MapOptions::populate), since Linux 5.14.
     Populate,
     /// `/proc/self/fd`, for [`MemFile::proc_path`] and [`MemFile::reopen_read_only`].
     ProcFd,
@@ -60,6 +68,18 @@ pub enum Feature {
 }
 
 /// What `vm.memfd_noexec` makes of a file that is created with [`Exec::KernelDefault`]. Since Linux 6.3.
+///
+/// ```
+/// use memfile::{KernelSupport, NoexecPolicy};
+///
+/// if KernelSupport::probe().noexec_policy() == Some(NoexecPolicy::NoexecAlways) {
+///     eprintln!("programs cannot run from memory here");
+/// }
+/// ```
+///
+/// # References
+/// [mfd_noexec](https://docs.kernel.org/userspace-api/mfd_noexec.html)
+#[doc(alias = "vm.memfd_noexec")]
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoexecPolicy {
@@ -72,6 +92,19 @@ pub enum NoexecPolicy {
 }
 
 /// Whether adding [`Seal::Exec`] can forge the seal Write on this kernel, as [`SealedFile::verify`] guards against.
+///
+/// ```
+/// use memfile::{ExecSealHole, KernelSupport};
+///
+/// match KernelSupport::probe().exec_seal_hole() {
+///     ExecSealHole::Closed => println!("the seal Write means what it says"),
+///     ExecSealHole::Unknown(error) => println!("unknown, files with both seals are refused: {error}"),
+///     _ => println!("files with both seals, Exec and FutureWrite, are refused"),
+/// }
+/// ```
+///
+/// # References
+/// [3b041514cb6e](https://git.kernel.org/torvalds/c/3b041514cb6e)
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExecSealHole {
@@ -129,7 +162,7 @@ fn one_byte() -> Result<SealedFile, Error> {
 
 impl KernelSupport {
     /// Tries everything, on files made for that: about fifty system calls.
-    #[must_use]
+    #[must_use = "probing costs its system calls for the answer alone"]
     pub fn probe() -> Self {
         Self {
             features: FEATURES.map(|(.., probe)| probe()),
@@ -174,6 +207,9 @@ impl KernelSupport {
     /// The policy for transparent huge pages of memory files, by the kernel's word: `never`, `advise`, `always`, …
     ///
     /// `None` where the kernel was built without them, or `/sys` is not mounted.
+    ///
+    /// # References
+    /// [transhuge](https://docs.kernel.org/admin-guide/mm/transhuge.html)
     #[must_use]
     pub fn transparent_huge_pages(&self) -> Option<&str> {
         let (_, rest) = self.shmem_enabled.as_str()?.split_once('[')?;
@@ -204,6 +240,35 @@ fn probe_noexec() -> Option<NoexecPolicy> {
         Err(_) => Some(NoexecPolicy::NoexecAlways),
         Ok(_) if by_default.contains(Seal::Exec) => Some(NoexecPolicy::NoexecByDefault),
         Ok(_) => Some(NoexecPolicy::Exec),
+    }
+}
+
+/// For example `KernelSupport { release: Some("6.18.44"), features: {MemfdCreate: Ok(()), …}, … }`.
+impl fmt::Debug for KernelSupport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Features<'a>(&'a KernelSupport);
+        struct HugeTlbSizes<'a>(&'a KernelSupport);
+
+        impl fmt::Debug for Features<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_map().entries(self.0.rows().map(|row| (row.feature, row.result))).finish()
+            }
+        }
+
+        impl fmt::Debug for HugeTlbSizes<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_list().entries(self.0.huge_tlb_sizes()).finish()
+            }
+        }
+
+        f.debug_struct("KernelSupport")
+            .field("release", &self.release.as_str())
+            .field("features", &Features(self))
+            .field("noexec_policy", &self.noexec)
+            .field("exec_seal_hole", &self.exec_seal)
+            .field("huge_tlb_sizes", &HugeTlbSizes(self))
+            .field("transparent_huge_pages", &self.transparent_huge_pages())
+            .finish()
     }
 }
 
@@ -258,11 +323,5 @@ impl Line {
 
     fn as_str(&self) -> Option<&str> {
         core::str::from_utf8(self.bytes.get(..self.len)?).ok().filter(|line| !line.is_empty())
-    }
-}
-
-impl fmt::Debug for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_str().fmt(f)
     }
 }

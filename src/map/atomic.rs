@@ -10,7 +10,8 @@ use core::sync::atomic::{AtomicUsize, Ordering, fence};
 use super::raw::{ReadOnlyWord, WORD};
 use crate::error::{Error, Operation, Reason};
 
-/// The unsigned integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64 bits.
+/// The unsigned integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64 bits. Nothing else
+/// can implement it.
 pub trait AtomicWord: Copy + Eq + private::Sealed {}
 
 mod private {
@@ -94,7 +95,7 @@ impl<T: AtomicWord> Field<T> {
 
 /// An atomic integer in a [`SharedMap`](crate::SharedMap), at a place that others may change too.
 ///
-/// It has operations of `core::sync::atomic`, with the same meaning between the threads of this process. Between
+/// It has operations of [`core::sync::atomic`], with the same meaning between the threads of this process. Between
 /// processes it is atomic too, and orders memory, as the hardware does: give the integer the same width in all of them.
 /// An ordering that an operation cannot have (a load with `Release`) is taken for the one it can have that is no weaker
 /// for it.
@@ -103,12 +104,9 @@ impl<T: AtomicWord> Field<T> {
 ///
 /// ```
 /// use core::sync::atomic::Ordering;
-/// use memfile::{CreateOptions, Exec, MemFile};
+/// use memfile::SharedMap;
 ///
-/// let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
-/// let file = MemFile::create("counters", options)?;
-/// file.set_len(4096)?;
-/// let map = file.share()?;
+/// let map = SharedMap::create("counters", 4096)?;
 /// let counter = map.atomic::<u64>(0)?;
 /// counter.fetch_add(2, Ordering::Relaxed);
 /// assert_eq!(counter.load(Ordering::Acquire), 2);
@@ -163,6 +161,17 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
     ///
     /// # Errors
     /// The integer, if it is not `current`; nothing is written.
+    ///
+    /// # Example
+    /// ```
+    /// use core::sync::atomic::Ordering::{Acquire, Relaxed};
+    ///
+    /// let map = memfile::SharedMap::create("lock", 4096)?;
+    /// let lock = map.atomic::<u32>(0)?;
+    /// assert_eq!(lock.compare_exchange(0, 1, Acquire, Relaxed), Ok(0));
+    /// assert_eq!(lock.compare_exchange(0, 1, Acquire, Relaxed), Err(1));
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
     pub fn compare_exchange(&self, current: T, new: T, success: Ordering, failure: Ordering) -> Result<T, T> {
         self.fetch_update(success, failure, |value| (value == current).then_some(new))
     }
@@ -197,6 +206,18 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
     ///
     /// # Errors
     /// The integer for which `f` returned `None`.
+    ///
+    /// # Example
+    /// ```
+    /// use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+    ///
+    /// let map = memfile::SharedMap::create("seats", 4096)?;
+    /// let seats = map.atomic::<u32>(0)?;
+    /// seats.store(1, Release);
+    /// assert_eq!(seats.fetch_update(AcqRel, Acquire, |free| free.checked_sub(1)), Ok(1));
+    /// assert_eq!(seats.fetch_update(AcqRel, Acquire, |free| free.checked_sub(1)), Err(0));
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
     pub fn fetch_update(
         &self,
         success: Ordering,
@@ -222,6 +243,17 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
 }
 
 /// An atomic integer in a [`SharedView`](crate::SharedView): it can only be read.
+///
+/// ```
+/// use core::sync::atomic::Ordering;
+/// use memfile::{SharedMap, SharedView};
+///
+/// let writer = SharedMap::create("counters", 4096)?;
+/// let view = SharedView::try_from(writer.reader()?)?;
+/// writer.atomic::<u32>(64)?.store(7, Ordering::Release);
+/// assert_eq!(view.atomic::<u32>(64)?.load(Ordering::Acquire), 7);
+/// # Ok::<(), memfile::Error>(())
+/// ```
 #[derive(Copy, Clone)]
 pub struct AtomicView<'map, T> {
     word: ReadOnlyWord<'map>,

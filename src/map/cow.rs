@@ -22,14 +22,25 @@ use crate::sealed::SealedFile;
 /// ```
 ///
 /// Writing needs memory for the copy; where there is none the process ends, as with all memory that Linux overcommits.
+///
+/// # References
+/// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html)
+#[doc(alias = "mmap")]
+#[doc(alias = "munmap")]
+#[doc(alias = "MAP_PRIVATE")]
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct CowMap(Private);
 
 impl SealedFile {
     /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0)` — maps the whole file, copy-on-write.
     ///
+    /// A received file of huge pages can end within a page, since `fallocate` makes such lengths. Mapping it this way lets the
+    /// file itself grow to the end of that page, with the seal Grow too: so does the kernel. The bytes that are proven stay.
+    ///
     /// # Errors
-    /// As for [`map`](Self::map).
+    /// As for [`map`](Self::map), and ENOMEM: for a file of huge pages, as many as it has must be free for the copies.
+    #[doc(alias = "mmap")]
+    #[doc(alias = "MAP_PRIVATE")]
     #[inline]
     pub fn map_copy_on_write(&self) -> Result<CowMap, Error> {
         self.map_copy_on_write_with(.., MapOptions::new())
@@ -39,6 +50,19 @@ impl SealedFile {
     ///
     /// # Errors
     /// As for [`map_with`](Self::map_with).
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{MapOptions, SealedFile};
+    ///
+    /// let file = SealedFile::from_bytes("header, then body", b"HEADbody")?;
+    /// let mut header = file.map_copy_on_write_with(..4, MapOptions::new())?;
+    /// header.make_ascii_lowercase();
+    /// assert_eq!((&header[..], &file.map()?[..]), (&b"head"[..], &b"HEADbody"[..]));
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "mmap")]
+    #[doc(alias = "MAP_PRIVATE")]
     #[inline]
     pub fn map_copy_on_write_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<CowMap, Error> {
         let extent = Extent::within(self.len(), range)?;

@@ -22,6 +22,10 @@ use crate::sys;
 /// assert_eq!(file.len(), 5 << 20);
 /// # Ok::<(), memfile::Error>(())
 /// ```
+///
+/// # References
+/// [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html),
+/// [transhuge](https://docs.kernel.org/admin-guide/mm/transhuge.html)
 #[derive(Copy, Clone, Debug)]
 #[must_use = "a builder does nothing until a file is made with it"]
 pub struct Builder {
@@ -62,8 +66,8 @@ impl Builder {
         self
     }
 
-    /// Refuse a source that is longer than this, in [`copy_of`](Self::copy_of) and `from_reader`.
-    /// Default: take it all.
+    /// Refuse a source that is longer than this many bytes, in [`copy_of`](Self::copy_of), which has an example, and
+    /// `from_reader`. Default: take it all.
     pub const fn limit(mut self, bytes: u64) -> Self {
         self.limit = bytes;
         self
@@ -79,6 +83,7 @@ impl Builder {
     /// - those of [`MemFile::create`](crate::MemFile::create)
     /// - ENOSPC, ENOMEM: no memory for the file; EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
     /// - with huge pages of either kind, EBUSY: as for [`build`](Self::build)
+    #[doc(alias = "memfd_create")]
     #[inline]
     pub fn from_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
         if self.options.huge_tlb.is_some() || self.huge_pages && bytes.len() >= HUGE_PAGE {
@@ -122,6 +127,17 @@ impl Builder {
     /// # Errors
     /// Those of [`from_bytes`](Self::from_bytes); without an errno, a `len` beyond the address space; EBUSY: another thread
     /// forked during `fill`, and the child still has the map.
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{CreateOptions, Exec, SealedFile};
+    ///
+    /// let builder = SealedFile::builder().options(CreateOptions::new().exec(Exec::DenyUnsealed));
+    /// let file = builder.build("ones", 4096, |bytes| bytes.fill(1))?;
+    /// assert!(file.map()?.iter().all(|&byte| byte == 1));
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "memfd_create")]
     pub fn build(&self, name: &str, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<SealedFile, Error> {
         let mut fresh = Fresh::create(name, self.options)?;
         let granule = granule(&fresh, self.options.huge_tlb)?;
@@ -146,6 +162,17 @@ impl Builder {
     /// # Errors
     /// Those of [`MemFile::create`](crate::MemFile::create) and [`MemFile::copy_from`](crate::MemFile::copy_from); a file of
     /// huge pages is EINVAL; without an errno, a source longer than the [limit](Self::limit).
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::SealedFile;
+    ///
+    /// let source = std::fs::File::open("Cargo.toml")?;
+    /// let copy = SealedFile::builder().limit(1 << 20).copy_of("manifest", &source)?;
+    /// assert_eq!(copy.len(), source.metadata()?.len());
+    /// assert!(SealedFile::builder().limit(9).copy_of("manifest", &source).is_err());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[cfg(not(target_os = "freebsd"))]
     pub fn copy_of(&self, name: &str, source: impl sys::fd::AsFd) -> Result<SealedFile, Error> {
         let fresh = Fresh::create(name, self.options)?;
@@ -162,6 +189,14 @@ impl Builder {
     /// Those of the reader, of [`MemFile::create`](crate::MemFile::create), and of [`from_bytes`](Self::from_bytes),
     /// EINVAL for a file of huge pages;
     /// `InvalidData`: the reader claims to have read more than there was room for.
+    ///
+    /// # Example
+    /// ```
+    /// let answer = std::io::Cursor::new("4 bytes, say");
+    /// let file = memfile::SealedFile::builder().limit(100).from_reader("answer", answer)?;
+    /// assert_eq!(file.len(), 12);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[cfg(feature = "std")]
     pub fn from_reader(&self, name: &str, mut reader: impl std::io::Read) -> std::io::Result<SealedFile> {
         const BUFFER: usize = 128 * 1024;
@@ -203,6 +238,7 @@ impl SealedFile {
     ///
     /// # Errors
     /// As for [`Builder::from_bytes`].
+    #[doc(alias = "memfd_create")]
     #[inline]
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         Builder::new().from_bytes(name, bytes)
@@ -225,6 +261,7 @@ impl SealedFile {
     /// assert_eq!(squares.map()?[7], 49);
     /// # Ok::<(), memfile::Error>(())
     /// ```
+    #[doc(alias = "memfd_create")]
     pub fn build(name: &str, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Self, Error> {
         Builder::new().build(name, len, fill)
     }

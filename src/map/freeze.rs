@@ -25,6 +25,22 @@ impl MemFile {
     /// - EPERM: created without sealing, or sealed with Seal, Write or FutureWrite; EACCES: opened read-only
     /// - EINVAL: a kernel before 5.1
     /// - ENOSPC, ENOMEM: no memory for the file
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{CreateOptions, Exec, MemFile};
+    ///
+    /// let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+    /// let file = MemFile::create("log", options)?;
+    /// file.set_len(4096)?;
+    /// let writer = file.share()?;
+    /// writer.write_all_at(b"through the map", 0)?;
+    /// assert!(writer.as_mem_file().write_at(b"by write(2)", 0).is_err());
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [F_SEAL_FUTURE_WRITE](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
     #[doc(alias = "F_SEAL_FUTURE_WRITE")]
     pub fn share(self) -> Result<SharedMap, ErrorWith<Self>> {
         // Shrink comes first, so that the map is of the length that the file keeps.
@@ -59,6 +75,8 @@ impl SharedMap {
     /// assert_eq!(&text, b"50 %");
     /// # Ok::<(), memfile::Error>(())
     /// ```
+    #[doc(alias = "shm_open")]
+    #[doc(alias = "memfd_create")]
     pub fn create(name: &str, len: u64) -> Result<Self, Error> {
         let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
         let file = MemFile::create(name, options)?;
@@ -76,26 +94,24 @@ impl SharedMap {
 
     /// Unmaps the writer and makes the file immutable: [`MemFile::into_sealed`]. Views that exist stay valid.
     ///
+    /// # Errors
+    /// The file comes back with the error, and [`into_sealed`](MemFile::into_sealed) can be tried again. It cannot be
+    /// mapped for writing any more: the kernel refuses that since FutureWrite, to this process too.
+    /// - EBUSY: a forked child still has the map, or a page is in use elsewhere
+    /// - no errno ([`is_unproven`](Error::is_unproven)): the file has the Exec seal, and the kernel can forge Write by it or
+    ///   cannot be tested; the file is sealed by then
+    /// - those of [`MemFile::into_sealed`]
+    ///
+    /// # Example
     /// ```
-    /// # use memfile::{CreateOptions, Exec, MemFile, SharedView};
-    /// # let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
-    /// # let file = MemFile::create("log", options)?;
-    /// # file.set_len(4096)?;
-    /// let writer = file.share()?;
-    /// let view = SharedView::try_from(writer.reader()?)?;
+    /// use memfile::SharedMap;
+    ///
+    /// let writer = SharedMap::create("log", 4096)?;
     /// writer.write_all_at(b"final", 0)?;
     /// let sealed = writer.freeze()?;
     /// assert_eq!(&sealed.map()?[..5], b"final");
     /// # Ok::<(), memfile::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// The file comes back with the error, and [`into_sealed`](MemFile::into_sealed) can be tried again. It cannot be
-    /// mapped for writing any more: the kernel refuses that since FutureWrite, to this process too.
-    /// - EBUSY: a forked child still has the map, or a page is in use elsewhere
-    /// - no errno ([`is_unproven`](Error::is_unproven)): the file has the Exec seal, and the kernel can forge Write by it or cannot
-    ///   be tested; the file is sealed by then
-    /// - those of [`MemFile::into_sealed`]
     pub fn freeze(self) -> Result<SealedFile, ErrorWith<MemFile>> {
         self.into_mem_file().into_sealed()
     }

@@ -28,18 +28,14 @@
 mod atomic;
 mod cow;
 mod fill;
+// It needs the seal FutureWrite.
+#[cfg(not(target_os = "freebsd"))]
+mod freeze;
 mod fresh;
 mod options;
 mod raw;
 mod sealed;
 mod shared;
-
-cfg_if::cfg_if! {
-    // It needs the seal FutureWrite.
-    if #[cfg(not(target_os = "freebsd"))] {
-        mod freeze;
-    }
-}
 
 pub use atomic::{Atomic, AtomicView, AtomicWord};
 pub use cow::CowMap;

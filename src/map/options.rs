@@ -10,6 +10,9 @@
 /// assert_eq!(map[99_999], 7);
 /// # Ok::<(), memfile::Error>(())
 /// ```
+///
+/// # References
+/// [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html)
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use = "options do nothing until a file is mapped with them"]
 pub struct MapOptions {

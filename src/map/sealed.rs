@@ -1,5 +1,6 @@
 //! [`Map`]: a sealed file as `&[u8]`.
 
+use core::borrow::Borrow;
 use core::fmt;
 use core::ops::{Deref, RangeBounds};
 
@@ -18,11 +19,19 @@ use crate::sealed::SealedFile;
 /// use memfile::SealedFile;
 ///
 /// let map = SealedFile::from_bytes("table", b"key=value")?.map()?;
-/// std::thread::spawn(move || assert!(map.ends_with(b"value"))).join().unwrap();
+/// let reader = std::thread::spawn(move || map.ends_with(b"value"));
+/// assert_eq!(reader.join().ok(), Some(true));
 /// # Ok::<(), memfile::Error>(())
 /// ```
 ///
-/// What is outside the promise is said in [the guide](crate::guide::design).
+/// Dropping it is `munmap(2)`. What is outside the promise is said in [the guide](crate::guide::design).
+///
+/// # References
+/// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html); a shared map of a write-sealed file:
+/// [158978945f31](https://git.kernel.org/torvalds/c/158978945f31)
+#[doc(alias = "mmap")]
+#[doc(alias = "munmap")]
+#[doc(alias = "MAP_SHARED")]
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct Map(Constant);
 
@@ -53,16 +62,18 @@ impl SealedFile {
     /// assert_eq!(&file.map_range(6..9)?[..], b"are");
     /// # Ok::<(), memfile::Error>(())
     /// ```
+    #[doc(alias = "mmap")]
     #[inline]
     pub fn map_range(&self, range: impl RangeBounds<u64>) -> Result<Map, Error> {
         self.map_with(range, MapOptions::new())
     }
 
-    /// Maps a range of the file with options.
+    /// Maps a range of the file with options. An example is at [`MapOptions`].
     ///
     /// # Errors
     /// As for [`map_range`](Self::map_range). With [`populate`](MapOptions::populate) also EFAULT, ENOMEM: a hole that was
     /// [accepted](crate::Holes::Accept) cannot be filled, and EHWPOISON: broken memory.
+    #[doc(alias = "mmap")]
     #[inline]
     pub fn map_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Map, Error> {
         let extent = Extent::within(self.len(), range)?;
@@ -82,6 +93,13 @@ impl Deref for Map {
 impl AsRef<[u8]> for Map {
     #[inline]
     fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Borrow<[u8]> for Map {
+    #[inline]
+    fn borrow(&self) -> &[u8] {
         self
     }
 }

@@ -15,11 +15,13 @@ use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 /// It never is a slice: bytes are copied in and out within bounds, and integers are [atomic](Self::atomic). What is read may
 /// be half of an old and half of a new value if nobody takes care; that is all that can happen.
 ///
-/// The file must have the seal Shrink, so that nobody can take pages away. With Grow too ([`Seals::FIXED_SIZE`](crate::Seals::FIXED_SIZE)) its length
+/// The file must have the seal Shrink, so that nobody can take pages away. With Grow too ([`Seals::FIXED_SIZE`]) its length
 /// is the same for all.
 ///
-/// - For one writer and many readers: [`MemFile::share`].
-/// - For many writers: seal the file with [`Seals::FIXED_SIZE`](crate::Seals::FIXED_SIZE), pass it on, and let each call `SharedMap::try_from`.
+/// - For one writer and many readers: [`SharedMap::create`] or [`MemFile::share`].
+/// - For many writers: seal the file with [`Seals::FIXED_SIZE`], pass it on, and let each call `SharedMap::try_from`.
+///
+/// [`Seals::FIXED_SIZE`]: crate::Seals::FIXED_SIZE
 ///
 /// ```
 /// use memfile::{MemFile, Seals, SharedMap};
@@ -36,6 +38,13 @@ use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 /// assert_eq!(&buffer, b"hello");
 /// # Ok::<(), memfile::Error>(())
 /// ```
+///
+/// # References
+/// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html)
+#[doc(alias = "mmap")]
+#[doc(alias = "munmap")]
+#[doc(alias = "MAP_SHARED")]
+#[doc(alias = "shm_open")]
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct SharedMap {
     map: SharedWritable,
@@ -62,13 +71,17 @@ pub struct SharedMap {
 /// assert_eq!(&buffer, b"first");
 /// # Ok::<(), memfile::Error>(())
 /// ```
+#[doc(alias = "mmap")]
+#[doc(alias = "munmap")]
+#[doc(alias = "MAP_SHARED")]
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct SharedView {
     map: Shared,
 }
 
 impl SharedMap {
-    /// Maps a file that has the seal Shrink, and whose holes are dealt with as told.
+    /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)` — maps a file that has the seal Shrink, and whose holes
+    /// are dealt with as told.
     ///
     /// While others can write the file they can also punch holes into it, unless it has FutureWrite. Where memory is short,
     /// touching a hole is SIGBUS: share writing with whom you trust that far.
@@ -78,6 +91,7 @@ impl SharedMap {
     /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the address space
     /// - EPERM: sealed with Write or FutureWrite; EACCES: opened read-only, or a security module forbids it
     /// - EINVAL, EBADF: no memory file; ENOMEM: no address space
+    #[doc(alias = "mmap")]
     pub fn map(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
         let result = prove(file.as_fd(), Seal::Shrink.into(), holes)
             .and_then(|proof| SharedWritable::new(file.as_fd(), proof.len(), proof.granule()));
@@ -131,14 +145,15 @@ impl SharedMap {
     }
 
     /// Unmaps it, and returns the file.
-    #[must_use]
+    #[must_use = "to unmap it and close the file, drop this"]
     pub fn into_mem_file(self) -> MemFile {
         self.file
     }
 }
 
 impl SharedView {
-    /// Maps a file that has the seal Shrink, and whose holes are dealt with as told.
+    /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps a file that has the seal Shrink, and whose holes are dealt
+    /// with as told.
     ///
     /// Unless the file has FutureWrite or Write, others can punch holes into it; see [`SharedMap::map`].
     ///
@@ -149,6 +164,17 @@ impl SharedView {
     /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the address space
     /// - EPERM: sealed with Write, on a kernel that does not map that through a descriptor open for writing, without `/proc`
     /// - EACCES: a security module forbids it; EINVAL, EBADF: no memory file; ENOMEM: no address space
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{Holes, SharedMap, SharedView};
+    ///
+    /// let writer = SharedMap::create("progress", 4096)?;
+    /// let view = SharedView::map(&writer, Holes::Refuse)?;
+    /// assert_eq!(view.len(), 4096);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "mmap")]
     pub fn map(file: impl AsFd, holes: Holes) -> Result<Self, Error> {
         let fd = file.as_fd();
         let mut proof = prove(fd, Seal::Shrink.into(), holes)?;

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 
 use memfile::CopyMethod::{self, CopyFileRange, ReadWrite, Sendfile, Splice};
-use memfile::{Copied, CreateOptions, HugeTlb, MemFile, Seal};
+use memfile::{Copied, CreateOptions, Error, HugeTlb, MemFile, Seal};
 use rustix::fs::{Mode, OFlags, open, tell};
 
 use crate::check::refused;
@@ -49,14 +49,16 @@ fn assert_contents(file: &MemFile, expected: &[u8]) {
     assert!(actual == expected, "{} bytes where {} are expected, or others", actual.len(), expected.len());
 }
 
-fn copied(len: usize, method: CopyMethod) -> Copied {
-    Copied { len: len as u64, method }
+#[track_caller]
+fn assert_copied(result: Result<Copied, Error>, len: usize, method: CopyMethod) {
+    let copied = result.unwrap();
+    assert_eq!((copied.len, copied.method), (len as u64, method));
 }
 
 #[test]
 fn from_a_memory_file() {
     let (bytes, target) = (pattern(LEN), target());
-    assert_eq!(target.copy_from(memory(&bytes), u64::MAX).unwrap(), copied(LEN, CopyFileRange));
+    assert_copied(target.copy_from(memory(&bytes), u64::MAX), LEN, CopyFileRange);
     assert_contents(&target, &bytes);
 }
 
@@ -98,8 +100,8 @@ fn from_a_pipe() {
     let (reader, mut writer) = pipe();
     thread::scope(|scope| {
         scope.spawn(|| writer.write_all(&bytes).map(|()| drop(writer)).unwrap());
-        assert_eq!(target.copy_from(&reader, LEN as u64 / 2).unwrap(), copied(LEN / 2, Splice));
-        assert_eq!(target.copy_from(&reader, u64::MAX).unwrap(), copied(LEN - LEN / 2, Splice));
+        assert_copied(target.copy_from(&reader, LEN as u64 / 2), LEN / 2, Splice);
+        assert_copied(target.copy_from(&reader, u64::MAX), LEN - LEN / 2, Splice);
     });
     assert_contents(&target, &bytes);
 }
@@ -110,7 +112,7 @@ fn from_a_socket() {
     let (receiver, mut sender) = UnixStream::pair().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| sender.write_all(&bytes).and_then(|()| sender.shutdown(Shutdown::Write)).unwrap());
-        assert_eq!(target.copy_from(&receiver, u64::MAX).unwrap(), copied(LEN, ReadWrite));
+        assert_copied(target.copy_from(&receiver, u64::MAX), LEN, ReadWrite);
     });
     assert_contents(&target, &bytes);
 }
@@ -150,10 +152,10 @@ fn from_an_endless_source() {
 fn from_an_empty_source() {
     let (reader, _) = pipe();
     let target = target();
-    assert_eq!(target.copy_from(memory(b""), u64::MAX).unwrap(), copied(0, ReadWrite));
-    assert_eq!(target.copy_from(disk(b""), u64::MAX).unwrap(), copied(0, ReadWrite));
-    assert_eq!(target.copy_from(reader, u64::MAX).unwrap(), copied(0, ReadWrite));
-    assert_eq!(target.copy_from(File::open("/dev/null").unwrap(), u64::MAX).unwrap(), copied(0, ReadWrite));
+    assert_copied(target.copy_from(memory(b""), u64::MAX), 0, ReadWrite);
+    assert_copied(target.copy_from(disk(b""), u64::MAX), 0, ReadWrite);
+    assert_copied(target.copy_from(reader, u64::MAX), 0, ReadWrite);
+    assert_copied(target.copy_from(File::open("/dev/null").unwrap(), u64::MAX), 0, ReadWrite);
     assert_contents(&target, b"");
 }
 
@@ -213,7 +215,7 @@ fn a_target_that_appends() {
     target.write_all_at(b"before, ", 0).unwrap();
     let appending = File::options().append(true).open(target.proc_path()).unwrap();
     let appending = MemFile::from_fd(appending.into()).unwrap();
-    assert_eq!(appending.copy_from(memory(b"after"), u64::MAX).unwrap(), copied(5, ReadWrite));
+    assert_copied(appending.copy_from(memory(b"after"), u64::MAX), 5, ReadWrite);
     assert_contents(&target, b"before, after");
 }
 

@@ -29,6 +29,16 @@ fn forms_of_the_text() {
     assert_eq!(format!("{:?}", unsealed().error()), "Error(verify: the file lacks seals (Shrink | Write))");
 }
 
+/// It is the error, with something in its hand: no cause of it.
+#[test]
+fn with_a_value() {
+    let error = unsealed();
+    let debug = format!("{error:?}");
+    let start = "ErrorWith { error: Error(verify: the file lacks seals (Shrink | Write)), value: MemFile { fd: ";
+    assert!(debug.starts_with(start), "{debug}");
+    assert!(std::error::Error::source(&error).is_none());
+}
+
 #[test]
 fn parts() {
     let error = unsealable();

@@ -1,11 +1,11 @@
 //! [`MemFile::from_fd`]: what it takes, and that a refused descriptor comes back open.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use memfile::{FromFdError, MemFile, Seal, Seals};
+use memfile::{FromFdError, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::{Mode, OFlags, fstat};
 use rustix::pipe::pipe;
 
@@ -16,7 +16,7 @@ const NO_SEALS: &str =
     "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals";
 const O_PATH: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or opened with O_PATH";
 
-/// Refuses `fd` by both forms, and gives it back.
+/// Refuses `fd` by every form, and gives it back.
 #[track_caller]
 fn given_back(fd: impl Into<OwnedFd>, errno: i32, message: &str) -> OwnedFd {
     let fd = fd.into();
@@ -31,6 +31,11 @@ fn given_back(fd: impl Into<OwnedFd>, errno: i32, message: &str) -> OwnedFd {
 
     let (error, fd) = MemFile::try_from(fd).unwrap_err().into_parts();
     refused(Err::<(), _>(error), errno, message);
+    let (error, file) = MemFile::try_from(File::from(fd)).unwrap_err().into_parts();
+    refused(Err::<(), _>(error), errno, message);
+    let (error, file) = SealedFile::try_from(file).unwrap_err().into_parts();
+    refused(Err::<(), _>(error), errno, message);
+    let fd = OwnedFd::from(file);
     assert_eq!(fd.as_raw_fd(), number);
     assert_eq!(fstat(&fd).unwrap().st_ino, inode, "still open");
     fd
@@ -93,4 +98,23 @@ fn the_error_becomes_an_io_error() {
     let (reader, _writer) = pipe().unwrap();
     let take = |fd: OwnedFd| -> std::io::Result<MemFile> { Ok(MemFile::from_fd(fd)?) };
     assert_eq!(take(reader).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+}
+
+#[test]
+fn a_file_of_std_and_back() {
+    let mut file = File::from(MemFile::create_sealable("std").unwrap());
+    file.write_all(b"std").unwrap();
+    let file = MemFile::try_from(file).unwrap();
+    assert_eq!((&file).stream_position().unwrap(), 3, "the position stays");
+
+    let (error, file) = SealedFile::try_from(file.into_file()).unwrap_err().into_parts();
+    assert_eq!(error.seals(), Seals::CONSTANT);
+    let sealed = MemFile::try_from(file).unwrap().into_sealed().unwrap();
+    let sealed = SealedFile::try_from(File::from(sealed)).unwrap();
+    assert_eq!(*sealed.map().unwrap(), *b"std");
+
+    let mut file = File::from(sealed);
+    file.rewind().unwrap();
+    assert_eq!(std::io::read_to_string(&file).unwrap(), "std");
+    assert_eq!(file.set_len(0).unwrap_err().raw_os_error(), Some(libc::EPERM), "the seals stay");
 }

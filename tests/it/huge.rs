@@ -183,7 +183,35 @@ fn a_length_that_is_no_multiple() {
         assert!(map.iter().all(|&byte| byte == 0) && map.len() == 4999);
         drop(map);
         assert!(mappings("huge odd").is_empty(), "{holes:?}");
+        assert_eq!(sealed.as_mem_file().len().unwrap(), 5000);
     }
+}
+
+/// The kernel's own bypass of Grow: a private map that can be written makes such a file longer, up to the end of its page.
+#[test]
+fn a_copy_on_write_map_beyond_the_end() {
+    let sealed = || {
+        let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+        let fd = rustix::fs::memfd_create(c"huge odd copy", flags).unwrap();
+        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, 5000).unwrap();
+        SealedFile::seal(fd, Holes::Refuse).unwrap()
+    };
+    let Some(pool) = Pool::of(1, "huge::a_copy_on_write_map_beyond_the_end") else { return };
+    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    refused(sealed().map_copy_on_write(), libc::ENOMEM, message);
+    drop(pool);
+
+    let Some(_pool) = Pool::of(2, "huge::a_copy_on_write_map_beyond_the_end") else { return };
+    let sealed = sealed();
+    let mut copy = sealed.map_copy_on_write().unwrap();
+    assert_eq!((copy.len(), sealed.len()), (5000, 5000));
+    // A kernel may come that keeps the length.
+    let len = sealed.as_mem_file().len().unwrap();
+    assert!(len == page() as u64 || len == 5000, "{len}");
+    copy.fill(1);
+    assert!(sealed.map().unwrap().iter().all(|&byte| byte == 0));
+    drop(copy);
+    assert!(mappings("huge odd copy").is_empty());
 }
 
 #[test]

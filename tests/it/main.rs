@@ -44,5 +44,6 @@ mod shared;
 mod skip;
 mod socket;
 mod stdio;
+mod support;
 mod syscalls;
 mod words;

@@ -1,5 +1,6 @@
 //! [`Map`] and [`CowMap`]: the bytes, the ranges, the life of a mapping, and the crates that take it.
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::ops::Bound;
 use std::os::fd::{AsFd, OwnedFd};
@@ -38,7 +39,7 @@ fn whole_files() {
         let bytes = pattern(len);
         let file = SealedFile::from_bytes("map whole", &bytes).unwrap();
         let map = file.map().unwrap();
-        assert!(*map == bytes && map.as_ref() == bytes);
+        assert!(*map == bytes && map.as_ref() == bytes && Borrow::<[u8]>::borrow(&map) == bytes);
         let mut copy = file.map_copy_on_write().unwrap();
         assert!(*copy == bytes && copy.as_ref() == bytes);
         copy.as_mut().fill(0xff);

@@ -93,7 +93,13 @@ fn names() {
         assert_eq!(file.name().unwrap().as_ref(), name);
     }
     let file = MemFile::create_cstr(c"caf\xe9\n", CreateOptions::new()).unwrap();
-    assert_eq!(format!("{:?}", file.name().unwrap()), r#""caf\xe9\n""#);
+    let name = file.name().unwrap();
+    assert_eq!(format!("{name:?}"), r#""caf\xe9\n""#);
+    assert_eq!(name.to_string(), "caf\u{fffd}\n");
+    assert_eq!(name, file.try_clone().unwrap().name().unwrap());
+    let other = MemFile::create_default("café").unwrap().name().unwrap();
+    assert_eq!(other.to_string(), "café");
+    assert_ne!(name, other);
 }
 
 #[test]

@@ -106,6 +106,16 @@ fn iteration_is_in_the_order_of_the_bits() {
 }
 
 #[test]
+fn iteration_knows_its_length_and_its_end() {
+    let mut seals = (UNKNOWN | Seal::Write | Seal::Exec).into_iter();
+    for left in [2, 1, 0] {
+        assert_eq!((seals.size_hint(), seals.len()), ((left, Some(left)), left));
+        assert_eq!(seals.next().is_some(), left > 0);
+    }
+    assert_eq!(seals.next(), None);
+}
+
+#[test]
 fn unknown_bits_are_kept() {
     let seals = UNKNOWN | Seal::Write;
     assert_eq!(seals.bits(), 0x88);
@@ -126,6 +136,10 @@ fn debug_names_the_seals() {
 
 #[test]
 fn display_names_the_seals() {
+    for seal in ALL {
+        assert_eq!(seal.to_string(), format!("{seal:?}"));
+        assert_eq!(seal.to_string(), Seals::from(seal).to_string());
+    }
     assert_eq!(Seals::empty().to_string(), "none");
     assert_eq!(Seals::CONSTANT.to_string(), "Shrink | Write");
     assert_eq!(Seals::all().to_string(), "Seal | Shrink | Grow | Write | FutureWrite | Exec");

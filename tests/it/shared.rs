@@ -362,4 +362,5 @@ fn two_maps() {
     one.into_mem_file().read_exact_at(&mut byte, 9).unwrap();
     assert_eq!(byte, [1]);
     assert!(format!("{two:?}").starts_with("SharedMap { len: 10, file: MemFile { fd: "));
+    assert_eq!(format!("{:?}", view(&two)), "SharedView { len: 10 }");
 }

@@ -9,7 +9,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use memfile::socket::{Received, recv, send};
+use memfile::socket::{recv, send};
 use memfile::{Error, MemFile, SealedFile, Seals};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -33,6 +33,13 @@ fn pair(kind: SockType) -> (OwnedFd, OwnedFd) {
 
 fn sealed(text: &str) -> SealedFile {
     SealedFile::from_bytes("sent", text.as_bytes()).unwrap()
+}
+
+/// How many bytes came, and how many descriptors.
+#[track_caller]
+fn received(socket: impl AsFd, payload: &mut [u8], fds: &mut [Option<OwnedFd>]) -> (usize, usize) {
+    let received = recv(socket, payload, fds).unwrap();
+    (received.bytes, received.fds)
 }
 
 /// A refusal of this crate's own.
@@ -66,7 +73,7 @@ fn several_descriptors_keep_their_order_and_fill_the_first_slots() {
 
     // A slot that was in use does not stay so.
     let mut slots = [None, None, None, None, Some(files[0].try_clone().unwrap().into_fd())];
-    assert_eq!(recv(&theirs, &mut [0; 8], &mut slots).unwrap(), Received { bytes: 3, fds: 3 });
+    assert_eq!(received(&theirs, &mut [0; 8], &mut slots), (3, 3));
     assert!(slots[3..].iter().all(Option::is_none));
     let texts = slots.into_iter().flatten().map(|fd| {
         assert!(is_close_on_exec(&fd));
@@ -86,7 +93,7 @@ fn at_most_253_descriptors_go_in_one_message() {
 
     assert_eq!(send(&ours, b"x", &fds[1..]).unwrap(), 1);
     let mut slots: Vec<Option<OwnedFd>> = (0..300).map(|_| None).collect();
-    assert_eq!(recv(&theirs, &mut [0], &mut slots).unwrap(), Received { bytes: 1, fds: 253 });
+    assert_eq!(received(&theirs, &mut [0], &mut slots), (1, 253));
 }
 
 #[test]
@@ -137,7 +144,7 @@ fn the_end_of_a_connection_is_told_from_a_message_without_a_descriptor() {
         assert_refused(error, "recvmsg: the peer has closed the connection");
         assert_eq!((error.kind(), error.is_closed_by_peer()), (ErrorKind::UnexpectedEof, true));
         assert_eq!(io::Error::from(error).kind(), ErrorKind::UnexpectedEof);
-        assert_eq!(recv(&theirs, &mut [0; 64], &mut [None]).unwrap(), Received { bytes: 0, fds: 0 });
+        assert_eq!(received(&theirs, &mut [0; 64], &mut [None]), (0, 0));
     }
 
     // A datagram can be empty, and its socket has no connection that could end.
@@ -219,7 +226,7 @@ fn a_message_longer_than_the_buffer_is_an_error_but_on_a_stream() {
     let (ours, theirs) = pair(SockType::Stream);
     sealed("cut off").send(&ours, b"0123456789").unwrap();
     assert_eq!(SealedFile::recv(&theirs, &mut [0; 9]).unwrap().0, 9);
-    assert_eq!(recv(&theirs, &mut [0; 9], &mut []).unwrap(), Received { bytes: 1, fds: 0 });
+    assert_eq!(received(&theirs, &mut [0; 9], &mut []), (1, 0));
 }
 
 #[test]
@@ -318,7 +325,7 @@ fn a_socket_may_pass_credentials() {
         let file = sealed("as many as there are slots");
         send(&ours, b"x", &[file.as_fd(); 4]).unwrap();
         let mut slots = [const { None }; 4];
-        assert_eq!(recv(&theirs, &mut [0; 8], &mut slots).unwrap(), Received { bytes: 1, fds: 4 });
+        assert_eq!(received(&theirs, &mut [0; 8], &mut slots), (1, 4));
     }
 }
 
@@ -432,7 +439,7 @@ fn thousands_of_rounds_leave_no_descriptor() {
         recv(&theirs, &mut [0; 4], &mut [const { None }; 4]).unwrap_err();
 
         send(&ours, b"", &[good.as_fd(); 3]).unwrap();
-        assert_eq!(recv(&theirs, &mut [0; 4], &mut [const { None }; 9]).unwrap(), Received { bytes: 0, fds: 3 });
+        assert_eq!(received(&theirs, &mut [0; 4], &mut [const { None }; 9]), (0, 3));
     }
     assert_eq!(open_fds(), before);
 }
