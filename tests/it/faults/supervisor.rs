@@ -27,17 +27,18 @@ pub(super) fn watch<T: Send>(
     fault: Fault,
     action: impl FnOnce() -> T + Send,
 ) -> (thread::Result<T>, Vec<&'static str>) {
-    let armed = AtomicBool::new(false);
+    let armed = &AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
-        let worker = scope.spawn(|| {
+        // The sender goes with the thread, so that its end is noticed.
+        let worker = scope.spawn(move || {
             sender.send(listener()).unwrap();
             armed.store(true, Ordering::SeqCst);
             let result = action();
             armed.store(false, Ordering::SeqCst);
             result
         });
-        let calls = supervise(&receiver.recv().unwrap(), fault, &armed);
+        let calls = supervise(&receiver.recv().expect("a supervised thread"), fault, armed);
         (worker.join(), calls)
     })
 }
