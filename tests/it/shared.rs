@@ -112,7 +112,9 @@ fn copies() {
     let mut next = 0_u8;
     for base in [0, 4096 - 20, 8192 - 20, LEN - 60] {
         for offset in base..base + 16 {
-            for len in 0..=40.min(LEN - offset) {
+            // Up to where other instructions take over, and beyond.
+            let lengths = (0..=40).chain([64, 100, 255, 256, 1023, 1024, 1025, 4096]);
+            for len in lengths.filter(|len| offset + len <= LEN) {
                 let source: Vec<u8> = (0..len)
                     .map(|_| {
                         next = next.wrapping_add(7);
