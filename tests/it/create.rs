@@ -10,7 +10,6 @@ use memfile::{CreateOptions, Exec, HugeTlb, MemFile};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use seccompiler::SeccompAction;
 
 use crate::check::refused;
 use crate::skip::skip;
@@ -52,7 +51,7 @@ fn a_bad_name_is_refused_before_any_system_call() {
     if !child::is_child("create::a_bad_name_is_refused_before_any_system_call") {
         return;
     }
-    seccomp::always("memfd_create", SeccompAction::KillProcess);
+    seccomp::always("memfd_create", seccomp::Action::KillProcess);
     let create = |name: &str| MemFile::create(name, CreateOptions::new());
     let create_cstr = |name: &CStr| MemFile::create_cstr(name, CreateOptions::new());
 

@@ -9,7 +9,6 @@ use libc::EACCES;
 use memfile::{Holes, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
-use seccompiler::SeccompAction;
 
 use crate::check::refused;
 use crate::{child, seccomp};
@@ -98,7 +97,7 @@ fn the_test_runs_once() {
     }
     SealedFile::try_from(honest(SUSPECT)).unwrap();
     let file = honest(SUSPECT);
-    seccomp::always("memfd_create", SeccompAction::KillProcess);
+    seccomp::always("memfd_create", seccomp::Action::KillProcess);
     SealedFile::try_from(file).unwrap();
 }
 
@@ -118,7 +117,7 @@ fn other_files_need_no_test() {
     ]
     .map(honest);
     let shared = honest(Seal::Shrink | Seal::Exec | Seal::FutureWrite);
-    seccomp::always("memfd_create", SeccompAction::KillProcess);
+    seccomp::always("memfd_create", seccomp::Action::KillProcess);
     for file in files {
         SealedFile::try_from(file).unwrap();
     }

@@ -11,7 +11,6 @@ use memfile::{Error, Seal, SealedFile, Seals};
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
-use seccompiler::SeccompAction;
 
 use crate::huge::Pool;
 use crate::{child, forged, proc_self, seccomp, skip};
@@ -280,7 +279,7 @@ fn the_length_comes_after_the_seals() {
         return;
     }
     let file = OwnedFd::from(memfd(MemfdFlags::empty(), 0o666, Seals::empty()));
-    seccomp::always("fstat", SeccompAction::KillProcess);
+    seccomp::always("fstat", seccomp::Action::KillProcess);
     let error = SealedFile::try_from(file).unwrap_err();
     assert_eq!(error.to_string(), "verify: the file lacks seals (Shrink | Write)");
 }

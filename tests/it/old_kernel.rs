@@ -4,13 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use memfile::{CreateOptions, Exec, HugeTlb, MemFile, Seal, Seals};
-use seccompiler::SeccompAction;
 
 use crate::check::refused;
 use crate::child;
 use crate::seccomp::{self, errno};
 
-fn on_flags(flags: u32, action: SeccompAction) {
+fn on_flags(flags: u32, action: seccomp::Action) {
     seccomp::on_bits("memfd_create", 1, flags, action);
 }
 

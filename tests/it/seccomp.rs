@@ -1,63 +1,94 @@
 //! Other kernels and sandboxes, played by a filter of this thread's system calls. Only for a [child](crate::child).
 
-use std::collections::BTreeMap;
-
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter,
-};
-
 use crate::syscalls;
 
-/// The call fails with `number`; 0 lets it seem to succeed.
-pub(crate) fn errno(number: i32) -> SeccompAction {
-    SeccompAction::Errno(number.try_into().unwrap())
+/// What becomes of a call.
+pub(crate) enum Action {
+    /// It fails with this number; 0 lets it seem to succeed.
+    Errno(i32),
+    KillProcess,
+}
+
+pub(crate) fn errno(number: i32) -> Action {
+    Action::Errno(number)
+}
+
+/// Some bits of an argument have this value.
+struct Condition {
+    argument: u8,
+    mask: u32,
+    value: u32,
 }
 
 /// From now on the system call of this [name](crate::syscalls) gets `action`. A later filter with another errno wins over an earlier one.
-pub(crate) fn always(syscall: &str, action: SeccompAction) {
+pub(crate) fn always(syscall: &str, action: Action) {
     install(syscall, vec![], action);
 }
 
 /// From now on `syscall` gets `action` if its argument number `argument` has one of the `bits`.
-pub(crate) fn on_bits(syscall: &str, argument: u8, bits: u32, action: SeccompAction) {
-    let single = (0..u32::BITS).map(|shift| 1 << shift).filter(|bit| bits & bit != 0);
-    let rules = single.map(|bit| rule(argument, SeccompCmpOp::MaskedEq(bit.into()), bit)).collect();
-    install(syscall, rules, action);
+pub(crate) fn on_bits(syscall: &str, argument: u8, bits: u32, action: Action) {
+    install(syscall, single(bits).map(|bit| vec![Condition { argument, mask: bit, value: bit }]).collect(), action);
 }
 
 /// From now on `fcntl` with `command` gets `action`.
-pub(crate) fn on_fcntl(command: i32, action: SeccompAction) {
-    install("fcntl", vec![rule(1, SeccompCmpOp::Eq, u32::try_from(command).unwrap())], action);
+pub(crate) fn on_fcntl(command: i32, action: Action) {
+    install("fcntl", vec![vec![is_command(command)]], action);
 }
 
 /// From now on adding one of these seals gets `action`. The command is compared too: what glibc passes as the argument of another
 /// one is what the register held.
-pub(crate) fn on_seals(seals: u32, action: SeccompAction) {
-    let single = (0..u32::BITS).map(|shift| 1 << shift).filter(|bit| seals & bit != 0);
-    let command = u32::try_from(libc::F_ADD_SEALS).unwrap();
-    let rules = single.map(|bit| {
-        let conditions =
-            vec![condition(1, SeccompCmpOp::Eq, command), condition(2, SeccompCmpOp::MaskedEq(bit.into()), bit)];
-        SeccompRule::new(conditions).unwrap()
-    });
-    install("fcntl", rules.collect(), action);
+pub(crate) fn on_seals(seals: u32, action: Action) {
+    let rule = |bit| vec![is_command(libc::F_ADD_SEALS), Condition { argument: 2, mask: bit, value: bit }];
+    install("fcntl", single(seals).map(rule).collect(), action);
 }
 
-fn rule(argument: u8, operator: SeccompCmpOp, value: u32) -> SeccompRule {
-    SeccompRule::new(vec![condition(argument, operator, value)]).unwrap()
+fn is_command(command: i32) -> Condition {
+    Condition { argument: 1, mask: u32::MAX, value: command.try_into().unwrap() }
 }
 
-fn condition(argument: u8, operator: SeccompCmpOp, value: u32) -> SeccompCondition {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.into()).unwrap()
+fn single(bits: u32) -> impl Iterator<Item = u32> {
+    (0..u32::BITS).map(|shift| 1 << shift).filter(move |bit| bits & bit != 0)
 }
 
-fn install(syscall: &str, rules: Vec<SeccompRule>, action: SeccompAction) {
-    let numbers = syscalls::all().filter(|&(_, name)| name == syscall);
-    let rules: BTreeMap<_, _> = numbers.map(|(number, _)| (number, rules.clone())).collect();
-    assert!(!rules.is_empty(), "no system call is called {syscall}");
-    let arch = std::env::consts::ARCH.try_into().unwrap();
-    let program: BpfProgram =
-        SeccompFilter::new(rules, SeccompAction::Allow, action, arch).unwrap().try_into().unwrap();
-    apply_filter(&program).unwrap();
+/// The action is taken if all conditions of a rule hold, or there is no rule.
+fn install(syscall: &str, rules: Vec<Vec<Condition>>, action: Action) {
+    let numbers: Vec<_> = syscalls::all().filter(|&(_, name)| name == syscall).map(|(number, _)| number).collect();
+    assert!(!numbers.is_empty(), "no system call is called {syscall}");
+    filter::apply(&numbers, rules, action);
+}
+
+#[cfg(target_endian = "little")]
+mod filter {
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq, SeccompCondition, SeccompFilter,
+        SeccompRule,
+    };
+
+    use super::{Action, Condition};
+
+    pub(super) fn apply(numbers: &[i64], rules: Vec<Vec<Condition>>, action: Action) {
+        let condition = |Condition { argument, mask, value }| {
+            SeccompCondition::new(argument, Dword, MaskedEq(mask.into()), value.into()).unwrap()
+        };
+        let rule = |rule: Vec<_>| SeccompRule::new(rule.into_iter().map(condition).collect()).unwrap();
+        let rules: Vec<_> = rules.into_iter().map(rule).collect();
+        let rules = numbers.iter().map(|&number| (number, rules.clone())).collect();
+        let action = match action {
+            Action::Errno(number) => SeccompAction::Errno(number.try_into().unwrap()),
+            Action::KillProcess => SeccompAction::KillProcess,
+        };
+        let arch = std::env::consts::ARCH.try_into().unwrap();
+        let program: BpfProgram =
+            SeccompFilter::new(rules, SeccompAction::Allow, action, arch).unwrap().try_into().unwrap();
+        seccompiler::apply_filter(&program).unwrap();
+    }
+}
+
+#[cfg(target_endian = "big")]
+mod filter {
+    use super::{Action, Condition};
+
+    pub(super) fn apply(_: &[i64], _: Vec<Vec<Condition>>, _: Action) {
+        panic!("seccompiler makes no filters for big-endian processors");
+    }
 }
