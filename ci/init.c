@@ -1,12 +1,15 @@
 // The first process of a booted test machine: runs the programs that /programs lists, one after the other, and stops the machine.
 // In that file each argument stands on a line of its own, and an empty line ends a program.
 #include <fcntl.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -37,6 +40,14 @@ static void open_port(void) {
     close(port);
 }
 
+// The network of this machine alone.
+static void raise_loopback(void) {
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    int any = socket(AF_INET, SOCK_DGRAM, 0);
+    ioctl(any, SIOCSIFFLAGS, &request);
+    close(any);
+}
+
 static int run(char **arguments) {
     int status = 0;
     pid_t child = fork();
@@ -64,8 +75,9 @@ int main(void) {
     mount_at("tmpfs", "/dev/shm");
     mount_at("tmpfs", "/tmp");
     open_port();
+    raise_loopback();
     setenv("PATH", "/bin", 1);
-    // Puts sh, cat and the other names of the one program into /bin.
+    // Puts cat, sort and the other names of the one program into /bin.
     if (access("/bin/busybox", X_OK) == 0)
         run((char *[]){"/bin/busybox", "--install", "-s", "/bin", NULL});
 

@@ -114,10 +114,13 @@ impl Error {
     }
 
     /// The file has no proof for what was asked: seals are missing ([`seals`](Self::seals) names them),
-    /// its Write seal may be forged, or it has holes.
+    /// its Write seal may be forged, it has holes, or it ends within a huge page.
     #[must_use]
     pub const fn is_unproven(&self) -> bool {
-        matches!(self.as_reason(), Reason::MissingSeals | Reason::ForgedWrite | Reason::UntestedWrite | Reason::Holes)
+        matches!(
+            self.as_reason(),
+            Reason::MissingSeals | Reason::ForgedWrite | Reason::UntestedWrite | Reason::Holes | Reason::HugePart
+        )
     }
 
     pub(crate) const fn is_about_holes(&self) -> bool {

@@ -17,6 +17,8 @@
 //!    be changed afterwards. Whether the kernel is mended is not asked of its version but tried, once.
 //! 3. `fstat` **after** the seals: a length taken before could be shrunk away before Shrink came. It is taken once; what
 //!    others do to the file later can at most add to its tail.
+//!    It ends **with a page**: of a file of huge pages that ends within one, which only `fallocate` makes, some kernels (5.10)
+//!    raise SIGBUS for that page, although it has memory.
 //! 4. **No holes**, or the caller's word for them: the first read of a hole takes memory, which can fail, and that is
 //!    SIGBUS or the end of the process by the memory controller. Nobody can punch a hole after step 1.
 //!
@@ -29,8 +31,8 @@ use core::time::Duration;
 use crate::error::{Error, ErrorWith, Operation, Reason, errno};
 use crate::file::{MemFile, add_seals, explain_add_seals};
 use crate::seals::{Seal, Seals};
+use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use crate::sys::{self, Stat};
 
 /// A memory file whose contents are proven constant: it has the seals Write and Shrink, and nobody can change a byte of
 /// it, whatever descriptors or mappings they hold.
@@ -111,12 +113,12 @@ impl SealedFile {
     /// `file` is an `OwnedFd`, a [`MemFile`] or a `File`. [`TryFrom`] does the same with [`Holes::Refuse`].
     ///
     /// Two system calls: `F_GET_SEALS` and `fstat`. A file that has Exec and FutureWrite costs a test of the kernel, once
-    /// in the life of the process.
+    /// in the life of the process; one that might have huge pages and ends within one costs an `fstatfs`.
     ///
     /// # Errors
     /// The descriptor comes back with the error.
     /// - no errno: [`is_unproven`](Error::is_unproven): seals are missing ([`Error::seals`] names them), the Write seal
-    ///   may be forged, or there are holes
+    ///   may be forged, there are holes, or a file of huge pages ends within a page
     /// - EINVAL: no memory file; EBADF: opened with `O_PATH`
     /// - those of `holes`
     ///
@@ -332,19 +334,33 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
         test_exec_seal()?;
     }
     let stat = sys::fstat(fd)?;
+    if stat.granule >= SMALLEST_HUGE_PAGE && stat.len & (stat.granule as u64 - 1) != 0 {
+        refuse_part_of_huge_page(fd)?;
+    }
     match holes {
         Holes::Refuse if stat.allocated < stat.len => return Err(Error::new(Operation::Verify, Reason::Holes)),
         Holes::Refuse | Holes::Accept => {}
-        Holes::Allocate | Holes::Populate => fill_holes(fd, stat, holes)?,
+        Holes::Allocate | Holes::Populate => fill_holes(fd, stat.len, holes)?,
     }
     Ok(Proof { len: stat.len, granule: stat.granule })
 }
 
+/// Pages this large may be those of hugetlbfs. They may also be ordinary ones, or only be allowed to be huge.
+const SMALLEST_HUGE_PAGE: usize = 64 * 1024;
+
 #[cold]
-fn fill_holes(fd: BorrowedFd<'_>, Stat { len, granule, .. }: Stat, holes: Holes) -> Result<(), Error> {
+fn refuse_part_of_huge_page(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    match sys::huge_page_size(fd)? {
+        Some(_) => Err(Error::new(Operation::Verify, Reason::HugePart)),
+        None => Ok(()),
+    }
+}
+
+#[cold]
+fn fill_holes(fd: BorrowedFd<'_>, len: u64, holes: Holes) -> Result<(), Error> {
     match holes {
         Holes::Allocate if len > 0 => sys::fallocate(fd, 0, len),
-        Holes::Populate if len > 0 => sys::populate(fd, len, granule),
+        Holes::Populate if len > 0 => sys::populate(fd, len),
         _ => Ok(()),
     }
 }

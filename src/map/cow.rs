@@ -34,9 +34,6 @@ pub struct CowMap(Private);
 impl SealedFile {
     /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0)` — maps the whole file, copy-on-write.
     ///
-    /// A received file of huge pages can end within a page, since `fallocate` makes such lengths. Mapping it this way lets the
-    /// file itself grow to the end of that page, with the seal Grow too: so does the kernel. The bytes that are proven stay.
-    ///
     /// # Errors
     /// As for [`map`](Self::map), and ENOMEM: for a file of huge pages, as many as it has must be free for the copies.
     #[doc(alias = "mmap")]

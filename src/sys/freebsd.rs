@@ -22,8 +22,13 @@ pub(crate) fn create(name: impl Arg, options: &CreateOptions) -> Result<OwnedFd,
     rustix::fs::memfd_create(name, flags).map_err(failed(Operation::MemfdCreate))
 }
 
+/// There are no such files.
+pub(crate) fn huge_page_size(_: BorrowedFd<'_>) -> Result<Option<u64>, Error> {
+    Ok(None)
+}
+
 /// There is no such advice.
-pub(crate) fn populate(_: BorrowedFd<'_>, _: u64, _: usize) -> Result<(), Error> {
+pub(crate) fn populate(_: BorrowedFd<'_>, _: u64) -> Result<(), Error> {
     Err(failed(Operation::Madvise)(Errno::INVAL))
 }
 

@@ -105,17 +105,12 @@ pub(crate) fn try_map(fd: BorrowedFd<'_>, access: Access) -> Result<(), Error> {
 }
 
 /// Fills all holes of a file by reading faults: maps it, advises, unmaps.
-///
-/// `granule` is what `munmap` wants the length to be a multiple of. A file of huge pages may have another length, by
-/// `fallocate`.
-pub(crate) fn populate(fd: BorrowedFd<'_>, len: u64, granule: usize) -> Result<(), Error> {
-    let too_long = Error::new(Operation::Mmap, Reason::TooLong);
-    let len = usize::try_from(len).map_err(|_| too_long)?;
-    let mapped = len.checked_next_multiple_of(granule).ok_or(too_long)?;
-    let base = mmap(fd, 0, mapped, Access::ConstantRead)?;
+pub(crate) fn populate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
+    let len = usize::try_from(len).map_err(|_| Error::new(Operation::Mmap, Reason::TooLong))?;
+    let base = mmap(fd, 0, len, Access::ConstantRead)?;
     let result = madvise_populate_read(base, len);
     // SAFETY: The mapping was made here and nobody else knows of it.
-    unsafe { munmap(base, mapped) };
+    unsafe { munmap(base, len) };
     result
 }
 

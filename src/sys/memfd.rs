@@ -26,17 +26,22 @@ pub(crate) fn create(name: impl Arg + Copy, options: &CreateOptions) -> Result<O
 
 /// Creates an empty file of the same file system as `fd`, which is one of tmpfs or hugetlbfs.
 pub(crate) fn create_like(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
-    const HUGETLBFS_MAGIC: u32 = 0x9584_58f6;
     let options = CreateOptions::new().allow_sealing(true);
     let mut flags = plain_flags(&options);
-    let system = rustix::fs::fstatfs(fd).map_err(failed(Operation::Fstatfs))?;
-    #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the type of the field differs")]
-    let magic = system.f_type as u32;
-    if magic == HUGETLBFS_MAGIC {
-        // Each size of huge pages has a mount of its own, and its size is the block size.
-        flags |= MemfdFlags::HUGETLB | MemfdFlags::from_bits_retain(system.f_bsize.trailing_zeros() << 26);
+    if let Some(page) = huge_page_size(fd)? {
+        // Each size of huge pages has a mount of its own.
+        flags |= MemfdFlags::HUGETLB | MemfdFlags::from_bits_retain(page.trailing_zeros() << 26);
     }
     create_with(c"", flags, &options)
+}
+
+/// `fstatfs` — the size of the pages of a file of hugetlbfs, or `None` for another file.
+pub(crate) fn huge_page_size(fd: BorrowedFd<'_>) -> Result<Option<u64>, Error> {
+    const HUGETLBFS_MAGIC: u32 = 0x9584_58f6;
+    let system = rustix::fs::fstatfs(fd).map_err(failed(Operation::Fstatfs))?;
+    #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the types of the fields differ")]
+    let (magic, block) = (system.f_type as u32, system.f_bsize as u64);
+    Ok((magic == HUGETLBFS_MAGIC).then_some(block))
 }
 
 /// Creates a file with `MFD_NOEXEC_SEAL`, without falling back: whether the kernel knows the exec flags.

@@ -22,8 +22,8 @@
 mod common;
 
 pub(crate) use common::{
-    Access, Stat, add_seals, dup, fallocate, fstat, ftruncate, get_seals, impl_from_raw_fd, is_read_only, let_inherit,
-    mmap, munmap, nanosleep, pread, pwrite,
+    Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, impl_from_raw_fd, is_read_only, let_inherit, mmap,
+    munmap, nanosleep, pread, pwrite,
 };
 
 cfg_if::cfg_if! {
@@ -35,13 +35,13 @@ cfg_if::cfg_if! {
             copy_file_range, has_position, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate, open_read_only, read,
             readlink, seek_back, sendfile, splice, try_map, write,
         };
-        pub(crate) use memfd::{create, create_like, try_exec_flags};
+        pub(crate) use memfd::{create, create_like, huge_page_size, try_exec_flags};
         pub(crate) use exec_seal::exec_seal_finds_writers;
         pub(crate) use rustix::path::DecInt;
     } else if #[cfg(target_os = "freebsd")] {
         mod freebsd;
         pub(crate) use freebsd::{
-            create, exec_seal_finds_writers, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate,
+            create, exec_seal_finds_writers, huge_page_size, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate,
         };
     } else {
         compile_error!("memfile needs memfd_create and file seals: Linux, Android, or FreeBSD 13 and later");

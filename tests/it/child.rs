@@ -4,6 +4,8 @@
 use std::env;
 use std::process::Command;
 
+use crate::skip;
+
 const SITUATION: &str = "MEMFILE_TEST_SITUATION";
 
 /// The name that [`run`] gave this process, or `None` in the first one.
@@ -42,4 +44,7 @@ pub(crate) fn run(test: &str, through: &[&str], situation: &str) {
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{test} in situation {situation:?}: {}\n{text}", output.status);
     assert!(text.contains("1 passed"), "no test has the name {test}:\n{text}");
+    for line in text.lines().filter(|line| line.starts_with("skipped: ")) {
+        skip::print(line);
+    }
 }

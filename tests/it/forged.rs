@@ -6,11 +6,12 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::ptr;
 
 use libc::EACCES;
-use memfile::{Holes, MemFile, Seal, SealedFile, Seals};
+use memfile::{Feature, Holes, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::check::refused;
+use crate::skip::lacks;
 use crate::{child, seccomp};
 
 const UNTESTED: &str =
@@ -51,6 +52,9 @@ const SUSPECT: Seals = Seals::from_bits_retain(Seals::CONSTANT.bits() | Seal::Ex
 
 #[test]
 fn a_mended_kernel_is_found_out() {
+    if lacks("forged::a_mended_kernel_is_found_out", Feature::ExecSeal) {
+        return;
+    }
     match try_to_forge() {
         Err(errno) => {
             assert_eq!(errno, rustix::io::Errno::BUSY);
@@ -67,6 +71,9 @@ fn a_mended_kernel_is_found_out() {
 /// Where the kernel cannot be tested it is not trusted; and when it can be tested again, it is.
 #[test]
 fn a_test_that_cannot_run_is_a_no() {
+    if lacks("forged::a_test_that_cannot_run_is_a_no", Feature::ExecSeal) {
+        return;
+    }
     if !child::is_child("forged::a_test_that_cannot_run_is_a_no") {
         return;
     }
@@ -92,6 +99,9 @@ fn a_test_that_cannot_run_is_a_no() {
 /// The answer is remembered: the next file costs no test.
 #[test]
 fn the_test_runs_once() {
+    if lacks("forged::the_test_runs_once", Feature::ExecSeal) {
+        return;
+    }
     if !child::is_child("forged::the_test_runs_once") || !kernel_is_mended() {
         return;
     }
@@ -104,6 +114,9 @@ fn the_test_runs_once() {
 /// Ordinary files cost no test, not even the first.
 #[test]
 fn other_files_need_no_test() {
+    if lacks("forged::other_files_need_no_test", Feature::ExecSeal) {
+        return;
+    }
     if !child::is_child("forged::other_files_need_no_test") {
         return;
     }

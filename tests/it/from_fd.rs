@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags, fstat};
 use rustix::pipe::pipe;
 
 use crate::check::refused;
-use crate::skip::skip;
+use crate::skip::{on_tmpfs, skip};
 
 const NO_SEALS: &str =
     "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals";
@@ -68,9 +68,7 @@ fn a_directory_is_refused() {
 #[test]
 fn a_file_of_a_disk_is_refused() {
     let file = File::open(std::env::current_exe().unwrap()).unwrap();
-    const TMPFS_MAGIC: i64 = 0x0102_1994;
-    #[allow(clippy::unnecessary_cast, reason = "the type of the field differs")]
-    if rustix::fs::fstatfs(&file).unwrap().f_type as i64 == TMPFS_MAGIC {
+    if on_tmpfs(&file) {
         return skip("a_file_of_a_disk_is_refused", "the build folder lies on tmpfs");
     }
     given_back(file, libc::EINVAL, NO_SEALS);

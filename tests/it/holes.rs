@@ -4,12 +4,13 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use libc::{EBADF, EINVAL, ENOMEM, ENOSPC};
-use memfile::{Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
+use memfile::{Feature, Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
 use rustix::fs::FallocateFlags;
 
 use crate::check::refused;
 use crate::huge::steady_policy;
 use crate::proc_self::mappings;
+use crate::skip::lacks;
 use crate::{child, seccomp};
 
 const HOLES: &str = "verify: the file has holes: reading them would make this process pay for them";
@@ -75,6 +76,9 @@ fn allocate() {
 
 #[test]
 fn populate() {
+    if lacks("holes::populate", Feature::Populate) {
+        return;
+    }
     let _steady = steady_policy();
     look(&SealedFile::verify(sparse(), Holes::Populate).unwrap(), LEN);
     look(&SealedFile::verify(read_only(&sparse()), Holes::Populate).unwrap(), LEN);
@@ -85,6 +89,9 @@ fn accept() {
     let _steady = steady_policy();
     look(&SealedFile::verify(sparse(), Holes::Accept).unwrap(), PAGE);
     look(&SealedFile::verify(read_only(&sparse()), Holes::Accept).unwrap(), PAGE);
+    if lacks("holes::accept, and populate the map", Feature::Populate) {
+        return;
+    }
     let sealed = SealedFile::verify(sparse(), Holes::Accept).unwrap();
     drop(sealed.map_with(.., MapOptions::new().populate(true)).unwrap());
     look(&sealed, LEN);
@@ -104,7 +111,9 @@ fn hidden() {
     };
     look(&SealedFile::verify(hidden(), Holes::Refuse).unwrap(), LEN + PAGE);
     look(&SealedFile::verify(hidden(), Holes::Allocate).unwrap(), 2 * LEN);
-    look(&SealedFile::verify(read_only(&hidden()), Holes::Populate).unwrap(), 2 * LEN);
+    if !lacks("holes::hidden, and populated", Feature::Populate) {
+        look(&SealedFile::verify(read_only(&hidden()), Holes::Populate).unwrap(), 2 * LEN);
+    }
 }
 
 #[test]
@@ -124,8 +133,12 @@ fn empty_files_have_none() {
 #[test]
 fn a_file_without_holes_passes_every_policy() {
     let _steady = steady_policy();
+    let mut policies = vec![Holes::Refuse, Holes::Allocate, Holes::Accept];
+    if !lacks("holes::a_file_without_holes, populated", Feature::Populate) {
+        policies.push(Holes::Populate);
+    }
     for len in [1, 4095, 4096, 4097, 100_000] {
-        for holes in [Holes::Refuse, Holes::Allocate, Holes::Populate, Holes::Accept] {
+        for &holes in &policies {
             let file = MemFile::create_sealable("holes none").unwrap();
             file.write_all_at(&vec![1; len], 0).unwrap();
             file.add_seals(Seals::IMMUTABLE).unwrap();

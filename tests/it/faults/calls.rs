@@ -8,9 +8,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use memfile::{
-    CreateOptions, Error, Exec, Holes, KernelSupport, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap,
+    CreateOptions, Error, Exec, Feature, Holes, KernelSupport, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap,
     SharedView, socket,
 };
+
+use crate::skip::lacks;
 
 /// What a call came to, if not to its value.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +131,7 @@ fn received() -> UnixStream {
 
 pub(super) fn all() -> Vec<Call> {
     let nothing = || ();
-    vec![
+    let mut calls = vec![
         call("create Deny", nothing, |()| create(Exec::Deny)),
         call("create DenyUnsealed", nothing, |()| create(Exec::DenyUnsealed)),
         call("create Allow", nothing, |()| create(Exec::Allow)),
@@ -155,7 +157,6 @@ pub(super) fn all() -> Vec<Call> {
         call("verify Allocate", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Allocate)),
         call("verify Populate", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Populate)),
         call("verify Accept", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Accept)),
-        call("verify of an Exec seal", suspicious, |fd| SealedFile::verify(fd, Holes::Refuse)),
         call("seal", file, |file| SealedFile::seal(file, Holes::Refuse)),
         call("seal of a sealed one", || sealed_fd(file()), |fd| SealedFile::seal(fd, Holes::Refuse)),
         call("SealedFile::try_clone", sealed, |file| file.try_clone()),
@@ -191,7 +192,11 @@ pub(super) fn all() -> Vec<Call> {
         call("send", || (UnixStream::pair().unwrap(), sealed()), |((ours, _theirs), file)| file.send(ours, b"x")),
         call("recv", received, |socket| SealedFile::recv(socket, &mut [0; 8])),
         call("socket::recv", received, |socket| socket::recv(socket, &mut [0; 8], &mut [None])),
-    ]
+    ];
+    if !lacks("faults: verify of an Exec seal", Feature::ExecSeal) {
+        calls.push(call("verify of an Exec seal", suspicious, |fd| SealedFile::verify(fd, Holes::Refuse)));
+    }
+    calls
 }
 
 fn shrink_sealed(file: MemFile) -> MemFile {
