@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use memfile::{
-    Builder, CreateOptions, Holes, HugeTlb, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView,
+    Builder, CreateOptions, Feature, Holes, HugeTlb, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap,
+    SharedView,
 };
 use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags};
 
