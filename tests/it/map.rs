@@ -189,6 +189,9 @@ fn populate() {
 /// A shared mapping, so that even a debugger cannot write to it.
 #[test]
 fn is_shared_and_read_only() {
+    if lacks("map::is_shared_and_read_only", Feature::MapSealedShared) {
+        return;
+    }
     let file = SealedFile::from_bytes("map shared", b"constant").unwrap();
     let map = file.map().unwrap();
     let line = &mappings("map shared")[0];

@@ -155,7 +155,6 @@ pub(super) fn all() -> Vec<Call> {
         call("into_sealed_within", file, |file| file.into_sealed_within(Duration::from_millis(1))),
         call("verify", || sealed_fd(file()), |fd| SealedFile::verify(fd, Holes::Refuse)),
         call("verify Allocate", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Allocate)),
-        call("verify Populate", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Populate)),
         call("verify Accept", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Accept)),
         call("seal", file, |file| SealedFile::seal(file, Holes::Refuse)),
         call("seal of a sealed one", || sealed_fd(file()), |fd| SealedFile::seal(fd, Holes::Refuse)),
@@ -195,6 +194,9 @@ pub(super) fn all() -> Vec<Call> {
     ];
     if !lacks("faults: verify of an Exec seal", Feature::ExecSeal) {
         calls.push(call("verify of an Exec seal", suspicious, |fd| SealedFile::verify(fd, Holes::Refuse)));
+    }
+    if !lacks("faults: verify Populate", Feature::Populate) {
+        calls.push(call("verify Populate", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Populate)));
     }
     calls
 }
