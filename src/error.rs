@@ -17,7 +17,8 @@ use crate::seals::Seals;
 /// let error = file.add_seal(Seal::Write).unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: it was created without sealing, or sealed against more seals",
+///     "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: \
+///      it was created without sealing, or sealed against more seals",
 /// );
 /// # Ok::<(), memfile::Error>(())
 /// ```

@@ -29,7 +29,6 @@ extern crate std;
 
 mod error;
 mod file;
-mod map;
 #[cfg(doctest)]
 mod must_not_compile;
 mod options;
@@ -37,6 +36,9 @@ mod reason;
 mod sealed;
 mod seals;
 mod sys;
+
+// After `sealed`: rustdoc shows the methods of a type in the order of the modules.
+mod map;
 
 // Each by an attribute of its own, which rustdoc shows as a badge. It does not see those that `cfg_if` makes.
 
@@ -82,17 +84,27 @@ pub use seals::{Seal, Seals, SealsIterator};
 pub use support::{ExecSealHole, Feature, KernelSupport, NoexecPolicy};
 pub use sys::fd;
 
-/// The guide: one page a question.
-///
-/// # Benchmarks
-///
-/// What each call costs, beside other crates and by hand, is in `docs/benchmarks.md` of the package, with the program that
-/// measures it.
 #[cfg(doc)]
 pub mod guide {
+    //! The guide: one page a question.
+    //!
+    //! - [What does each seal forbid, and what not?](sealing)
+    //! - [Somebody sends me a file. Can I trust it?](receiving)
+    //! - [What if the bytes must change?](sharing)
+    //! - [How do I do without libc, or with a static one?](without_libc)
+    //! - [I come from memfile 0.3, memfd or memmap2. What changes?](migrating) And [since then?](changelog)
+    //! - [Does it work on my kernel?](kernels)
+    //! - [Why is all this true, and where does it end?](design)
+    //!
+    //! # Benchmarks
+    //!
+    //! What each call costs, beside other crates and by hand, is in `docs/benchmarks.md` of the package, with the program
+    //! that measures it.
+
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
     /// [kernels]: kernels
+    /// [sharing]: sharing
     #[doc = include_str!("../docs/sealing.md")]
     pub mod sealing {}
     /// [design]: design

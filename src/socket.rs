@@ -1,4 +1,7 @@
-//! Descriptors over Unix sockets: [`send`], [`recv`], [`SealedFile::send`] and [`SealedFile::recv`].
+//! Descriptors over Unix sockets.
+//!
+//! - One sealed file: [`SealedFile::send`] and [`SealedFile::recv`], which checks what it receives.
+//! - Several files, or others: [`send`] and [`recv`].
 
 use crate::error::{Error, Operation, Reason};
 use crate::sealed::{Holes, SealedFile};

@@ -26,7 +26,6 @@
 //! - kernel bugs that write into page cache, such as CVE-2022-0847 and CVE-2022-2590
 
 mod atomic;
-mod cow;
 mod fill;
 // It needs the seal FutureWrite.
 #[cfg(not(target_os = "freebsd"))]
@@ -36,6 +35,9 @@ mod options;
 mod raw;
 mod sealed;
 mod shared;
+
+// After `sealed`, for the order in which rustdoc shows methods.
+mod cow;
 
 pub use atomic::{Atomic, AtomicView, AtomicWord};
 pub use cow::CowMap;

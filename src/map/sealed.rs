@@ -11,7 +11,7 @@ use crate::sealed::SealedFile;
 
 /// The constant bytes of a [`SealedFile`], mapped read-only and shared with all who map it.
 ///
-/// It needs neither the [`SealedFile`] nor a descriptor to stay valid, is `Send`, `Sync` and `'static`, and is a
+/// It comes from [`SealedFile::map`] and its relatives. It needs neither the [`SealedFile`] nor a descriptor to stay valid, is `Send`, `Sync` and `'static`, and is a
 /// `&[u8]` by `Deref` and `AsRef`, so whatever takes bytes takes it: `Bytes::from_owner(map)`, a parser without copies, an
 /// `Arc<Map>`.
 ///
