@@ -83,7 +83,8 @@ impl Default for CreateOptions {
 /// ```
 /// use memfile::{CreateOptions, Exec, Seal};
 ///
-/// let file = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed).create("for a strict reader")?;
+/// let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+/// let file = options.create("for a strict reader")?;
 /// assert!(file.get_seals()?.is_empty());
 /// # Ok::<(), memfile::Error>(())
 /// ```

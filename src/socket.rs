@@ -46,7 +46,8 @@ pub struct Received {
 /// use memfile::{MemFile, SealedFile, socket};
 ///
 /// let (ours, theirs) = UnixStream::pair()?;
-/// let (log, table) = (MemFile::create_default("log")?, SealedFile::from_bytes("table", b"1 2 3")?);
+/// let log = MemFile::create_default("log")?;
+/// let table = SealedFile::from_bytes("table", b"1 2 3")?;
 /// socket::send(&ours, b"log and table", &[log.as_fd(), table.as_fd()])?;
 ///
 /// let (mut payload, mut fds) = ([0; 64], [None, None]);

@@ -98,7 +98,7 @@ pub enum NoexecPolicy {
 ///
 /// match KernelSupport::probe().exec_seal_hole() {
 ///     ExecSealHole::Closed => println!("the seal Write means what it says"),
-///     ExecSealHole::Unknown(error) => println!("unknown, files with both seals are refused: {error}"),
+///     ExecSealHole::Unknown(error) => println!("unknown, so they are refused: {error}"),
 ///     _ => println!("files with both seals, Exec and FutureWrite, are refused"),
 /// }
 /// ```
