@@ -86,14 +86,16 @@ fn draw(
         points().map(of).fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)))
     };
     let ((left, right), (low, high)) = (range(|point| point.0), range(|point| point.1));
+    const LEGEND: u32 = 230;
     let root = SVGBackend::new(path, (900, 480)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 20))
         .margin(12)
+        .margin_right(LEGEND)
         .x_label_area_size(44)
         .y_label_area_size(72)
-        .build_cartesian_2d((left..right).log_scale(), (low / 1.3..high * 1.3).log_scale())?;
+        .build_cartesian_2d((left..right).log_scale().base(2.0), (low / 1.3..high * 1.3).log_scale())?;
     let bytes = |value: &f64| size(*value as usize);
     let plain = |value: &f64| if *value < 0.1 { format!("{value:.3}") } else { format!("{value}") };
     chart.configure_mesh().x_desc(x).y_desc(y).x_label_formatter(&bytes).y_label_formatter(&plain).draw()?;
@@ -104,7 +106,9 @@ fn draw(
             .label(*name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
+    // Beside the lines, not over them.
+    let right = chart.plotting_area().dim_in_pixel().0.try_into()?;
+    chart.configure_series_labels().position(SeriesLabelPosition::Coordinate(right, 0)).draw()?;
     root.present()?;
     Ok(())
 }

@@ -137,6 +137,7 @@ fn name(call: &libc::seccomp_data) -> &'static str {
         ("socketcall", 15, _) => "getsockopt(SO_TYPE)",
         ("socketcall", 16, _) => "sendmsg",
         ("socketcall", 17, _) => "recvmsg",
+        ("madvise", ..) if call.args[2] as i32 == libc::MADV_HUGEPAGE => "madvise(MADV_HUGEPAGE)",
         (name, ..) => name,
     }
 }
