@@ -97,7 +97,8 @@ pub enum Holes {
     /// Fill them by `madvise(MADV_POPULATE_READ)` on a mapping made for that. The error is ENOMEM or EFAULT.
     /// It takes memory for the whole length, too.
     ///
-    /// Works with a read-only descriptor. Since Linux 5.14 (EINVAL before).
+    /// Works with a read-only descriptor. Since Linux 5.14 (EINVAL before). Where the kernel does not map a sealed file through a
+    /// descriptor open for writing (before 6.7), it is done as for `Allocate`.
     #[doc(alias = "MADV_POPULATE_READ")]
     Populate,
 

@@ -9,9 +9,9 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::mm::Advice;
 use rustix::pipe::SpliceFlags;
 
-use super::common::{Access, failed, mmap, munmap};
+use super::common::{Access, failed, fallocate, mmap, munmap};
 use super::fd::{BorrowedFd, OwnedFd};
-use crate::error::{Error, Operation, Reason};
+use crate::error::{Error, Operation, Reason, errno};
 
 pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
     retry_on_intr(|| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
@@ -104,7 +104,7 @@ pub(crate) fn try_map(fd: BorrowedFd<'_>, access: Access) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fills all holes of a file by reading faults: maps it, advises, unmaps.
+/// Fills all holes of a file by reading faults: maps it, advises, unmaps. Where it cannot be mapped so: `fallocate`.
 ///
 /// `granule` is what `munmap` wants the length to be a multiple of. A file of huge pages may have another length, by
 /// `fallocate`.
@@ -112,7 +112,12 @@ pub(crate) fn populate(fd: BorrowedFd<'_>, len: u64, granule: usize) -> Result<(
     let too_long = Error::new(Operation::Mmap, Reason::TooLong);
     let len = usize::try_from(len).map_err(|_| too_long)?;
     let mapped = len.checked_next_multiple_of(granule).ok_or(too_long)?;
-    let base = mmap(fd, 0, mapped, Access::ConstantRead)?;
+    let base = match mmap(fd, 0, mapped, Access::SharedRead) {
+        // What some kernels refuse for a file that is sealed against writing, but only through a descriptor that is open for
+        // writing, which this call wants. A private map would not do: huge pages that it takes for holes are not the file's.
+        Err(error) if error.is(errno::EPERM) => return fallocate(fd, 0, len as u64),
+        result => result?,
+    };
     let result = madvise_populate_read(base, len);
     // SAFETY: The mapping was made here and nobody else knows of it.
     unsafe { munmap(base, mapped) };

@@ -9,7 +9,7 @@ use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags};
 
 use crate::check::refused;
 use crate::proc_self::{descriptors_of, mappings, smaps};
-use crate::{child, skip};
+use crate::{child, seccomp, skip};
 
 const MIB: usize = 1 << 20;
 
@@ -302,4 +302,25 @@ fn transparent() {
             }
         }
     }
+}
+
+/// Where the kernel refuses a shared map of a sealed file: a private one would take huge pages of its own for the holes, and
+/// find none when it is read.
+#[test]
+fn holes_of_huge_pages_where_no_shared_map_is() {
+    const TEST: &str = "huge::holes_of_huge_pages_where_no_shared_map_is";
+    if !child::is_child(TEST) {
+        return;
+    }
+    let Some(_pool) = Pool::of(2, TEST) else { return };
+    let len = 2 * page() as u64;
+    let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+    let fd = rustix::fs::memfd_create(c"huge private", flags).unwrap();
+    rustix::fs::ftruncate(&fd, len).unwrap();
+    seccomp::on_bits("mmap", 3, libc::MAP_SHARED.try_into().unwrap(), seccomp::errno(libc::EPERM));
+    let sealed = SealedFile::seal(fd, Holes::Populate).unwrap();
+    let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
+    assert_eq!(u64::try_from(blocks).unwrap() * 512, len);
+    let (one, two) = (sealed.map().unwrap(), sealed.map().unwrap());
+    assert!(one.iter().chain(&two[..]).all(|&byte| byte == 0), "both share the two pages that there are");
 }
