@@ -1,7 +1,7 @@
 //! [`SharedMap`] and [`SharedView`]: bounds, copies, atomics, and more than one process at once.
 
 use std::fmt::Debug;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::thread;
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
@@ -14,6 +14,7 @@ use std::{
 use libc::{EACCES, EPERM};
 use memfile::{Atomic, AtomicView, AtomicWord, Error, Holes, MemFile, Seal, Seals, SharedMap, SharedView};
 
+use crate::alone::alone_behind;
 use crate::check::refused;
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 use crate::child;
@@ -417,4 +418,22 @@ fn two_maps() {
     assert_eq!(byte, [1]);
     assert!(format!("{two:?}").starts_with("SharedMap { len: 10, file: MemFile { fd: "));
     assert_eq!(format!("{:?}", view(&two)), "SharedView { len: 10 }");
+}
+
+/// What is mounted at `/proc` may be another file system, with another file under the number of the descriptor.
+#[test]
+fn a_view_is_of_the_file_that_is_proven() {
+    const TEST: &str = "shared::a_view_is_of_the_file_that_is_proven";
+    let prefix =
+        ["unshare", "--mount", "sh", "-c", "umount -l /proc && mount -t tmpfs none /proc && exec \"$0\" \"$@\""];
+    if !alone_behind(TEST, &prefix) {
+        return;
+    }
+    let file = file("shared proven", 10);
+    for process in ["self", "thread-self"] {
+        let fds = format!("/proc/{process}/fd");
+        std::fs::create_dir_all(&fds).unwrap();
+        std::fs::write(format!("{fds}/{}", file.as_raw_fd()), b"this can shrink").unwrap();
+    }
+    refused(SharedView::map(&file, Holes::Accept), None, "verify: the file lacks seals (Shrink)");
 }
