@@ -112,6 +112,24 @@ fn no_free_pages() {
     assert_eq!((empty.len(), &empty.map().unwrap()[..]), (0, &b""[..]));
 }
 
+/// Memory is taken before a byte is written, on a kernel that cannot populate too.
+#[test]
+fn no_memory_to_write_to() {
+    const TEST: &str = "huge::no_memory_to_write_to";
+    if !child::is_child(TEST) {
+        return;
+    }
+    let Some(_pool) = Pool::of(1, TEST) else { return };
+    // The bit that MADV_POPULATE_WRITE alone has of the advice that is given here.
+    seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EINVAL));
+    assert_eq!(builder().from_bytes("huge memory", &[1]).unwrap().map().unwrap()[0], 1);
+    seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
+    let message =
+        "fallocate: ENOSPC: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    refused(builder().from_bytes("huge memory", &[1]), libc::ENOSPC, message);
+    assert!(mappings("huge memory").is_empty());
+}
+
 #[test]
 fn a_file_of_huge_pages() {
     let Some(_pool) = Pool::of(4, "huge::a_file_of_huge_pages") else { return };
