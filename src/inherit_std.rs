@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::file::MemFile;
+use crate::sys;
 
 impl MemFile {
     /// Finds a memory file among the inherited descriptors of this process by the name it was created with, and opens it
@@ -86,7 +87,6 @@ fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
 /// Whether the descriptor at `path` is of this file and not close-on-exec, by `/proc/self/fdinfo`. Its line `ino` exists since
 /// Linux 5.14; before, the file at `path` is asked.
 fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
-    const O_CLOEXEC: u32 = 0o2_000_000;
     let info = fs::read_to_string(Path::new("/proc/self/fdinfo").join(path.file_name().unwrap_or_default()))?;
     let field = |name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let flags = field("flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok());
@@ -94,5 +94,5 @@ fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
         Some(inode) => inode,
         None => fs::metadata(path)?.ino(),
     };
-    Ok(flags.is_some_and(|flags| flags & O_CLOEXEC == 0) && inode == file.metadata()?.ino())
+    Ok(flags.is_some_and(|flags| flags & sys::O_CLOEXEC == 0) && inode == file.metadata()?.ino())
 }

@@ -13,6 +13,10 @@ use super::common::{Access, failed, fallocate, mmap, munmap};
 use super::fd::{BorrowedFd, OwnedFd};
 use crate::error::{Error, Operation, Reason, errno};
 
+/// Another number on sparc64 than on most processors, in the kernel's texts too.
+#[cfg(feature = "std")]
+pub(crate) const O_CLOEXEC: u32 = OFlags::CLOEXEC.bits();
+
 pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
     retry_on_intr(|| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
         .map_err(failed(Operation::Open))

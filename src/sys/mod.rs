@@ -38,6 +38,8 @@ cfg_if::cfg_if! {
         pub(crate) use memfd::{create, create_like, try_exec_flags};
         pub(crate) use exec_seal::exec_seal_finds_writers;
         pub(crate) use rustix::path::DecInt;
+        #[cfg(feature = "std")]
+        pub(crate) use linux::O_CLOEXEC;
     } else if #[cfg(target_os = "freebsd")] {
         mod freebsd;
         pub(crate) use freebsd::{
