@@ -18,8 +18,9 @@ impl MemFile {
     /// close-on-exec and has its own position, at 0. The inherited one stays open, and children of this process inherit
     /// it too: a number belongs to whoever says so, and to take it over is `OwnedFd::from_raw_fd`, which is unsafe.
     ///
-    /// A descriptor that is close-on-exec was not inherited, and is passed over, as is one opened with `O_PATH`: call this first,
-    /// before something makes all descriptors close-on-exec. Anybody can give a file this name, so what is found is as trustworthy as the parent.
+    /// A descriptor that is close-on-exec was not inherited, and is passed over, as is one opened with `O_PATH`: call this
+    /// first, before something makes all descriptors close-on-exec. Anybody can give a file this name, so what is found is
+    /// as trustworthy as the parent.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted

@@ -303,7 +303,7 @@ impl MemFile {
     }
 }
 
-/// What a check yields. Only [`prove`] makes one.
+/// What a check yields. Only [`prove`] and [`SealedFile::seal_own`] make one.
 #[derive(Copy, Clone)]
 pub(crate) struct Proof {
     len: u64,

@@ -41,7 +41,7 @@ pub(crate) struct Stat {
     /// `st_blksize`: what lengths and offsets of mappings must be a multiple of where the file has huge pages; a power of two.
     pub(crate) granule: usize,
     pub(crate) device: u64,
-    /// `st_mode`: type and permission bits..
+    /// `st_mode`: type and permission bits.
     #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only `to_command` asks"))]
     pub(crate) mode: u32,
 }

@@ -53,7 +53,8 @@ pub(crate) fn has_position(fd: BorrowedFd<'_>) -> Result<bool, Error> {
     }
 }
 
-/// From an offset, which moves, or else the position, to the position of the target. Since 4.5; between file systems since 5.3, and from 5.19 on only where both agree (EXDEV).
+/// From an offset, which moves, or else the position, to the position of the target. Since 4.5; between file systems since
+/// 5.3, and from 5.19 on only where both agree (EXDEV).
 pub(crate) fn copy_file_range(
     from: BorrowedFd<'_>,
     mut at: Option<&mut u64>,
