@@ -160,7 +160,7 @@ fn copies_write_each_byte_once() {
     extern "C" fn look(_: libc::c_int) {
         for i in 0..LEN {
             // SAFETY: The mapping has that many bytes, and is there as long as the instructions are stepped through.
-            let byte = unsafe { AtomicU8::from_ptr(BYTES.load(Relaxed).add(i)) };
+            let byte = unsafe { AtomicU8::from_ptr(BYTES.load(Relaxed).wrapping_add(i)) };
             if byte.load(Relaxed) == 1 {
                 byte.store(2, Relaxed);
                 WRITTEN.fetch_add(1, Relaxed);
