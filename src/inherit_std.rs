@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::file::MemFile;
+use crate::sys;
 
 impl MemFile {
     /// Finds a memory file among the inherited descriptors of this process by the name it was created with, and opens it
@@ -17,8 +18,9 @@ impl MemFile {
     /// close-on-exec and has its own position, at 0. The inherited one stays open, and children of this process inherit
     /// it too: a number belongs to whoever says so, and to take it over is `OwnedFd::from_raw_fd`, which is unsafe.
     ///
-    /// A descriptor that is close-on-exec was not inherited, and is passed over: call this first, before something makes all
-    /// descriptors close-on-exec. Anybody can give a file this name, so what is found is as trustworthy as the parent.
+    /// A descriptor that is close-on-exec was not inherited, and is passed over, as is one opened with `O_PATH`: call this
+    /// first, before something makes all descriptors close-on-exec. Anybody can give a file this name, so what is found is
+    /// as trustworthy as the parent.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
@@ -50,32 +52,42 @@ impl MemFile {
             if !fs::read_link(&path).is_ok_and(|target| target.as_os_str().as_bytes() == link) {
                 continue;
             }
-            let file = match reopen(&path) {
+            match inherited(&path, name) {
                 // It was closed meanwhile.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                result => result?,
-            };
-            // Asked after opening, so that a file which another thread has just put under this number is not taken, least
-            // of all one that a `SealedFile` is being built in.
-            if is_inherited(&path, &file)? && file.name().is_ok_and(|found| *found == *name) {
-                return Ok(Some(file));
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Ok(None) => {}
+                result => return result,
             }
         }
         Ok(None)
     }
 }
 
-/// Opens a file of `/proc/self/fd` with the access that its descriptor has, which shows in the mode of the link.
-fn reopen(path: &Path) -> io::Result<MemFile> {
+/// The memory file at `path`, opened once more, if it has this name and was inherited.
+///
+/// That is asked after opening, so that a file which another thread has just put under this number is not taken, least of all
+/// one that a `SealedFile` is being built in.
+fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
+    let Some(file) = reopen(path)? else { return Ok(None) };
+    let found = is_inherited(path, &file)? && file.name().is_ok_and(|found| *found == *name);
+    Ok(found.then_some(file))
+}
+
+/// Opens a file of `/proc/self/fd` with the access that its descriptor has, which shows in the mode of the link. One that was
+/// opened with `O_PATH` has none.
+fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     let mode = fs::symlink_metadata(path)?.mode();
-    let file = OpenOptions::new().read(mode & 0o400 != 0).write(mode & 0o200 != 0).open(path)?;
-    Ok(MemFile::from_owned(file.into()))
+    let (read, write) = (mode & 0o400 != 0, mode & 0o200 != 0);
+    if !read && !write {
+        return Ok(None);
+    }
+    let file = OpenOptions::new().read(read).write(write).open(path)?;
+    Ok(Some(MemFile::from_owned(file.into())))
 }
 
 /// Whether the descriptor at `path` is of this file and not close-on-exec, by `/proc/self/fdinfo`. Its line `ino` exists since
 /// Linux 5.14; before, the file at `path` is asked.
 fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
-    const O_CLOEXEC: u32 = 0o2_000_000;
     let info = fs::read_to_string(Path::new("/proc/self/fdinfo").join(path.file_name().unwrap_or_default()))?;
     let field = |name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let flags = field("flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok());
@@ -83,5 +95,5 @@ fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
         Some(inode) => inode,
         None => fs::metadata(path)?.ino(),
     };
-    Ok(flags.is_some_and(|flags| flags & O_CLOEXEC == 0) && inode == file.metadata()?.ino())
+    Ok(flags.is_some_and(|flags| flags & sys::O_CLOEXEC == 0) && inode == file.metadata()?.ino())
 }

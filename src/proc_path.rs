@@ -12,7 +12,7 @@ use crate::seals::{Seal, Seals};
 use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd};
 
-/// `/proc/`, a process id, `/fd/`, a descriptor, NUL: at most 31 bytes.
+/// `/proc/`, a process id or `thread-self`, `/fd/`, a descriptor, NUL.
 const PATH_MAX: usize = 32;
 
 /// The path of an open file: `/proc/self/fd/N`, or as another process sees it `/proc/PID/fd/N`.
@@ -42,6 +42,12 @@ pub struct ProcPath<'fd> {
 impl<'fd> ProcPath<'fd> {
     pub(crate) fn new(fd: BorrowedFd<'fd>) -> Self {
         Self::join(b"self", fd)
+    }
+
+    /// As the calling thread sees it, which may have a table of descriptors of its own (`unshare(CLONE_FILES)`): `/proc/self` is
+    /// that of the first thread, and has another file under the number, or none.
+    pub(crate) fn of_thread(fd: BorrowedFd<'fd>) -> Self {
+        Self::join(b"thread-self", fd)
     }
 
     fn join(process: &[u8], fd: BorrowedFd<'fd>) -> Self {
@@ -178,7 +184,7 @@ impl MemFile {
         ProcPath::join(sys::DecInt::new(pid).as_bytes(), self.as_fd())
     }
 
-    /// `open("/proc/self/fd/N", O_RDONLY | O_CLOEXEC)` — the same file once more, with its own position at 0, read-only.
+    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC)` — the same file once more, with its own position at 0, read-only.
     ///
     /// For handing out: the receiver moves its own position and cannot write through this descriptor. It is no security
     /// boundary, since a process of the same user can open the file again for writing; only seals are.
@@ -201,10 +207,10 @@ impl MemFile {
     /// # References
     /// [open(2)](https://man7.org/linux/man-pages/man2/open.2.html)
     pub fn reopen_read_only(&self) -> Result<Self, Error> {
-        sys::open_read_only(&self.proc_path()).map(Self::from_owned)
+        sys::open_read_only(&ProcPath::of_thread(self.as_fd())).map(Self::from_owned)
     }
 
-    /// `readlink("/proc/self/fd/N")` — the name that the file was created with.
+    /// `readlink("/proc/thread-self/fd/N")` — the name that the file was created with.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
@@ -223,7 +229,7 @@ impl MemFile {
     #[doc(alias = "readlink")]
     pub fn name(&self) -> Result<Name, Error> {
         let mut buffer = [MaybeUninit::uninit(); LINK_MAX];
-        let link = sys::readlink(&self.proc_path(), &mut buffer)?;
+        let link = sys::readlink(&ProcPath::of_thread(self.as_fd()), &mut buffer)?;
         let name = link
             .strip_prefix(b"/memfd:")
             .and_then(|name| name.strip_suffix(b" (deleted)"))

@@ -99,7 +99,8 @@ pub enum Holes {
     /// Fill them by `madvise(MADV_POPULATE_READ)` on a mapping made for that. The error is ENOMEM or EFAULT.
     /// It takes memory for the whole length, too.
     ///
-    /// Works with a read-only descriptor. Since Linux 5.14 (EINVAL before).
+    /// Works with a read-only descriptor. Since Linux 5.14 (EINVAL before). Where the kernel does not map a sealed file through a
+    /// descriptor open for writing (before 6.7), it is done as for `Allocate`.
     #[doc(alias = "MADV_POPULATE_READ")]
     Populate,
 
@@ -304,7 +305,7 @@ impl MemFile {
     }
 }
 
-/// What a check yields. Only [`prove`] makes one.
+/// What a check yields. Only [`prove`] and [`SealedFile::seal_own`] make one.
 #[derive(Copy, Clone)]
 pub(crate) struct Proof {
     len: u64,

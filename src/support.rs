@@ -128,7 +128,12 @@ const FEATURES: [(Feature, &str, &str, Probe); 9] = [
     (Feature::MapSealedShared, "MAP_SHARED of a write-sealed file", "Linux 6.7", || {
         sys::try_map(one_byte()?.as_fd(), Access::SharedRead)
     }),
-    (Feature::Populate, "MADV_POPULATE_READ", "Linux 5.14", || sys::populate(one_byte()?.as_fd(), 1)),
+    (Feature::Populate, "MADV_POPULATE_READ", "Linux 5.14", || {
+        // Not sealed, so that every kernel maps it.
+        let file = sealable(Exec::Deny)?;
+        file.set_len(1)?;
+        sys::populate(file.as_fd(), 1)
+    }),
     (Feature::ProcFd, "/proc/self/fd", "mounted", || sealable(Exec::Deny)?.reopen_read_only().map(drop)),
     (Feature::HugeTlb, "MFD_HUGETLB", "Linux 4.14", || {
         MemFile::create("", CreateOptions::new().allow_sealing(true).huge_tlb(HugeTlb::Default)).map(drop)

@@ -246,8 +246,9 @@ impl<'fresh> Exclusive<'fresh> {
 /// Bytes that others may change at any time, through a mapping that cannot be written.
 ///
 /// Within this process the memory is a sequence of words, and every access is an atomic access to whole words: Rust's
-/// memory model knows no race between accesses that are atomic and of one size and place. (The copies may be an
-/// instruction of the processor instead, which is opaque to the compiler and does no more than such accesses could.)
+/// memory model knows no race between accesses that are atomic and of one size and place. (The copies may be
+/// assembly instead, which is opaque to the compiler and does no more than such accesses could: it reads and writes each byte
+/// once.)
 /// Across processes the hardware decides, and a torn or stale value is only a value.
 pub(super) struct Shared(Mapping);
 

@@ -39,7 +39,8 @@ impl SealedFile {
     /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps the whole file. One system call; none for an empty file.
     ///
     /// # Errors
-    /// - ENOMEM: no address space left, or too many mappings (`vm.max_map_count`)
+    /// - ENOMEM: no address space left, or too many mappings (`vm.max_map_count`); EAGAIN: beyond `RLIMIT_MEMLOCK`, after
+    ///   `mlockall(MCL_FUTURE)`
     /// - EACCES: opened write-only, or a security module forbids it
     /// - no errno: longer than the address space
     #[doc(alias = "mmap")]

@@ -223,7 +223,7 @@ fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
     if crate::sys::is_read_only(fd).unwrap_or(false) {
         return None;
     }
-    crate::sys::open_read_only(&crate::proc_path::ProcPath::new(fd)).ok()
+    crate::sys::open_read_only(&crate::proc_path::ProcPath::of_thread(fd)).ok()
 }
 
 /// FreeBSD has no path to open a file again by.

@@ -41,7 +41,7 @@ pub(crate) struct Stat {
     /// `st_blksize`: what lengths and offsets of mappings must be a multiple of where the file has huge pages; a power of two.
     pub(crate) granule: usize,
     pub(crate) device: u64,
-    /// `st_mode`: type and permission bits..
+    /// `st_mode`: type and permission bits.
     #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only `to_command` asks"))]
     pub(crate) mode: u32,
 }
@@ -136,7 +136,8 @@ const NORESERVE: MapFlags = MapFlags::empty();
 /// Maps `len` bytes from `offset`, a multiple of the page size, at an address of the kernel's choice.
 ///
 /// Some kernels take a shared mapping for the wish to write later, and refuse it (EPERM) where the file is sealed against
-/// writing. A private one of constant bytes is as constant, shares the same pages, and its faults fill the same holes.
+/// writing. A private one of constant bytes is as constant and shares the same pages. Holes alone differ, with huge pages: each
+/// map takes pages of its own for them.
 ///
 /// Safe: no existing mapping is touched, and who reads through the pointer answers for that.
 #[inline]

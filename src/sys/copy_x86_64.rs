@@ -25,6 +25,8 @@ pub(crate) unsafe fn copy_to_shared(source: &[u8], target: NonNull<u8>) {
     unsafe { copy(source.as_ptr(), target.as_ptr(), source.len()) }
 }
 
+/// Writes each byte once: what others write who have seen it must not be undone by a second time.
+///
 /// # Safety
 /// `source` is readable and `target` writable for `len` bytes. Either may be changed by others meanwhile.
 #[inline]
@@ -42,35 +44,47 @@ unsafe fn copy(source: *const u8, target: *mut u8, len: usize) {
         }
         return;
     }
-    // SAFETY: The ranges are the caller's: `i` goes up to `len`, by 16 as long as as many are left, then to the last 16 at once if
-    // there were any, else by 1.
+    // SAFETY: The ranges are the caller's: `i` goes up to `len`, by 16 as long as as many are left, then by each of 8, 4, 2 and 1
+    // that the rest has. From `rest`, which has gone below 0 by 16, its low four bits tell.
     unsafe {
         asm!(
-            "sub {len}, 16",
-            "jb 4f",
+            "sub {rest}, 16",
+            "jb 3f",
             "2:",
             "movups {block}, [{source} + {i}]",
             "movups [{target} + {i}], {block}",
             "add {i}, 16",
-            "cmp {i}, {len}",
-            "jbe 2b",
-            "movups {block}, [{source} + {len}]",
-            "movups [{target} + {len}], {block}",
-            "jmp 5f",
+            "sub {rest}, 16",
+            "jae 2b",
             "3:",
-            "mov {byte}, [{source} + {i}]",
-            "mov [{target} + {i}], {byte}",
-            "inc {i}",
+            "test {rest:l}, 8",
+            "jz 4f",
+            "mov {word}, [{source} + {i}]",
+            "mov [{target} + {i}], {word}",
+            "add {i}, 8",
             "4:",
-            "cmp {i}, {end}",
-            "jne 3b",
+            "test {rest:l}, 4",
+            "jz 5f",
+            "mov {word:e}, [{source} + {i}]",
+            "mov [{target} + {i}], {word:e}",
+            "add {i}, 4",
             "5:",
+            "test {rest:l}, 2",
+            "jz 6f",
+            "mov {word:x}, [{source} + {i}]",
+            "mov [{target} + {i}], {word:x}",
+            "add {i}, 2",
+            "6:",
+            "test {rest:l}, 1",
+            "jz 7f",
+            "mov {word:l}, [{source} + {i}]",
+            "mov [{target} + {i}], {word:l}",
+            "7:",
             source = in(reg) source,
             target = in(reg) target,
-            end = in(reg) len,
-            len = inout(reg) len => _,
+            rest = inout(reg) len => _,
             i = inout(reg) 0_usize => _,
-            byte = out(reg_byte) _,
+            word = out(reg) _,
             block = out(xmm_reg) _,
             options(nostack),
         );

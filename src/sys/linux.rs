@@ -9,9 +9,13 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::mm::Advice;
 use rustix::pipe::SpliceFlags;
 
-use super::common::{Access, failed, mmap, munmap};
+use super::common::{Access, failed, fallocate, mmap, munmap};
 use super::fd::{BorrowedFd, OwnedFd};
-use crate::error::{Error, Operation, Reason};
+use crate::error::{Error, Operation, Reason, errno};
+
+/// Another number on sparc64 than on most processors, in the kernel's texts too.
+#[cfg(feature = "std")]
+pub(crate) const O_CLOEXEC: u32 = OFlags::CLOEXEC.bits();
 
 pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
     retry_on_intr(|| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
@@ -49,7 +53,8 @@ pub(crate) fn has_position(fd: BorrowedFd<'_>) -> Result<bool, Error> {
     }
 }
 
-/// From an offset, which moves, or else the position, to the position of the target. Since 4.5; between file systems since 5.3, and from 5.19 on only where both agree (EXDEV).
+/// From an offset, which moves, or else the position, to the position of the target. Since 4.5; between file systems since
+/// 5.3, and from 5.19 on only where both agree (EXDEV).
 pub(crate) fn copy_file_range(
     from: BorrowedFd<'_>,
     mut at: Option<&mut u64>,
@@ -104,13 +109,18 @@ pub(crate) fn try_map(fd: BorrowedFd<'_>, access: Access) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fills all holes of a file by reading faults: maps it, advises, unmaps.
+/// Fills all holes of a file by reading faults: maps it, advises, unmaps. Where it cannot be mapped so: `fallocate`.
 pub(crate) fn populate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
-    let len = usize::try_from(len).map_err(|_| Error::new(Operation::Mmap, Reason::TooLong))?;
-    let base = mmap(fd, 0, len, Access::ConstantRead)?;
-    let result = madvise_populate_read(base, len);
+    let mapped = usize::try_from(len).map_err(|_| Error::new(Operation::Mmap, Reason::TooLong))?;
+    let base = match mmap(fd, 0, mapped, Access::SharedRead) {
+        // What some kernels refuse for a file that is sealed against writing, but only through a descriptor that is open for
+        // writing, which this call wants. A private map would not do: huge pages that it takes for holes are not the file's.
+        Err(error) if error.is(errno::EPERM) => return fallocate(fd, 0, len),
+        result => result?,
+    };
+    let result = madvise_populate_read(base, mapped);
     // SAFETY: The mapping was made here and nobody else knows of it.
-    unsafe { munmap(base, len) };
+    unsafe { munmap(base, mapped) };
     result
 }
 

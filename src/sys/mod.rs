@@ -12,10 +12,10 @@
 //! # Contract
 //!
 //! A function makes the one system call that its name or its comment says, and nothing else; [`create`], [`create_like`],
-//! [`populate`], `try_*` and [`exec_seal_finds_writers`] make several. A call that a signal interrupts is made again. An error
-//! names the call and holds the errno; the usual reason follows from both (`reason.rs`), a better one is for the caller to
-//! add. Descriptors are borrowed as `BorrowedFd`, made as `OwnedFd`, and always close-on-exec unless the caller of [`create`]
-//! asks for less.
+//! [`populate`], [`mmap`] of constant bytes, `try_*` and [`exec_seal_finds_writers`] make several. A call that a signal
+//! interrupts is made again. An error names the call and holds the errno; the usual reason follows from both (`reason.rs`), a
+//! better one is for the caller to add. Descriptors are borrowed as `BorrowedFd`, made as `OwnedFd`, and always close-on-exec
+//! unless the caller of [`create`] asks for less.
 
 #![allow(unsafe_code, reason = "the boundary to the kernel")]
 
@@ -38,6 +38,8 @@ cfg_if::cfg_if! {
         pub(crate) use memfd::{create, create_like, huge_page_size, try_exec_flags};
         pub(crate) use exec_seal::exec_seal_finds_writers;
         pub(crate) use rustix::path::DecInt;
+        #[cfg(feature = "std")]
+        pub(crate) use linux::O_CLOEXEC;
     } else if #[cfg(target_os = "freebsd")] {
         mod freebsd;
         pub(crate) use freebsd::{

@@ -12,7 +12,7 @@ use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags};
 
 use crate::check::refused;
 use crate::proc_self::{descriptors_of, mappings, smaps};
-use crate::{child, skip};
+use crate::{child, seccomp, skip};
 
 const MIB: usize = 1 << 20;
 
@@ -113,6 +113,24 @@ fn no_free_pages() {
     assert!(mappings("huge no pages").is_empty());
     let empty = builder().from_bytes("huge empty", b"").unwrap();
     assert_eq!((empty.len(), &empty.map().unwrap()[..]), (0, &b""[..]));
+}
+
+/// Memory is taken before a byte is written, on a kernel that cannot populate too.
+#[test]
+fn no_memory_to_write_to() {
+    const TEST: &str = "huge::no_memory_to_write_to";
+    if !child::is_child(TEST) {
+        return;
+    }
+    let Some(_pool) = Pool::of(1, TEST) else { return };
+    // The bit that MADV_POPULATE_WRITE alone has of the advice that is given here.
+    seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EINVAL));
+    assert_eq!(builder().from_bytes("huge memory", &[1]).unwrap().map().unwrap()[0], 1);
+    seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
+    let message =
+        "fallocate: ENOSPC: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    refused(builder().from_bytes("huge memory", &[1]), libc::ENOSPC, message);
+    assert!(mappings("huge memory").is_empty());
 }
 
 #[test]
@@ -307,4 +325,25 @@ fn transparent() {
             }
         }
     }
+}
+
+/// Where the kernel refuses a shared map of a sealed file: a private one would take huge pages of its own for the holes, and
+/// find none when it is read.
+#[test]
+fn holes_of_huge_pages_where_no_shared_map_is() {
+    const TEST: &str = "huge::holes_of_huge_pages_where_no_shared_map_is";
+    if !child::is_child(TEST) {
+        return;
+    }
+    let Some(_pool) = Pool::of(2, TEST) else { return };
+    let len = 2 * page() as u64;
+    let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+    let fd = rustix::fs::memfd_create(c"huge private", flags).unwrap();
+    rustix::fs::ftruncate(&fd, len).unwrap();
+    seccomp::on_bits("mmap", 3, libc::MAP_SHARED.try_into().unwrap(), seccomp::errno(libc::EPERM));
+    let sealed = SealedFile::seal(fd, Holes::Populate).unwrap();
+    let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
+    assert_eq!(u64::try_from(blocks).unwrap() * 512, len);
+    let (one, two) = (sealed.map().unwrap(), sealed.map().unwrap());
+    assert!(one.iter().chain(&two[..]).all(|&byte| byte == 0), "both share the two pages that there are");
 }

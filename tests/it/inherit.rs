@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use command_fds::{CommandFdExt, FdMapping};
 use memfile::{MemFile, SealedFile};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
-use crate::alone::{again, inside, open_fds, passed};
+use crate::alone::{again, alone, inside, open_fds, passed};
 
 fn flags(fd: impl AsFd) -> (OFlag, FdFlag) {
     (
@@ -75,4 +76,37 @@ fn the_whole_name_counts_byte_by_byte() {
     for other in ["odd ", "name", "odd", "no such name"] {
         assert!(MemFile::find_inherited(name(other)).unwrap().is_none(), "{other}");
     }
+}
+
+/// A file of the same name that another thread closes meanwhile is no file that was inherited, and no error.
+#[test]
+fn files_that_come_and_go() {
+    if !alone("inherit::files_that_come_and_go") {
+        return;
+    }
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                drop(MemFile::create_default("comes and goes").unwrap());
+            }
+        });
+        let found: Vec<_> = (0..10_000).map(|_| MemFile::find_inherited("comes and goes")).collect();
+        stop.store(true, Relaxed);
+        for found in found {
+            assert!(found.unwrap().is_none());
+        }
+    });
+}
+
+/// A descriptor that can do nothing is passed over.
+#[test]
+fn a_descriptor_of_a_path() {
+    if !alone("inherit::a_descriptor_of_a_path") {
+        return;
+    }
+    let file = MemFile::create_default("by path").unwrap();
+    let path = rustix::fs::OFlags::PATH;
+    let _by_path = rustix::fs::open(&*file.proc_path(), path, rustix::fs::Mode::empty()).unwrap();
+    assert!(MemFile::find_inherited("by path").unwrap().is_none());
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 
-use memfile::{CreateOptions, Exec, MemFile, Seal};
+use memfile::{CreateOptions, Exec, Holes, MemFile, Seal, SharedView};
 
 use crate::check::refused;
 
@@ -123,4 +123,34 @@ fn debug_tells_what_the_kernel_knows() {
     assert_eq!(format!("{file:?}"), expected("none"));
     file.add_seals(Seal::Write | Seal::Shrink).unwrap();
     assert_eq!(format!("{file:?}"), expected("Shrink | Write"));
+}
+
+/// A thread may have a table of descriptors of its own; `/proc/self` shows that of the first thread.
+#[test]
+fn a_thread_with_descriptors_of_its_own() {
+    let other = holding("another file");
+    other.add_seal(Seal::Shrink).unwrap();
+    let number = other.as_raw_fd();
+    std::thread::spawn(move || {
+        // SAFETY: The numbers of other threads are not used below.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }.unwrap();
+        // SAFETY: In this thread's table the number is nobody's, since the thread that owns it has another table.
+        let mut place = unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) };
+        let mine = MemFile::create_sealable("mine").unwrap();
+        rustix::io::dup2(&mine, &mut place).unwrap();
+        let mine = MemFile::from_fd(place).unwrap();
+        mine.write_all_at(b"mine", 0).unwrap();
+        mine.add_seal(Seal::Shrink).unwrap();
+
+        assert_eq!(&*mine.name().unwrap(), b"mine");
+        let mut text = [0; 4];
+        mine.reopen_read_only().unwrap().read_exact_at(&mut text, 0).unwrap();
+        assert_eq!(&text, b"mine");
+        text.fill(0);
+        SharedView::map(&mine, Holes::Refuse).unwrap().read_exact_at(&mut text, 0).unwrap();
+        assert_eq!(&text, b"mine");
+    })
+    .join()
+    .unwrap();
+    drop(other);
 }

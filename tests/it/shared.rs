@@ -1,14 +1,23 @@
 //! [`SharedMap`] and [`SharedView`]: bounds, copies, atomics, and more than one process at once.
 
 use std::fmt::Debug;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::thread;
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+use std::{
+    arch::asm,
+    ptr,
+    sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize},
+};
 
 use libc::{EACCES, EPERM};
 use memfile::{Atomic, AtomicView, AtomicWord, Error, Feature, Holes, MemFile, Seal, Seals, SharedMap, SharedView};
 
+use crate::alone::alone_behind;
 use crate::check::refused;
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+use crate::child;
 use crate::peer::{Channel, Peer};
 use crate::proc_self::{descriptors_of, mappings};
 use crate::skip::lacks;
@@ -142,6 +151,50 @@ fn copies() {
     assert!(whole == model, "nothing else was written");
     map.as_mem_file().read_exact_at(&mut whole, 0).unwrap();
     assert!(whole == model);
+}
+
+/// A second write of a byte would undo what another process, which has seen the first, has written there meanwhile. The
+/// processor stops after each instruction, and what was written up to then is counted and changed.
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+#[test]
+fn copies_write_each_byte_once() {
+    const LEN: usize = 1100;
+    static BYTES: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+    static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+
+    extern "C" fn look(_: libc::c_int) {
+        for i in 0..LEN {
+            // SAFETY: The mapping has that many bytes, and is there as long as the instructions are stepped through.
+            let byte = unsafe { AtomicU8::from_ptr(BYTES.load(Relaxed).wrapping_add(i)) };
+            if byte.load(Relaxed) == 1 {
+                byte.store(2, Relaxed);
+                WRITTEN.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    if !child::is_child("shared::copies_write_each_byte_once") {
+        return;
+    }
+    let map = map("shared once", LEN as u64);
+    let access = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE;
+    let flags = rustix::mm::MapFlags::SHARED;
+    // SAFETY: The kernel chooses the address.
+    let base = unsafe { rustix::mm::mmap(ptr::null_mut(), LEN, access, flags, map.as_fd(), 0) }.unwrap();
+    BYTES.store(base.cast(), Relaxed);
+    // SAFETY: The handler makes atomic accesses alone.
+    unsafe { libc::signal(libc::SIGTRAP, look as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    for len in (0..70).chain([1023, 1024, 1025, LEN]) {
+        map.write_all_at(&[0; LEN], 0).unwrap();
+        WRITTEN.store(0, Relaxed);
+        // SAFETY: It sets the trap flag, so that each instruction is followed by SIGTRAP.
+        unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
+        let result = map.write_all_at(&[1; LEN][..len], 0);
+        // SAFETY: It clears the trap flag.
+        unsafe { asm!("pushfq", "and qword ptr [rsp], ~0x100", "popfq") };
+        result.unwrap();
+        assert_eq!(WRITTEN.load(Relaxed), len);
+    }
 }
 
 #[test]
@@ -370,4 +423,22 @@ fn two_maps() {
     assert_eq!(byte, [1]);
     assert!(format!("{two:?}").starts_with("SharedMap { len: 10, file: MemFile { fd: "));
     assert_eq!(format!("{:?}", view(&two)), "SharedView { len: 10 }");
+}
+
+/// What is mounted at `/proc` may be another file system, with another file under the number of the descriptor.
+#[test]
+fn a_view_is_of_the_file_that_is_proven() {
+    const TEST: &str = "shared::a_view_is_of_the_file_that_is_proven";
+    let prefix =
+        ["unshare", "--mount", "sh", "-c", "umount -l /proc && mount -t tmpfs none /proc && exec \"$0\" \"$@\""];
+    if !alone_behind(TEST, &prefix) {
+        return;
+    }
+    let file = file("shared proven", 10);
+    for process in ["self", "thread-self"] {
+        let fds = format!("/proc/{process}/fd");
+        std::fs::create_dir_all(&fds).unwrap();
+        std::fs::write(format!("{fds}/{}", file.as_raw_fd()), b"this can shrink").unwrap();
+    }
+    refused(SharedView::map(&file, Holes::Accept), None, "verify: the file lacks seals (Shrink)");
 }
