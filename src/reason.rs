@@ -211,7 +211,10 @@ impl Reason {
             (Op::CopyFileRange | Op::Sendfile | Op::Splice, EPERM) => Self::SealedWrite,
             (Op::Mmap, EACCES) => Self::MapDenied,
             (Op::Madvise, EINVAL) => Self::NoPopulate,
-            (Op::Madvise, ENOMEM | EFAULT) | (Op::MemfdCreate | Op::Ftruncate | Op::Dup, ENOMEM) => Self::NoMemory,
+            (Op::Madvise, ENOMEM | EFAULT)
+            | (Op::MemfdCreate | Op::MemfdCreateHuge | Op::MemfdCreateExec | Op::Ftruncate | Op::Dup, ENOMEM) => {
+                Self::NoMemory
+            }
             (Op::MemfdCreate | Op::MemfdCreateHuge | Op::MemfdCreateExec | Op::Dup | Op::Open, ENFILE | EMFILE) => {
                 Self::NoDescriptors
             }

@@ -269,6 +269,10 @@ impl Shared {
         self.0.len
     }
 
+    pub(super) fn as_ptr(&self) -> *mut u8 {
+        self.0.data().as_ptr()
+    }
+
     /// The word that holds the byte at `offset`.
     pub(super) fn word(&self, offset: usize) -> Option<ReadOnlyWord<'_>> {
         self.atomic(offset).map(ReadOnlyWord)

@@ -138,6 +138,16 @@ impl SharedMap {
         Atomic::new(offset, word)
     }
 
+    /// The address of the memory, for what takes one: a renderer in C, `futex(2)`, an upload to a device. Dangling if the
+    /// length is 0.
+    ///
+    /// To read or write through it is unsafe: others may do so at the same time, so use atomics or volatile accesses, within
+    /// [`len`](Self::len) bytes and while the map lives.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.map.shared().as_ptr()
+    }
+
     /// The file.
     #[must_use]
     pub const fn as_mem_file(&self) -> &MemFile {
@@ -197,6 +207,12 @@ impl SharedView {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The address of the memory, as with [`SharedMap::as_ptr`], to be read alone: a write is SIGSEGV.
+    #[must_use]
+    pub fn as_ptr(&self) -> *const u8 {
+        self.map.as_ptr()
     }
 
     /// Copies bytes out of the memory, from `offset` on.

@@ -87,7 +87,8 @@ fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<Owne
     if executable_by_default {
         deny_execution(fd.as_fd())?;
     }
-    let may_imply_sealing = exec == MemfdFlags::NOEXEC_SEAL || options.exec == Exec::KernelDefault;
+    // MFD_NOEXEC_SEAL implies sealing, and without a flag so can `vm.memfd_noexec`.
+    let may_imply_sealing = exec != MemfdFlags::EXEC;
     if may_imply_sealing && !options.allow_sealing {
         forbid_sealing(fd.as_fd())?;
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use memfile::{CreateOptions, Exec, Seal, Seals};
+use memfile::{CreateOptions, Exec, MemFile, Seal, Seals};
 
 use crate::check::refused;
 use crate::skip::skip;
@@ -78,10 +78,19 @@ fn under_every_sysctl() {
     /// The value binds a pid namespace and those below it, so the machine's own stays as it is.
     const NAMESPACE: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--"];
 
-    if let Some(value) = child::situation() {
+    /// A sandbox that knows no exec flags, on a kernel that implies them.
+    const WITHOUT_FLAGS: &str = "1 without flags";
+
+    if let Some(situation) = child::situation() {
         assert_eq!(std::process::id(), 1, "not in a pid namespace of its own");
-        fs::write(SYSCTL, &value).unwrap();
+        let value = &situation[..1];
+        fs::write(SYSCTL, value).unwrap();
         assert_eq!(noexec(), value.parse().ok());
+        if situation == WITHOUT_FLAGS {
+            seccomp::on_bits("memfd_create", 1, libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, seccomp::errno(libc::EINVAL));
+            let file = MemFile::create_default("policy").unwrap();
+            return assert_eq!(file.get_seals().unwrap(), Seal::Exec | Seal::Seal);
+        }
         return check_all(noexec());
     }
     let Some(here) = noexec() else {
@@ -98,5 +107,8 @@ fn under_every_sysctl() {
     }
     for value in here..=2 {
         child::run(TEST, &NAMESPACE, &value.to_string());
+    }
+    if here <= 1 {
+        child::run(TEST, &NAMESPACE, WITHOUT_FLAGS);
     }
 }

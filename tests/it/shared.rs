@@ -116,6 +116,18 @@ fn empty() {
     refused(view.atomic::<usize>(0), None, RANGE);
 }
 
+/// For others' code: the same memory, by its address.
+#[test]
+fn by_address() {
+    let map = map("shared address", 4096);
+    let view = view(&map);
+    // SAFETY: Within the map, and nobody else writes.
+    unsafe { map.as_ptr().add(4095).write_volatile(7) };
+    // SAFETY: Within the view.
+    assert_eq!(unsafe { view.as_ptr().add(4095).read_volatile() }, 7);
+    assert_eq!(map.atomic::<u8>(4095).unwrap().load(Relaxed), 7);
+}
+
 /// All alignments and lengths, across the end of a page and up to the end of the file.
 #[test]
 fn copies() {
