@@ -122,9 +122,9 @@ fn by_address() {
     let map = map("shared address", 4096);
     let view = view(&map);
     // SAFETY: Within the map, and nobody else writes.
-    unsafe { map.as_ptr().add(4095).write_volatile(7) };
+    unsafe { map.as_ptr().wrapping_add(4095).write_volatile(7) };
     // SAFETY: Within the view.
-    assert_eq!(unsafe { view.as_ptr().add(4095).read_volatile() }, 7);
+    assert_eq!(unsafe { view.as_ptr().wrapping_add(4095).read_volatile() }, 7);
     assert_eq!(map.atomic::<u8>(4095).unwrap().load(Relaxed), 7);
 }
 
