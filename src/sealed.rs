@@ -340,8 +340,9 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result
     }
     match holes {
         Holes::Refuse if stat.allocated < stat.len => return Err(Error::new(Operation::Verify, Reason::Holes)),
-        Holes::Refuse | Holes::Accept => {}
-        Holes::Allocate | Holes::Populate => fill_holes(fd, stat.len, holes)?,
+        Holes::Allocate if stat.len > 0 => sys::fallocate(fd, 0, stat.len)?,
+        Holes::Populate if stat.len > 0 => sys::populate(fd, stat.len)?,
+        _ => {}
     }
     Ok(Proof { len: stat.len, granule: stat.granule })
 }
@@ -354,15 +355,6 @@ fn refuse_part_of_huge_page(fd: BorrowedFd<'_>) -> Result<(), Error> {
     match sys::huge_page_size(fd)? {
         Some(_) => Err(Error::new(Operation::Verify, Reason::HugePart)),
         None => Ok(()),
-    }
-}
-
-#[cold]
-fn fill_holes(fd: BorrowedFd<'_>, len: u64, holes: Holes) -> Result<(), Error> {
-    match holes {
-        _ if len == 0 => Ok(()),
-        Holes::Populate => sys::populate(fd, len),
-        _ => sys::fallocate(fd, 0, len),
     }
 }
 
