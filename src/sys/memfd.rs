@@ -116,9 +116,7 @@ fn deny_execution(fd: BorrowedFd<'_>) -> Result<(), Error> {
 #[inline(never)]
 fn forbid_sealing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     match retry_on_intr(|| rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL)) {
-        Err(Errno::PERM) if rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SEAL)) => {
-            Ok(())
-        }
+        Err(_) if rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SEAL)) => Ok(()),
         result => result.map_err(failed(Operation::AddSeals)),
     }
 }
