@@ -73,6 +73,7 @@ impl Builder {
         self
     }
 
+    #[allow(dead_code, reason = "FreeBSD without `std` has no source with an unknown length")]
     fn within_limit(&self, len: u64) -> Result<(), Error> {
         if len > self.limit { Err(Error::new(Operation::Read, Reason::BeyondLimit)) } else { Ok(()) }
     }

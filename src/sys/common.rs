@@ -33,6 +33,7 @@ pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
 }
 
 /// What this crate asks of `struct stat`.
+#[allow(dead_code, reason = "some are of one feature or system alone")]
 #[derive(Copy, Clone)]
 pub(crate) struct Stat {
     pub(crate) len: u64,
@@ -42,7 +43,6 @@ pub(crate) struct Stat {
     pub(crate) granule: usize,
     pub(crate) device: u64,
     /// `st_mode`: type and permission bits.
-    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only `to_command` asks"))]
     pub(crate) mode: u32,
 }
 
