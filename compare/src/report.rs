@@ -86,13 +86,12 @@ fn draw(
         points().map(of).fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)))
     };
     let ((left, right), (low, high)) = (range(|point| point.0), range(|point| point.1));
-    const LEGEND: u32 = 230;
     let root = SVGBackend::new(path, (900, 480)).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
+    let (plot, legend) = root.split_horizontally(680);
+    let mut chart = ChartBuilder::on(&plot)
         .caption(title, ("sans-serif", 20))
         .margin(12)
-        .margin_right(LEGEND)
         .x_label_area_size(44)
         .y_label_area_size(72)
         .build_cartesian_2d((left..right).log_scale().base(2.0), (low / 1.3..high * 1.3).log_scale())?;
@@ -101,14 +100,11 @@ fn draw(
     chart.configure_mesh().x_desc(x).y_desc(y).x_label_formatter(&bytes).y_label_formatter(&plain).draw()?;
     for (i, (name, points)) in lines.iter().enumerate() {
         let color = Palette99::pick(i).to_rgba();
-        chart
-            .draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)).point_size(3))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
+        chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)).point_size(3))?;
+        let y = 56 + 20 * i32::try_from(i)?;
+        legend.draw(&PathElement::new([(4, y), (26, y)], color.stroke_width(2)))?;
+        legend.draw(&Text::new(*name, (34, y - 6), ("sans-serif", 13)))?;
     }
-    // Beside the lines, not over them.
-    let right = chart.plotting_area().dim_in_pixel().0.try_into()?;
-    chart.configure_series_labels().position(SeriesLabelPosition::Coordinate(right, 0)).draw()?;
     root.present()?;
     Ok(())
 }

@@ -83,7 +83,8 @@ impl Builder {
     /// # Errors
     /// - those of [`MemFile::create`](crate::MemFile::create)
     /// - ENOSPC, ENOMEM: no memory for the file; EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
-    /// - with huge pages of either kind, EBUSY: as for [`build`](Self::build)
+    /// - EBUSY: the kernel itself holds a page for longer than it waits (it moves or watches memory); try again. With huge pages of
+    ///   either kind also as for [`build`](Self::build)
     #[doc(alias = "memfd_create")]
     #[inline]
     pub fn from_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
