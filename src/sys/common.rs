@@ -151,15 +151,16 @@ pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) 
         // SAFETY: With a null address and without MAP_FIXED the kernel picks free address space, so nothing that exists is
         // unmapped or changed.
         let address = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, sharing, fd, offset) };
-        return match address {
-            Ok(address) => NonNull::new(address.cast()).ok_or(Error::os(Operation::Mmap, Errno::NOMEM.raw_os_error())),
-            Err(Errno::PERM) if matches!(access, Access::ConstantRead) && sharing == MapFlags::SHARED => {
-                // Without a reservation, which huge pages would otherwise need a second time.
-                sharing = MapFlags::PRIVATE | NORESERVE;
-                continue;
+        match address {
+            Ok(address) => {
+                return NonNull::new(address.cast()).ok_or(Error::os(Operation::Mmap, Errno::NOMEM.raw_os_error()));
             }
-            Err(errno) => Err(failed(Operation::Mmap)(errno)),
-        };
+            // Without a reservation, which huge pages would otherwise need a second time.
+            Err(Errno::PERM) if matches!(access, Access::ConstantRead) && sharing == MapFlags::SHARED => {
+                sharing = MapFlags::PRIVATE | NORESERVE;
+            }
+            Err(errno) => return Err(failed(Operation::Mmap)(errno)),
+        }
     }
 }
 
