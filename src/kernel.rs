@@ -1,9 +1,9 @@
-//! [`KernelSupport`]: what the running kernel can do, and why not, for bug reports and for programs that have a choice.
+//! What the running kernel can do, for bug reports and for programs that have a choice.
 
 use core::ffi::CStr;
 use core::fmt;
 
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::file::MemFile;
 use crate::options::{CreateOptions, Exec, HugeTlb};
 use crate::sealed::SealedFile;
@@ -13,32 +13,32 @@ use crate::sys::{self, Access};
 
 /// What the running kernel can do, each found out by trying it.
 ///
-/// Nothing else in this crate needs it: calls try what is best, and fall back or say what is missing.
-/// [`Display`](fmt::Display) prints a table for a bug report:
+/// Nothing else in this crate needs it: each call tries the newest interface first, falls back to an older one, or returns an
+/// error naming what it needs. [`Display`](fmt::Display) prints a table for a bug report:
 ///
 /// ```
-/// use memfile::{Feature, KernelSupport};
+/// use memfile::kernel::{Feature, Support};
 ///
-/// let support = KernelSupport::probe();
+/// let support = Support::probe();
 /// println!("{support}");
 /// assert!(support.get(Feature::Sealing).is_ok());
 /// ```
 #[derive(Clone)]
-pub struct KernelSupport {
-    features: [Result<(), Error>; FEATURES.len()],
-    noexec: Option<NoexecPolicy>,
-    exec_seal: ExecSealHole,
+pub struct Support {
+    features: [Result<(), Error>; ROWS.len()],
+    default_exec: Exec,
     huge_tlb: [bool; HUGE_TLB.len()],
     shmem_enabled: Line,
     release: Line,
 }
 
-/// A thing that a kernel can do or not.
+/// Something that a kernel supports or lacks.
 ///
 /// ```
-/// use memfile::{Feature, Holes, KernelSupport};
+/// use memfile::Holes;
+/// use memfile::kernel::{Feature, Support};
 ///
-/// let populates = KernelSupport::probe().get(Feature::Populate).is_ok();
+/// let populates = Support::probe().get(Feature::Populate).is_ok();
 /// let holes = if populates { Holes::Populate } else { Holes::Refuse };
 /// # let _ = holes;
 /// ```
@@ -51,10 +51,16 @@ pub enum Feature {
     Sealing,
     /// The flags `MFD_EXEC` and `MFD_NOEXEC_SEAL`, since Linux 6.3.
     ExecFlags,
+    /// Files that can be executed ([`Exec::Allow`]). Forbidden if `vm.memfd_noexec` is 2.
+    Executable,
     /// [`Seal::FutureWrite`], since Linux 5.1.
     FutureWrite,
     /// [`Seal::Exec`], since Linux 6.3.
     ExecSeal,
+    /// A seal Write that cannot be forged by the seal Exec: before Linux 6.3, and since 6.12.93, 6.18.35 and 7.1.
+    ///
+    /// Without it, or if it cannot be tested (`vm.memfd_noexec` is 2), files that have Exec and FutureWrite are refused.
+    HonestWriteSeal,
     /// A shared read-only map of a write-sealed file through a descriptor open for writing, since Linux 6.7 and in
     /// maintained older ones. Without it such maps are private, which costs nothing.
     MapSealedShared,
@@ -67,77 +73,89 @@ pub enum Feature {
     HugeTlb,
 }
 
-/// What `vm.memfd_noexec` makes of a file that is created with [`Exec::KernelDefault`]. Since Linux 6.3.
-///
-/// ```
-/// use memfile::{KernelSupport, NoexecPolicy};
-///
-/// if KernelSupport::probe().noexec_policy() == Some(NoexecPolicy::NoexecAlways) {
-///     eprintln!("programs cannot run from memory here");
-/// }
-/// ```
-///
-/// # References
-/// [mfd_noexec](https://docs.kernel.org/userspace-api/mfd_noexec.html)
-#[doc(alias = "vm.memfd_noexec")]
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum NoexecPolicy {
-    /// 0: it is executable.
-    Exec,
-    /// 1: it is not executable.
-    NoexecByDefault,
-    /// 2: it is not executable, and asking for an executable file is EACCES.
-    NoexecAlways,
+/// One row for each [`Feature`], in the same order.
+struct Row {
+    feature: Feature,
+    name: &'static str,
+    since: &'static str,
+    probe: fn() -> Result<(), Error>,
 }
 
-/// Whether adding [`Seal::Exec`] can forge the seal Write on this kernel, as [`SealedFile::verify`] guards against.
-///
-/// ```
-/// use memfile::{ExecSealHole, KernelSupport};
-///
-/// match KernelSupport::probe().exec_seal_hole() {
-///     ExecSealHole::Closed => println!("the seal Write means what it says"),
-///     ExecSealHole::Unknown(error) => println!("unknown, so they are refused: {error}"),
-///     _ => println!("files with both seals, Exec and FutureWrite, are refused"),
-/// }
-/// ```
-///
-/// # References
-/// [3b041514cb6e](https://git.kernel.org/torvalds/c/3b041514cb6e)
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ExecSealHole {
-    /// It can: files that have both Exec and FutureWrite are refused.
-    Open,
-    /// It cannot.
-    Closed,
-    /// The test could not run, for the reason given; such files are refused.
-    Unknown(Error),
-}
-
-type Probe = fn() -> Result<(), Error>;
-
-/// One row a feature: its name, since when it exists, and how it is tried.
-const FEATURES: [(Feature, &str, &str, Probe); 9] = [
-    (Feature::MemfdCreate, "memfd_create", "Linux 3.17", || MemFile::create("", KERNEL_DEFAULT).map(drop)),
-    (Feature::Sealing, "sealing", "Linux 3.17", || sealable(Exec::KernelDefault)?.add_seal(Seal::Shrink)),
-    (Feature::ExecFlags, "MFD_EXEC, MFD_NOEXEC_SEAL", "Linux 6.3", sys::try_exec_flags),
-    (Feature::FutureWrite, "F_SEAL_FUTURE_WRITE", "Linux 5.1", || sealable(Exec::Deny)?.add_seal(Seal::FutureWrite)),
-    (Feature::ExecSeal, "F_SEAL_EXEC", "Linux 6.3", || sealable(Exec::Deny)?.add_seal(Seal::Exec)),
-    (Feature::MapSealedShared, "MAP_SHARED of a write-sealed file", "Linux 6.7", || {
-        sys::try_map(one_byte()?.as_fd(), Access::SharedRead)
-    }),
-    (Feature::Populate, "MADV_POPULATE_READ", "Linux 5.14", || {
-        // Not sealed, so that every kernel maps it.
-        let file = sealable(Exec::Deny)?;
-        file.set_len(1)?;
-        sys::populate(file.as_fd(), 1)
-    }),
-    (Feature::ProcFd, "/proc/self/fd", "mounted", || sealable(Exec::Deny)?.reopen_read_only().map(drop)),
-    (Feature::HugeTlb, "MFD_HUGETLB", "Linux 4.14", || {
-        MemFile::create("", CreateOptions::new().allow_sealing(true).huge_tlb(HugeTlb::Default)).map(drop)
-    }),
+const ROWS: [Row; 11] = [
+    Row {
+        feature: Feature::MemfdCreate,
+        name: "memfd_create",
+        since: "Linux 3.17",
+        probe: || MemFile::create("", CreateOptions::new().exec(Exec::KernelDefault)).map(drop),
+    },
+    Row {
+        feature: Feature::Sealing,
+        name: "sealing",
+        since: "Linux 3.17",
+        probe: || keeps(Exec::KernelDefault, Seal::Shrink),
+    },
+    Row {
+        feature: Feature::ExecFlags,
+        name: "MFD_EXEC, MFD_NOEXEC_SEAL",
+        since: "Linux 6.3",
+        probe: sys::try_exec_flags,
+    },
+    Row {
+        feature: Feature::Executable,
+        name: "executable files",
+        since: "vm.memfd_noexec < 2",
+        probe: || sealable(Exec::Allow).map(drop),
+    },
+    Row {
+        feature: Feature::FutureWrite,
+        name: "F_SEAL_FUTURE_WRITE",
+        since: "Linux 5.1",
+        probe: || keeps(Exec::Deny, Seal::FutureWrite),
+    },
+    Row {
+        feature: Feature::ExecSeal,
+        name: "F_SEAL_EXEC",
+        since: "Linux 6.3",
+        probe: || keeps(Exec::Deny, Seal::Exec),
+    },
+    Row {
+        feature: Feature::HonestWriteSeal,
+        name: "F_SEAL_WRITE not forged by Exec",
+        since: "fixed in 6.12.93, 6.18.35, 7.1",
+        probe: honest_write_seal,
+    },
+    Row {
+        feature: Feature::MapSealedShared,
+        name: "MAP_SHARED of a write-sealed file",
+        since: "Linux 6.7",
+        probe: || sys::try_map(SealedFile::from_bytes("", b"1")?.as_fd(), Access::SharedRead),
+    },
+    Row {
+        feature: Feature::Populate,
+        name: "MADV_POPULATE_READ",
+        since: "Linux 5.14",
+        probe: || {
+            // Not sealed, so that every kernel maps it.
+            let file = sealable(Exec::Deny)?;
+            file.set_len(1)?;
+            sys::populate(file.as_fd(), 1)
+        },
+    },
+    Row {
+        feature: Feature::ProcFd,
+        name: "/proc/self/fd",
+        since: "mounted",
+        probe: || sealable(Exec::Deny)?.reopen_read_only().map(drop),
+    },
+    Row {
+        feature: Feature::HugeTlb,
+        name: "MFD_HUGETLB",
+        since: "Linux 4.14",
+        probe: || {
+            let options = CreateOptions::new().allow_sealing(true).huge_tlb(HugeTlb::Default);
+            MemFile::create("", options).map(drop)
+        },
+    },
 ];
 
 const HUGE_TLB: [(HugeTlb, &str); 12] = [
@@ -155,28 +173,45 @@ const HUGE_TLB: [(HugeTlb, &str); 12] = [
     (HugeTlb::Huge16GB, "16 GiB"),
 ];
 
-const KERNEL_DEFAULT: CreateOptions = CreateOptions::new().exec(Exec::KernelDefault);
-
 fn sealable(exec: Exec) -> Result<MemFile, Error> {
     MemFile::create("", CreateOptions::new().allow_sealing(true).exec(exec))
 }
 
-fn one_byte() -> Result<SealedFile, Error> {
-    SealedFile::from_bytes("", b"1")
+/// Adds a seal and reads it back, since a sandbox can pretend.
+fn keeps(exec: Exec, seal: Seal) -> Result<(), Error> {
+    let file = sealable(exec)?;
+    file.add_seal(seal)?;
+    if file.get_seals()?.contains(seal) {
+        return Ok(());
+    }
+    Err(Error::new(Reason::SealingIgnored).with_seals(seal.into()))
 }
 
-impl KernelSupport {
+/// A kernel without the seal Exec cannot forge by it.
+fn honest_write_seal() -> Result<(), Error> {
+    match sys::exec_seal_finds_writers() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::new(Reason::ForgedWrite)),
+        Err(error) if error.is_unsupported() => Ok(()),
+        Err(_) => Err(Error::new(Reason::UntestedWrite)),
+    }
+}
+
+/// Looks at what the kernel makes of a file for which nothing was asked.
+fn default_exec() -> Exec {
+    const EXECUTE_BITS: u32 = 0o111;
+
+    let mode = sealable(Exec::KernelDefault).and_then(|file| sys::fstat(file.as_fd()));
+    if mode.is_ok_and(|stat| stat.mode & EXECUTE_BITS != 0) { Exec::Allow } else { Exec::Deny }
+}
+
+impl Support {
     /// Tries everything, on files made for that: about fifty system calls.
     #[must_use = "probing costs its system calls for the answer alone"]
     pub fn probe() -> Self {
         Self {
-            features: FEATURES.map(|(.., probe)| probe()),
-            noexec: probe_noexec(),
-            exec_seal: match sys::exec_seal_finds_writers() {
-                Ok(true) => ExecSealHole::Closed,
-                Ok(false) => ExecSealHole::Open,
-                Err(error) => ExecSealHole::Unknown(error),
-            },
+            features: ROWS.map(|row| (row.probe)()),
+            default_exec: default_exec(),
             huge_tlb: HUGE_TLB
                 .map(|(size, _)| MemFile::create("", CreateOptions::new().allow_sealing(true).huge_tlb(size)).is_ok()),
             shmem_enabled: Line::read(c"/sys/kernel/mm/transparent_hugepage/shmem_enabled"),
@@ -184,34 +219,33 @@ impl KernelSupport {
         }
     }
 
-    /// Whether the kernel has a feature.
+    /// Whether the kernel supports a feature.
     ///
     /// # Errors
     /// Why not.
     pub fn get(&self, feature: Feature) -> Result<(), Error> {
-        self.rows().find(|row| row.feature == feature).map_or(Ok(()), |row| row.result)
+        let result = ROWS.iter().zip(self.features).find(|(row, _)| row.feature == feature);
+        result.map_or(Err(Error::new(Reason::Kernel)), |(_, result)| result)
     }
 
-    /// What `vm.memfd_noexec` makes of files here, or `None` where the kernel has no such policy or no file can be created.
+    /// What [`Exec::KernelDefault`] amounts to here: [`Exec::Allow`], or [`Exec::Deny`] if `vm.memfd_noexec` is 1 or 2.
+    ///
+    /// # References
+    /// [mfd_noexec](https://docs.kernel.org/userspace-api/mfd_noexec.html)
+    #[doc(alias = "vm.memfd_noexec")]
     #[must_use]
-    pub const fn noexec_policy(&self) -> Option<NoexecPolicy> {
-        self.noexec
+    pub const fn default_exec(&self) -> Exec {
+        self.default_exec
     }
 
-    /// Whether the seal Write can be forged by the seal Exec here.
-    #[must_use]
-    pub const fn exec_seal_hole(&self) -> ExecSealHole {
-        self.exec_seal
-    }
-
-    /// The sizes of huge pages that files can be created with. That does not say that any page is free.
+    /// The sizes of huge pages that files can be created with. That does not mean that any page is free.
     pub fn huge_tlb_sizes(&self) -> impl Iterator<Item = HugeTlb> {
         HUGE_TLB.iter().zip(self.huge_tlb).filter(|&(_, available)| available).map(|(&(size, _), _)| size)
     }
 
     /// The policy for transparent huge pages of memory files, by the kernel's word: `never`, `advise`, `always`, …
     ///
-    /// `None` where the kernel was built without them, or `/sys` is not mounted.
+    /// `None` if the kernel was built without them, or `/sys` is not mounted.
     ///
     /// # References
     /// [transhuge](https://docs.kernel.org/admin-guide/mm/transhuge.html)
@@ -220,43 +254,17 @@ impl KernelSupport {
         let (_, rest) = self.shmem_enabled.as_str()?.split_once('[')?;
         Some(rest.split_once(']')?.0)
     }
-
-    fn rows(&self) -> impl Iterator<Item = Row> {
-        FEATURES.iter().zip(self.features).map(|(&(feature, name, since, _), result)| Row {
-            feature,
-            name,
-            since,
-            result,
-        })
-    }
 }
 
-struct Row {
-    feature: Feature,
-    name: &'static str,
-    since: &'static str,
-    result: Result<(), Error>,
-}
-
-fn probe_noexec() -> Option<NoexecPolicy> {
-    sys::try_exec_flags().ok()?;
-    let by_default = sealable(Exec::KernelDefault).ok()?.get_seals().ok()?;
-    match sealable(Exec::Allow) {
-        Err(_) => Some(NoexecPolicy::NoexecAlways),
-        Ok(_) if by_default.contains(Seal::Exec) => Some(NoexecPolicy::NoexecByDefault),
-        Ok(_) => Some(NoexecPolicy::Exec),
-    }
-}
-
-/// For example `KernelSupport { release: Some("6.18.44"), features: {MemfdCreate: Ok(()), …}, … }`.
-impl fmt::Debug for KernelSupport {
+/// For example `Support { release: Some("6.18.44"), features: {MemfdCreate: Ok(()), …}, … }`.
+impl fmt::Debug for Support {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        struct Features<'a>(&'a KernelSupport);
-        struct HugeTlbSizes<'a>(&'a KernelSupport);
+        struct Features<'a>(&'a Support);
+        struct HugeTlbSizes<'a>(&'a Support);
 
         impl fmt::Debug for Features<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_map().entries(self.0.rows().map(|row| (row.feature, row.result))).finish()
+                f.debug_map().entries(ROWS.iter().map(|row| row.feature).zip(self.0.features)).finish()
             }
         }
 
@@ -266,40 +274,28 @@ impl fmt::Debug for KernelSupport {
             }
         }
 
-        f.debug_struct("KernelSupport")
+        f.debug_struct("Support")
             .field("release", &self.release.as_str())
             .field("features", &Features(self))
-            .field("noexec_policy", &self.noexec)
-            .field("exec_seal_hole", &self.exec_seal)
+            .field("default_exec", &self.default_exec)
             .field("huge_tlb_sizes", &HugeTlbSizes(self))
             .field("transparent_huge_pages", &self.transparent_huge_pages())
             .finish()
     }
 }
 
-impl fmt::Display for KernelSupport {
+impl fmt::Display for Support {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const WIDTH: usize = 34;
         writeln!(f, "{:WIDTH$} {}", "kernel", self.release.as_str().unwrap_or("unknown"))?;
-        for Row { name, since, result, .. } in self.rows() {
+        for (Row { name, since, .. }, result) in ROWS.iter().zip(self.features) {
             match result {
                 Ok(()) => writeln!(f, "{name:WIDTH$} yes ({since})")?,
                 Err(error) => writeln!(f, "{name:WIDTH$} no  ({since}): {error}")?,
             }
         }
-        let noexec = match self.noexec {
-            Some(NoexecPolicy::Exec) => "0: executable unless asked otherwise",
-            Some(NoexecPolicy::NoexecByDefault) => "1: not executable unless asked",
-            Some(NoexecPolicy::NoexecAlways) => "2: never executable",
-            None => "none (Linux 6.3)",
-        };
-        writeln!(f, "{:WIDTH$} {noexec}", "vm.memfd_noexec")?;
-        write!(f, "{:WIDTH$} ", "Write seal forged by Exec")?;
-        match self.exec_seal {
-            ExecSealHole::Open => writeln!(f, "possible: mended in Linux 6.12.93, 6.18.35, 7.1")?,
-            ExecSealHole::Closed => writeln!(f, "not possible")?,
-            ExecSealHole::Unknown(error) => writeln!(f, "unknown: {error}")?,
-        }
+        let default = if self.default_exec == Exec::Allow { "executable" } else { "not executable" };
+        writeln!(f, "{:WIDTH$} {default}", "files by default")?;
         write!(f, "{:WIDTH$}", "huge page sizes")?;
         for ((_, name), _) in HUGE_TLB.iter().zip(self.huge_tlb).filter(|&(_, available)| available) {
             write!(f, " {name}")?;

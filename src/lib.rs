@@ -27,99 +27,41 @@
 #[cfg(feature = "std")]
 extern crate std;
 
-mod error;
-mod file;
-#[cfg(doctest)]
-mod must_not_compile;
-mod options;
-mod reason;
-mod sealed;
-mod seals;
-mod sys;
+cfg_if::cfg_if! {
+    if #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))] {
+        mod error;
+        mod file;
+        #[cfg(doc)]
+        pub mod guide;
+        #[cfg(doctest)]
+        mod must_not_compile;
+        mod options;
+        mod sealed;
+        pub mod seals;
+        mod sys;
 
-// After `sealed`: rustdoc shows the methods of a type in the order of the modules.
-mod map;
+        // After `sealed`: rustdoc shows the methods of a type in the order of the modules.
+        mod fill;
+        mod map;
 
-// Each by an attribute of its own, which rustdoc shows as a badge. It does not see those that `cfg_if` makes.
+        pub mod kernel;
+        #[cfg(feature = "net")]
+        pub mod socket;
 
-#[cfg(feature = "std")]
-mod error_std;
-#[cfg(feature = "std")]
-mod file_std;
-#[cfg(feature = "std")]
-mod sealed_std;
-
-// FreeBSD has no `/proc/self/fd`, and no copy in the kernel to a memory file.
-#[cfg(not(target_os = "freebsd"))]
-mod copy;
-#[cfg(not(target_os = "freebsd"))]
-mod proc_path;
-#[cfg(not(target_os = "freebsd"))]
-mod support;
-
-// They need `/proc/self/fd`.
-#[cfg(all(feature = "std", not(target_os = "freebsd")))]
-mod exec_std;
-#[cfg(all(feature = "std", not(target_os = "freebsd")))]
-mod inherit_std;
-#[cfg(all(feature = "std", not(target_os = "freebsd")))]
-mod stdio_std;
-
-#[cfg(feature = "net")]
-pub mod socket;
-
-#[cfg(not(target_os = "freebsd"))]
-pub use copy::{Copied, CopyMethod};
-pub use error::{Error, ErrorWith};
-#[cfg(all(feature = "std", not(target_os = "freebsd")))]
-pub use exec_std::FileCommand;
-pub use file::{FromFdError, MemFile};
-pub use map::{Atomic, AtomicView, AtomicWord, Builder, CowMap, Map, MapOptions, SharedMap, SharedView};
-pub use options::{CreateOptions, Exec, HugeTlb};
-#[cfg(not(target_os = "freebsd"))]
-pub use proc_path::{Name, ProcPath};
-pub use sealed::{Holes, SealedFile};
-pub use seals::{Seal, Seals, SealsIterator};
-#[cfg(not(target_os = "freebsd"))]
-pub use support::{ExecSealHole, Feature, KernelSupport, NoexecPolicy};
-pub use sys::fd;
-
-#[cfg(doc)]
-pub mod guide {
-    //! The guide: one page a question.
-    //!
-    //! - [What does each seal forbid, and what not?](sealing)
-    //! - [Somebody sends me a file. Can I trust it?](receiving)
-    //! - [What if the bytes must change?](sharing)
-    //! - [How do I do without libc, or with a static one?](without_libc)
-    //! - [I come from memfile 0.3, memfd or memmap2. What changes?](migrating) And [since then?](changelog)
-    //! - [Does it work on my kernel?](kernels)
-    //! - [Why is all this true, and where does it end?](design)
-    //!
-    //! # Benchmarks
-    //!
-    //! What each call costs, beside other crates and by hand, is in `docs/benchmarks.md` of the package, with the program
-    //! that measures it.
-
-    #[doc = include_str!("../docs/design.md")]
-    pub mod design {}
-    /// [kernels]: kernels
-    /// [sharing]: sharing
-    #[doc = include_str!("../docs/sealing.md")]
-    pub mod sealing {}
-    /// [design]: design
-    #[doc = include_str!("../docs/receiving.md")]
-    pub mod receiving {}
-    /// [design]: design
-    #[doc = include_str!("../docs/sharing.md")]
-    pub mod sharing {}
-    #[doc = include_str!("../docs/without-libc.md")]
-    pub mod without_libc {}
-    /// [changelog]: changelog
-    #[doc = include_str!("../docs/migrating.md")]
-    pub mod migrating {}
-    #[doc = include_str!("../docs/kernels.md")]
-    pub mod kernels {}
-    #[doc = include_str!("../CHANGELOG.md")]
-    pub mod changelog {}
+        pub use error::{Cause, Error, ErrorWith};
+        #[cfg(feature = "std")]
+        pub use file::FileCommand;
+        pub use file::{FromFdError, MemFile, proc};
+        pub use fill::Draft;
+        pub use map::{
+            AtomicInteger, CowMap, Map, MapOptions, SharedAtomic, SharedAtomicView, SharedMap, SharedView,
+        };
+        pub use options::{CreateOptions, Exec, HugeTlb};
+        pub use sealed::{Holes, SealedFile, SealedFileOptions};
+        pub use seals::{Seal, Seals};
+        pub use sys::fd;
+    } else {
+        // Nothing else is compiled, so that this is the only error.
+        compile_error!("memfile needs memfd_create and file seals: Linux, Android, or FreeBSD 13 and later");
+    }
 }

@@ -57,9 +57,12 @@ must_not_compile! {
     E0382: "let writer = file.share(); file.set_len(1);",
     E0382: "let sealed = file.into_sealed(); file.set_len(1);",
     // Whoever fills a file cannot keep what was filled.
-    E0521: "SealedFile::build(\"kept\", 8, |bytes| kept = bytes);",
+    E0521: "SealedFile::create_with(\"kept\", 8, |bytes| kept = bytes);",
     // What is not `Sync` cannot be read from two threads, in a map or not.
     E0277: "let cell = std::cell::Cell::new(&map[..]); std::thread::scope(|s| { s.spawn(|| cell.get()); });",
     // The proof is made by this crate alone.
     E0451: "SealedFile { file, len: 8, granule: 1 };",
+    // A draft is alone while it is written, and is gone when it is sealed.
+    E0382: "let draft = SealedFile::options().draft(\"draft\", 8).unwrap(); draft.seal().unwrap(); draft.len();",
+    E0505: "let mut draft = SealedFile::options().draft(\"draft\", 8).unwrap(); let slice = &mut draft[..]; draft.seal().unwrap(); slice.fill(1);",
 }

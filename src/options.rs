@@ -50,13 +50,13 @@ impl CreateOptions {
 
     /// Take the file's memory from the pool of huge pages. Default: ordinary pages.
     ///
-    /// Such a file has no `write(2)` (EINVAL): it is filled through a mapping, as
-    /// [`SealedFile::build`](crate::SealedFile::build) does. Its length is a multiple of the page size.
+    /// Such a file does not support `write(2)` (EINVAL): it is filled through a mapping, as
+    /// [`SealedFile::create_with`](crate::SealedFile::create_with) does. Its length is a multiple of the page size.
     ///
-    /// Since Linux 4.14; with sealing since 4.16.
+    /// Available since Linux 4.14, with sealing since 4.16.
     #[doc(alias = "MFD_HUGETLB")]
-    pub fn huge_tlb(mut self, value: impl Into<Option<HugeTlb>>) -> Self {
-        self.huge_tlb = value.into();
+    pub const fn huge_tlb(mut self, size: HugeTlb) -> Self {
+        self.huge_tlb = Some(size);
         self
     }
 

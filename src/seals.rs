@@ -6,67 +6,85 @@ use core::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, BitXorAssign, 
 
 use bitflags::{Flag, Flags};
 
-/// One seal: a right that the file loses for everybody, for ever.
-///
-/// Seals belong to the file, not to a descriptor: every descriptor of the file, in every process, sees the same seals,
-/// and no call removes one. [The guide](crate::guide::sealing) says what each forbids.
-///
-/// ```
-/// use memfile::{MemFile, Seal};
-///
-/// let file = MemFile::create_sealable("config")?;
-/// file.add_seal(Seal::Shrink)?;
-/// assert!(file.get_seals()?.contains(Seal::Shrink));
-/// assert_eq!(Seal::Shrink.to_string(), "Shrink");
-/// # Ok::<(), memfile::Error>(())
-/// ```
-///
-/// # References
-/// [fcntl(2), "File Sealing"](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
-#[non_exhaustive]
-pub enum Seal {
-    /// No more seals can be added: every later attempt is EPERM, even for a seal that is there already.
-    #[doc(alias = "F_SEAL_SEAL")]
-    Seal = 0x1,
+/// Declares [`Seal`], and with it the one list of all seals, by which sets are counted, named and walked.
+macro_rules! seals {
+    ($(#[$seal:meta])* pub enum Seal { $($(#[$doc:meta])* $Name:ident = $bit:literal,)* }) => {
+        $(#[$seal])*
+        pub enum Seal {
+            $($(#[$doc])* $Name = $bit,)*
+        }
 
-    /// The file cannot get shorter.
-    ///
-    /// Together with [`Grow`](Self::Grow) its length is fixed.
-    #[doc(alias = "F_SEAL_SHRINK")]
-    Shrink = 0x2,
+        /// Every seal, in the order of the bits.
+        const SEALS: &[Seal] = &[$(Seal::$Name),*];
 
-    /// The file cannot get longer.
-    #[doc(alias = "F_SEAL_GROW")]
-    Grow = 0x4,
+        const FLAGS: &[Flag<Seals>] = &[$(Flag::new(stringify!($Name), Seals { bits: $bit })),*];
+    };
+}
 
-    /// Its bytes cannot change: no `write(2)`, no hole punching, no new shared writable mapping.
+seals! {
+    /// One seal: a right that the file loses for everybody, for ever.
     ///
-    /// The kernel refuses this seal with EBUSY while a shared mapping exists that could write, or while pages are held
-    /// elsewhere (in a pipe, by direct I/O).
+    /// Seals belong to the file, not to a descriptor: every descriptor of the file, in every process, sees the same seals,
+    /// and no call removes one. [The guide](crate::guide::sealing) says what each forbids.
     ///
-    /// It does **not** fix the length: only with [`Shrink`](Self::Shrink) are the contents constant, since a file that
-    /// shrinks and grows again reads as zeros.
-    #[doc(alias = "F_SEAL_WRITE")]
-    Write = 0x8,
+    /// Every seal exists on every system. Adding one that the running kernel lacks fails with
+    /// [`Cause::Unsupported`](crate::Cause::Unsupported); FreeBSD lacks `FutureWrite` and `Exec`.
+    ///
+    /// ```
+    /// use memfile::{MemFile, Seal};
+    ///
+    /// let file = MemFile::create_sealable("config")?;
+    /// file.add_seal(Seal::Shrink)?;
+    /// assert!(file.get_seals()?.contains(Seal::Shrink));
+    /// assert_eq!(Seal::Shrink.to_string(), "Shrink");
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [fcntl(2), "File Sealing"](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
+    #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[repr(u32)]
+    #[non_exhaustive]
+    pub enum Seal {
+        /// No more seals can be added: every later attempt fails with EPERM, even for a seal that the file has already.
+        #[doc(alias = "F_SEAL_SEAL")]
+        Seal = 0x1,
 
-    /// As [`Write`](Self::Write), except that shared writable mappings that exist already stay writable.
-    ///
-    /// Since Linux 5.1 (EINVAL before).
-    #[cfg(not(target_os = "freebsd"))]
-    #[doc(alias = "F_SEAL_FUTURE_WRITE")]
-    FutureWrite = 0x10,
+        /// The file cannot get shorter.
+        ///
+        /// Together with [`Grow`](Self::Grow) its length is fixed.
+        #[doc(alias = "F_SEAL_SHRINK")]
+        Shrink = 0x2,
 
-    /// The execute permission bits cannot change.
-    ///
-    /// On a file whose mode has an execute bit this seal implies `Shrink`, `Grow`, `Write` and `FutureWrite`.
-    /// It is no security boundary: `mmap` with `PROT_EXEC` does not ask for it.
-    ///
-    /// Since Linux 6.3 (EINVAL before).
-    #[cfg(not(target_os = "freebsd"))]
-    #[doc(alias = "F_SEAL_EXEC")]
-    Exec = 0x20,
+        /// The file cannot get longer.
+        #[doc(alias = "F_SEAL_GROW")]
+        Grow = 0x4,
+
+        /// Its bytes cannot change: no `write(2)`, no hole punching, no new shared writable mapping.
+        ///
+        /// The kernel refuses to add this seal with EBUSY while a shared mapping exists that could write, or while pages are
+        /// in use elsewhere (in a pipe, by direct I/O).
+        ///
+        /// It does **not** fix the length: only with [`Shrink`](Self::Shrink) are the contents constant, since a file that
+        /// shrinks and grows again reads as zeros.
+        #[doc(alias = "F_SEAL_WRITE")]
+        Write = 0x8,
+
+        /// As [`Write`](Self::Write), except that shared writable mappings that exist already stay writable.
+        ///
+        /// Available since Linux 5.1.
+        #[doc(alias = "F_SEAL_FUTURE_WRITE")]
+        FutureWrite = 0x10,
+
+        /// The execute permission bits cannot change.
+        ///
+        /// On a file whose mode has an execute bit this seal implies `Shrink`, `Grow`, `Write` and `FutureWrite`.
+        /// It is not a security boundary: `mmap` with `PROT_EXEC` ignores it.
+        ///
+        /// Available since Linux 6.3.
+        #[doc(alias = "F_SEAL_EXEC")]
+        Exec = 0x20,
+    }
 }
 
 /// A set of [seals](Seal).
@@ -96,22 +114,10 @@ pub struct Seals {
     bits: u32,
 }
 
-/// Every seal that this system has, in the order of the bits.
-const SEALS: &[Seal] = &[
-    Seal::Seal,
-    Seal::Shrink,
-    Seal::Grow,
-    Seal::Write,
-    #[cfg(not(target_os = "freebsd"))]
-    Seal::FutureWrite,
-    #[cfg(not(target_os = "freebsd"))]
-    Seal::Exec,
-];
-
-const fn union(seals: &[Seal]) -> Seals {
+const fn set(seals: &[Seal]) -> Seals {
     match seals {
         [] => Seals::empty(),
-        [first, rest @ ..] => Seals::from_bits_retain(*first as u32 | union(rest).bits),
+        [first, rest @ ..] => Seals::from_bits_retain(*first as u32 | set(rest).bits),
     }
 }
 
@@ -119,13 +125,13 @@ impl Seals {
     /// Nobody can change the bytes or the length, nor add another seal: `Seal | Shrink | Grow | Write`.
     ///
     /// These four exist since Linux 3.17.
-    pub const IMMUTABLE: Self = union(&[Seal::Seal, Seal::Shrink, Seal::Grow, Seal::Write]);
+    pub const IMMUTABLE: Self = set(&[Seal::Seal, Seal::Shrink, Seal::Grow, Seal::Write]);
 
     /// The length is constant: `Shrink | Grow`.
-    pub const FIXED_SIZE: Self = union(&[Seal::Shrink, Seal::Grow]);
+    pub const FIXED_SIZE: Self = set(&[Seal::Shrink, Seal::Grow]);
 
     /// What a mapping needs to be a `&[u8]`: `Shrink | Write`. See [`SealedFile`](crate::SealedFile).
-    pub const CONSTANT: Self = union(&[Seal::Shrink, Seal::Write]);
+    pub const CONSTANT: Self = set(&[Seal::Shrink, Seal::Write]);
 
     /// The set without any seal.
     #[inline]
@@ -134,14 +140,14 @@ impl Seals {
         Self { bits: 0 }
     }
 
-    /// The set of all seals that this crate knows on this system, [`Seal::Exec`] included.
+    /// The set of all seals that this crate knows, [`Seal::Exec`] included.
     ///
-    /// A kernel before 6.3 does not know all of them, and refuses to add an unknown one with EINVAL:
-    /// to forbid every change, add [`IMMUTABLE`](Self::IMMUTABLE).
+    /// A kernel before 6.3 does not know all of them, and refuses to add an unknown one with EINVAL.
+    /// To forbid every change, add [`IMMUTABLE`](Self::IMMUTABLE).
     #[inline]
     #[must_use]
     pub const fn all() -> Self {
-        union(SEALS)
+        set(SEALS)
     }
 
     /// The set with exactly these `F_SEAL_*` bits, known or not.
@@ -186,7 +192,21 @@ impl Seals {
         self.bits & Self::all().bits == Self::all().bits
     }
 
-    /// Whether all of `other` are in the set.
+    /// The seals of either set: `|` in a `const`.
+    #[inline]
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self { bits: self.bits | other.bits }
+    }
+
+    /// The seals of this set that are not in `other`: `-` in a `const`.
+    #[inline]
+    #[must_use]
+    pub const fn difference(self, other: Self) -> Self {
+        Self { bits: self.bits & !other.bits }
+    }
+
+    /// Whether all of `other` are in the set. In a `const`: `other.difference(set).is_empty()`.
     #[inline]
     #[must_use]
     pub fn contains(self, other: impl Into<Self>) -> bool {
@@ -209,22 +229,13 @@ impl Seals {
     /// ```
     #[inline]
     #[must_use]
-    pub const fn iter(&self) -> SealsIterator {
-        SealsIterator { seals: *self }
+    pub const fn iter(&self) -> Iter {
+        Iter { seals: *self }
     }
 }
 
 impl Flags for Seals {
-    const FLAGS: &'static [Flag<Self>] = &[
-        Flag::new("Seal", union(&[Seal::Seal])),
-        Flag::new("Shrink", union(&[Seal::Shrink])),
-        Flag::new("Grow", union(&[Seal::Grow])),
-        Flag::new("Write", union(&[Seal::Write])),
-        #[cfg(not(target_os = "freebsd"))]
-        Flag::new("FutureWrite", union(&[Seal::FutureWrite])),
-        #[cfg(not(target_os = "freebsd"))]
-        Flag::new("Exec", union(&[Seal::Exec])),
-    ];
+    const FLAGS: &'static [Flag<Self>] = FLAGS;
 
     type Bits = u32;
 
@@ -330,11 +341,11 @@ impl fmt::Debug for Seals {
 
 /// The known seals of a set, in the order of their bits: what [`Seals::iter`] returns.
 #[derive(Clone, Debug)]
-pub struct SealsIterator {
+pub struct Iter {
     seals: Seals,
 }
 
-impl Iterator for SealsIterator {
+impl Iterator for Iter {
     type Item = Seal;
 
     fn next(&mut self) -> Option<Seal> {
@@ -349,24 +360,24 @@ impl Iterator for SealsIterator {
     }
 }
 
-impl ExactSizeIterator for SealsIterator {}
+impl ExactSizeIterator for Iter {}
 
-impl FusedIterator for SealsIterator {}
+impl FusedIterator for Iter {}
 
 impl IntoIterator for Seals {
     type Item = Seal;
-    type IntoIter = SealsIterator;
+    type IntoIter = Iter;
 
-    fn into_iter(self) -> SealsIterator {
+    fn into_iter(self) -> Iter {
         self.iter()
     }
 }
 
 impl IntoIterator for &Seals {
     type Item = Seal;
-    type IntoIter = SealsIterator;
+    type IntoIter = Iter;
 
-    fn into_iter(self) -> SealsIterator {
+    fn into_iter(self) -> Iter {
         self.iter()
     }
 }

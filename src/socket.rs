@@ -3,8 +3,8 @@
 //! - One sealed file: [`SealedFile::send`] and [`SealedFile::recv`], which checks what it receives.
 //! - Several files, or others: [`send`] and [`recv`].
 
-use crate::error::{Error, Operation, Reason};
-use crate::sealed::{Holes, SealedFile};
+use crate::error::{Error, Reason};
+use crate::sealed::SealedFile;
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -65,10 +65,10 @@ pub struct Received {
 pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Error> {
     let socket = socket.as_fd();
     if fds.len() > sys::FDS_MAX {
-        return Err(Error::new(Operation::Sendmsg, Reason::TooManyFds));
+        return Err(Error::new(Reason::TooManyFds).with_values(fds.len() as u64, 0));
     }
     if payload.is_empty() && !fds.is_empty() && sys::is_stream(socket)? {
-        return Err(Error::new(Operation::Sendmsg, Reason::EmptyPayload));
+        return Err(Error::new(Reason::EmptyPayload));
     }
     sys::sendmsg(socket, payload, fds)
 }
@@ -77,7 +77,7 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 /// there are slots, close-on-exec.
 ///
 /// Every slot is written: the first [`Received::fds`] hold the descriptors, the others `None`. What kind of files they
-/// are is not checked; [`SealedFile::verify`], [`MemFile::from_fd`](crate::MemFile::from_fd) and
+/// are is not checked; [`SealedFile::try_from`], [`MemFile::from_fd`](crate::MemFile::from_fd) and
 /// [`SharedView`](crate::SharedView) do that.
 ///
 /// Receiving nothing, neither bytes nor descriptors, is the end of a connection, unless the buffer is empty or the
@@ -101,7 +101,7 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 /// ```
 /// use std::os::unix::net::UnixStream;
 ///
-/// use memfile::{Holes, SealedFile, socket};
+/// use memfile::{SealedFile, socket};
 ///
 /// let (ours, theirs) = UnixStream::pair()?;
 /// SealedFile::from_bytes("table", b"1 2 3")?.send(&ours, b"a table")?;
@@ -110,7 +110,7 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 /// let received = socket::recv(&theirs, &mut payload, &mut fds)?;
 /// assert_eq!((received.bytes, received.fds), (7, 1));
 /// for fd in fds.into_iter().flatten() {
-///     assert_eq!(SealedFile::verify(fd, Holes::Refuse)?.len(), 5);
+///     assert_eq!(SealedFile::try_from(fd)?.len(), 5);
 /// }
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -124,17 +124,23 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 pub fn recv(socket: impl AsFd, payload: &mut [u8], fds: &mut [Option<OwnedFd>]) -> Result<Received, Error> {
     fds.fill_with(|| None);
     let message = sys::recvmsg(socket.as_fd(), payload, fds)?;
-    let reason = if message.control_truncated && message.fds >= fds.len() || message.fds > fds.len() {
-        Reason::StrayFds
+    // The kernel drops what finds no room, and does not say how much it was.
+    let no_room = message.control_truncated && message.fds >= fds.len();
+    let reason = if no_room || message.fds > fds.len() {
+        Some(Reason::StrayFds)
     } else if message.control_truncated {
-        Reason::LostFds
+        Some(Reason::LostFds)
     } else if message.payload_truncated {
-        Reason::PayloadTruncated
+        Some(Reason::PayloadTruncated)
     } else {
+        None
+    };
+    let Some(reason) = reason else {
         return Ok(Received { bytes: message.bytes, fds: message.fds });
     };
+    let expected = if reason == Reason::PayloadTruncated { payload.len() } else { fds.len() };
     fds.fill_with(|| None);
-    Err(Error::new(Operation::Recvmsg, reason))
+    Err(Error::new(reason).with_values(expected as u64, 0))
 }
 
 impl SealedFile {
@@ -165,13 +171,13 @@ impl SealedFile {
     }
 
     /// Receives a payload with one file, and checks the file: [`socket::recv`](recv), then
-    /// [`verify`](Self::verify) with [`Holes::Refuse`]. Returns the length of the payload, and the file.
+    /// [`SealedFileOptions::verify`](crate::SealedFileOptions::verify). Returns the length of the payload, and the file.
     ///
     /// # Errors
-    /// The descriptor is closed. Who wants it nevertheless, to seal or to copy it, takes [`socket::recv`](recv).
+    /// The descriptor is closed. If you want it nevertheless, to seal or to copy it, use [`socket::recv`](recv).
     /// - no errno: the peer has closed the connection ([`is_closed_by_peer`](Error::is_closed_by_peer)); the message came
     ///   without a descriptor, or with more than one; the file is not proven ([`is_unproven`](Error::is_unproven))
-    /// - EINVAL: no memory file ([`is_not_a_memory_file`](Error::is_not_a_memory_file)); EBADF: opened with `O_PATH`
+    /// - EINVAL: not a memory file ([`is_not_a_memory_file`](Error::is_not_a_memory_file)); EBADF: opened with `O_PATH`
     /// - those of [`socket::recv`](recv)
     ///
     /// An example is at [`send`](Self::send).
@@ -183,8 +189,8 @@ impl SealedFile {
         let bytes = recv(socket, payload, &mut fds)?.bytes;
         let [Some(fd)] = fds else {
             let closed = bytes == 0 && !payload.is_empty() && sys::is_connection(socket)?;
-            return Err(Error::new(Operation::Recvmsg, if closed { Reason::PeerClosed } else { Reason::NoFd }));
+            return Err(Error::new(if closed { Reason::ClosedByPeer } else { Reason::NoFd }));
         };
-        Ok((bytes, Self::verify(fd, Holes::Refuse)?))
+        Ok((bytes, Self::options().verify(fd)?))
     }
 }

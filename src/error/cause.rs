@@ -1,288 +1,229 @@
-//! What an [`Error`](crate::Error) can be about: the calls, the reasons, and which call is refused for which reason.
+//! The one table of what can go wrong: each cause with its `std::io` kind, and the sentences that tell it.
 
-/// The numbers that this crate compares with or names. Up to 34 they are the same on every system, but 11.
-pub(crate) mod errno {
-    pub(crate) const EPERM: i32 = 1;
-    pub(crate) const ENOENT: i32 = 2;
-    pub(crate) const EINTR: i32 = 4;
-    pub(crate) const EBADF: i32 = 9;
-    pub(crate) const ENOMEM: i32 = 12;
-    pub(crate) const EACCES: i32 = 13;
-    pub(crate) const EFAULT: i32 = 14;
-    pub(crate) const EBUSY: i32 = 16;
-    pub(crate) const ENODEV: i32 = 19;
-    pub(crate) const EISDIR: i32 = 21;
-    pub(crate) const EINVAL: i32 = 22;
-    pub(crate) const ENFILE: i32 = 23;
-    pub(crate) const EMFILE: i32 = 24;
-    pub(crate) const EFBIG: i32 = 27;
-    pub(crate) const ENOSPC: i32 = 28;
-
-    pub(crate) const fn name(errno: i32) -> Option<&'static str> {
-        Some(match errno {
-            EPERM => "EPERM",
-            ENOENT => "ENOENT",
-            EINTR => "EINTR",
-            5 => "EIO",
-            7 => "E2BIG",
-            8 => "ENOEXEC",
-            EBADF => "EBADF",
-            11 => "EAGAIN",
-            ENOMEM => "ENOMEM",
-            EACCES => "EACCES",
-            EFAULT => "EFAULT",
-            EBUSY => "EBUSY",
-            18 => "EXDEV",
-            ENODEV => "ENODEV",
-            20 => "ENOTDIR",
-            EISDIR => "EISDIR",
-            EINVAL => "EINVAL",
-            ENFILE => "ENFILE",
-            EMFILE => "EMFILE",
-            26 => "ETXTBSY",
-            EFBIG => "EFBIG",
-            ENOSPC => "ENOSPC",
-            29 => "ESPIPE",
-            32 => "EPIPE",
-            _ => return None,
-        })
-    }
-}
-
-/// The C call that an error names.
-#[allow(dead_code, reason = "some are of one feature or system alone")]
-#[derive(Copy, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Operation {
-    MemfdCreate,
-    /// With `MFD_HUGETLB`.
-    MemfdCreateHuge,
-    /// With `MFD_EXEC`.
-    MemfdCreateExec,
-    GetSeals,
-    AddSeals,
-    Verify,
-    Fstat,
-    Fstatfs,
-    Ftruncate,
-    Fallocate,
-    Fchmod,
-    Pread,
-    Pwrite,
-    Read,
-    Write,
-    Lseek,
-    CopyFileRange,
-    Sendfile,
-    Splice,
-    Dup,
-    Open,
-    Readlink,
-    GetFlags,
-    SetFdFlags,
-    Mmap,
-    Madvise,
-    Access,
-    Sendmsg,
-    Recvmsg,
-    SocketType,
-    Execve,
-}
-
-impl Operation {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::MemfdCreate | Self::MemfdCreateHuge | Self::MemfdCreateExec => "memfd_create",
-            Self::GetSeals => "fcntl(F_GET_SEALS)",
-            Self::AddSeals => "fcntl(F_ADD_SEALS)",
-            Self::Verify => "verify",
-            Self::Fstat => "fstat",
-            Self::Fstatfs => "fstatfs",
-            Self::Ftruncate => "ftruncate",
-            Self::Fallocate => "fallocate",
-            Self::Fchmod => "fchmod",
-            Self::Pread => "pread",
-            Self::Pwrite => "pwrite",
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Lseek => "lseek",
-            Self::CopyFileRange => "copy_file_range",
-            Self::Sendfile => "sendfile",
-            Self::Splice => "splice",
-            Self::Dup => "fcntl(F_DUPFD_CLOEXEC)",
-            Self::Open => "open",
-            Self::Readlink => "readlink",
-            Self::GetFlags => "fcntl(F_GETFL)",
-            Self::SetFdFlags => "fcntl(F_SETFD)",
-            Self::Mmap => "mmap",
-            Self::Madvise => "madvise",
-            Self::Access => "access",
-            Self::Sendmsg => "sendmsg",
-            Self::Recvmsg => "recvmsg",
-            Self::SocketType => "getsockopt(SO_TYPE)",
-            Self::Execve => "execve",
+/// Declares [`Cause`] and [`Reason`] from one table, so that no fact stands in two lists:
+///
+/// ```text
+/// /// documentation
+/// PublicCause, IoErrorKind { Reason => "sentence", … }
+/// ```
+///
+/// `{}` in a sentence stands for the error's next value, `{bytes}` for the next value as a number of bytes, and
+/// `{seals}` for the error's seals.
+macro_rules! causes {
+    ($($(#[$doc:meta])* $Cause:ident, $Kind:ident { $($Reason:ident => $text:literal,)* })*) => {
+        /// What went wrong, for programs that react to it. The [`Display`](core::fmt::Display) of an
+        /// [`Error`](crate::Error) says more, and what to do.
+        ///
+        /// ```
+        /// use memfile::{Cause, MemFile};
+        ///
+        /// let on_disk = std::fs::File::open("Cargo.toml")?;
+        /// match MemFile::from_fd(on_disk.into()) {
+        ///     Err(error) if error.error().cause() == Cause::NotAMemoryFile => println!("{error}"),
+        ///     _ => panic!("a file on disk is not a memory file"),
+        /// }
+        /// # Ok::<(), std::io::Error>(())
+        /// ```
+        ///
+        /// # References
+        /// [errno(3)](https://man7.org/linux/man-pages/man3/errno.3.html)
+        #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Cause {
+            $($(#[$doc])* $Cause,)*
         }
-    }
-}
 
-/// Why: one row, one cause. [`Error`]'s predicates group them.
-#[allow(dead_code, reason = "some are of one feature or system alone")]
-#[derive(Copy, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
-    /// What [`Reason::usual`] says.
-    Usual,
-    Kernel,
-    NameTooLong,
-    NameHasNul,
-    NoMemfd,
-    UnknownFlag,
-    UnknownHugeTlb,
-    NoHugeTlb,
-    HugePageSize,
-    NoexecPolicy,
-    NotAMemoryFile,
-    PathOnly,
-    Sealed,
-    SealedWrite,
-    ReadOnly,
-    Busy,
-    UnknownSeal,
-    SealingIgnored,
-    MissingSeals,
-    ForgedWrite,
-    UntestedWrite,
-    Holes,
-    NoPopulate,
-    NoProc,
-    OutOfBounds,
-    Misaligned,
-    TooLong,
-    WriteZero,
-    BeyondLimit,
-    EndOfFile,
-    HugeWrite,
-    HugeLength,
-    HugePart,
-    FileSizeLimit,
-    NoMemory,
-    NoDescriptors,
-    NoLength,
-    Directory,
-    MapDenied,
-    TooManyFds,
-    TooManyInFlight,
-    EmptyPayload,
-    MessageTooLong,
-    WouldBlock,
-    PeerClosed,
-    NoFd,
-    StrayFds,
-    LostFds,
-    PayloadTruncated,
-    NotExecutable,
-    Script,
-}
-
-impl Reason {
-    /// Why a call is refused, as far as the call and the errno tell.
-    pub(crate) const fn usual(operation: Operation, errno: i32) -> Self {
-        use Operation as Op;
-        use errno::{
-            EACCES, EBADF, EBUSY, EFAULT, EFBIG, EINVAL, EISDIR, EMFILE, ENFILE, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM,
-        };
-
-        match (operation, errno) {
-            // The one errno of this call above those that are the same everywhere is ENOSYS.
-            (Op::MemfdCreate | Op::MemfdCreateExec, 35..) => Self::NoMemfd,
-            (Op::MemfdCreateHuge, 35..) => Self::NoHugeTlb,
-            (Op::MemfdCreate | Op::MemfdCreateExec, EINVAL) => Self::UnknownFlag,
-            (Op::MemfdCreateExec | Op::MemfdCreateHuge, EACCES) => Self::NoexecPolicy,
-            (Op::MemfdCreateHuge, EINVAL) => Self::UnknownHugeTlb,
-            (Op::MemfdCreateHuge, ENODEV) => Self::HugePageSize,
-            (Op::GetSeals, EINVAL) => Self::NotAMemoryFile,
-            (Op::GetSeals | Op::AddSeals, EBADF) => Self::PathOnly,
-            (Op::AddSeals, EBUSY) => Self::Busy,
-            (Op::AddSeals, EINVAL) => Self::UnknownSeal,
-            (Op::Ftruncate, EINVAL) => Self::HugeLength,
-            (Op::Pwrite | Op::Write, EINVAL) => Self::HugeWrite,
-            (Op::Fallocate | Op::Pwrite | Op::Write, EBADF) => Self::ReadOnly,
-            (Op::Ftruncate | Op::Fallocate | Op::Pwrite | Op::Write, EFBIG) => Self::FileSizeLimit,
-            (Op::Fallocate | Op::Pwrite | Op::Write | Op::Mmap, ENOSPC | ENOMEM) => Self::NoMemory,
-            (Op::Ftruncate | Op::Fallocate | Op::Pwrite | Op::Write | Op::Mmap, EPERM) => Self::SealedWrite,
-            (Op::CopyFileRange | Op::Sendfile | Op::Splice, EPERM) => Self::SealedWrite,
-            (Op::Mmap, EACCES) => Self::MapDenied,
-            (Op::Madvise, EINVAL) => Self::NoPopulate,
-            (Op::Madvise, ENOMEM | EFAULT)
-            | (Op::MemfdCreate | Op::MemfdCreateHuge | Op::MemfdCreateExec | Op::Ftruncate | Op::Dup, ENOMEM) => {
-                Self::NoMemory
+        impl Cause {
+            /// The kind of `std::io::Error` that fits where the kernel gave no errno.
+            #[cfg(feature = "std")]
+            pub(super) const fn io_kind(self) -> std::io::ErrorKind {
+                match self {
+                    $(Self::$Cause => std::io::ErrorKind::$Kind,)*
+                }
             }
-            (Op::MemfdCreate | Op::MemfdCreateHuge | Op::MemfdCreateExec | Op::Dup | Op::Open, ENFILE | EMFILE) => {
-                Self::NoDescriptors
-            }
-            (Op::Read | Op::Pread, EISDIR) => Self::Directory,
-            (Op::Pread, EINVAL) => Self::TooLong,
-            (Op::Open | Op::Readlink, ENOENT) => Self::NoProc,
-            _ => Self::Kernel,
         }
+
+        /// A cause, more precisely: each has a sentence of its own.
+        #[allow(dead_code, reason = "some belong to one feature or system alone")]
+        #[derive(Copy, Clone, PartialEq, Eq)]
+        pub(crate) enum Reason {
+            $($($Reason,)*)*
+        }
+
+        impl Reason {
+            pub(crate) const fn cause(self) -> Cause {
+                match self {
+                    $($(Self::$Reason => Cause::$Cause,)*)*
+                }
+            }
+
+            pub(super) const fn text(self) -> &'static str {
+                match self {
+                    $($(Self::$Reason => $text,)*)*
+                }
+            }
+        }
+    };
+}
+
+causes! {
+    /// The descriptor is not a memory file: it is another kind of file, is not open, or was opened with `O_PATH`.
+    NotAMemoryFile, InvalidInput {
+        NotAMemoryFile => "the descriptor is not a memory file: pipes, sockets and files on disk have no seals",
+        PathOnly => "the descriptor is not open, or was opened with O_PATH",
+        NotByMemfd => "the file was not created by memfd_create",
     }
 
-    pub(crate) const fn text(self) -> &'static str {
-        match self {
-            Self::Usual | Self::Kernel => "refused by the kernel",
-            Self::NameTooLong => "the name is longer than 249 bytes",
-            Self::NameHasNul => "the name has a NUL byte",
-            Self::NoMemfd => {
-                "no memfd_create here: it needs Linux 3.17 and CONFIG_MEMFD_CREATE, and a sandbox may hide it"
-            }
-            Self::UnknownFlag => "this kernel does not know a flag of memfd_create",
-            Self::UnknownHugeTlb => "this kernel does not know MFD_HUGETLB (Linux 4.14), or not with sealing (4.16)",
-            Self::NoHugeTlb => "this kernel was built without hugetlbfs",
-            Self::HugePageSize => "this machine has no huge pages of that size",
-            Self::NoexecPolicy => "vm.memfd_noexec is 2: no executable memory files here",
-            Self::NotAMemoryFile => "the descriptor is no memory file: pipes, sockets and files on disk have no seals",
-            Self::PathOnly => "the descriptor is not open, or opened with O_PATH",
-            Self::Sealed => "the file has the seal Seal: it was created without sealing, or sealed against more seals",
-            Self::SealedWrite => "the file is sealed against that change",
-            Self::ReadOnly => "the descriptor is opened read-only",
-            Self::Busy => "a mapping that can write exists, or a page is in flight; no seal was added",
-            Self::UnknownSeal => "this kernel does not know all of the seals (FutureWrite: Linux 5.1, Exec: 6.3)",
-            Self::SealingIgnored => "the kernel accepted the seals but the file does not have them",
-            Self::MissingSeals => "the file lacks seals",
-            Self::ForgedWrite => "the Write seal came with Exec, and on this kernel that leaves old mappings writable",
-            Self::UntestedWrite => {
-                "the Write seal came with Exec, and it cannot be tested whether this kernel looked for old mappings"
-            }
-            Self::Holes => "the file has holes: reading them would make this process pay for them",
-            Self::NoPopulate => "this kernel does not know MADV_POPULATE_READ (Linux 5.14)",
-            Self::NoProc => "/proc is not mounted",
-            Self::OutOfBounds => "the range does not lie within the file",
-            Self::Misaligned => "the offset is not a multiple of the value's size",
-            Self::TooLong => "the length does not fit the address space",
-            Self::WriteZero => "the kernel wrote nothing",
-            Self::BeyondLimit => "the source is longer than the limit",
-            Self::EndOfFile => "the file ends before the range does",
-            Self::HugeWrite => "a file of huge pages has no write(2): fill it through a mapping",
-            Self::HugeLength => "the length is no multiple of the huge page size",
-            Self::HugePart => "the file ends within a huge page, which some kernels let nobody read",
-            Self::FileSizeLimit => "beyond RLIMIT_FSIZE or the largest file",
-            Self::NoMemory => "no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)",
-            Self::NoDescriptors => "out of descriptors: RLIMIT_NOFILE, or the system's limit",
-            Self::NoLength => "the length is 0",
-            Self::Directory => "the source is a directory",
-            Self::MapDenied => "mapping was denied: the descriptor is not open for it, or a security module forbids it",
-            Self::TooManyFds => "more than 253 descriptors in one message",
-            Self::TooManyInFlight => "more descriptors in flight than RLIMIT_NOFILE",
-            Self::EmptyPayload => "a stream carries descriptors only with a byte of payload",
-            Self::MessageTooLong => "the payload is longer than this socket's messages",
-            Self::WouldBlock => "the socket is set not to block, and is not ready",
-            Self::PeerClosed => "the peer has closed the connection",
-            Self::NoFd => "the message has no descriptor",
-            Self::StrayFds => "the message has more descriptors than expected",
-            Self::LostFds => {
-                "the kernel dropped descriptors: RLIMIT_NOFILE is reached, or a security module forbids them"
-            }
-            Self::PayloadTruncated => "the message is longer than the buffer",
-            Self::NotExecutable => "the file's mode forbids execution: it was not created with Exec::Allow",
-            Self::Script => "a script: its interpreter could not open it, since the descriptor is closed before",
-        }
+    /// The system is too old, was built without the feature, or hides it. The message says since when it is available.
+    Unsupported, Unsupported {
+        NoMemfd => "this system has no memfd_create: it needs Linux 3.17 with CONFIG_MEMFD_CREATE, \
+            and a sandbox may hide it",
+        UnknownFlag => "this kernel does not know a flag of memfd_create",
+        UnknownHugeTlb => "this kernel lacks MFD_HUGETLB (since Linux 4.14), or cannot seal such files (since 4.16)",
+        NoHugeTlb => "this system has no hugetlbfs",
+        HugePageSize => "this machine has no huge pages of that size: /sys/kernel/mm/hugepages lists those it has",
+        UnknownSeal => "this kernel lacks one of these seals: FutureWrite is available since Linux 5.1, \
+            Exec since 6.3",
+        SealingIgnored => "the kernel accepted the seals, but the file is missing the {seals}: \
+            a sandbox may pretend to add them",
+        NoPopulate => "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): use `Holes::Allocate`",
+        NoProc => "/proc is not mounted, so the file has no path",
+        NoKernelCopy => "this system has no such copy",
+    }
+
+    /// The file has a seal that forbids the change, or forbids adding more seals.
+    Sealed, PermissionDenied {
+        Sealed => "the file has the seal Seal: it was created without sealing, or closed to further seals",
+        SealedWrite => "the file is sealed against this change",
+        SealedFutureWrite => "the file has the seal FutureWrite: only mappings that existed before can write to it",
+    }
+
+    /// The descriptor is open for reading only.
+    ReadOnly, PermissionDenied {
+        ReadOnly => "the descriptor is open for reading only",
+    }
+
+    /// The seal Write cannot be added now: a writable mapping exists, or a page is in use elsewhere (EBUSY). Nothing was
+    /// added, and it may work later.
+    Busy, ResourceBusy {
+        Busy => "a writable mapping of the file exists, or a page is in use elsewhere, so no seal was added: \
+            drop the mapping, or wait with `into_sealed_timeout`",
+    }
+
+    /// The file is missing seals; [`Error::seals`](crate::Error::seals) names them.
+    MissingSeals, InvalidData {
+        MissingSeals => "the file is missing the {seals}: seal it with `into_sealed`, or copy it with `copy_of`",
+        MissingShrink => "the file is missing the {seals}, so another process could shorten it: \
+            add it with `add_seals`",
+    }
+
+    /// The file has the seal Write, but on this kernel the way in which it got it may have left writable mappings.
+    ForgedWrite, InvalidData {
+        ForgedWrite => "the seal Write came with Exec, which on this kernel can leave writable mappings: \
+            copy the file with `copy_of`",
+        UntestedWrite => "the seal Write came with Exec, and it cannot be tested whether this kernel then looks for \
+            writable mappings: copy the file with `copy_of`",
+    }
+
+    /// The file has holes, and the policy for [`Holes`](crate::Holes) refuses them.
+    Holes, InvalidData {
+        Holes => "the file has holes (its {bytes} have {bytes} of memory): fill them with `Holes::Allocate`, \
+            or copy the file with `copy_of`",
+    }
+
+    /// The file ends inside a huge page.
+    PartialHugePage, InvalidData {
+        PartialHugePage => "the file ends inside a huge page (its length is {bytes}, a page has {bytes}), \
+            which some kernels cannot read: copy it with `copy_of`",
+    }
+
+    /// An offset, a range or a length does not fit the file, the map or the address space.
+    OutOfBounds, InvalidInput {
+        OutOfBounds => "the range {}..{} ends past the end ({bytes})",
+        Reversed => "the range {}..{} ends before it starts",
+        Misaligned => "the offset {} is not a multiple of the value's size ({bytes})",
+        TooLong => "the offset or length {} is more than a file or the address space can hold",
+    }
+
+    /// The file ends before the bytes that were asked for.
+    EndOfFile, UnexpectedEof {
+        EndOfFile => "the file ends after {bytes} of the {bytes} to read",
+        FileEnds => "the file ends before the bytes to read",
+    }
+
+    /// The file or the source is longer than the limit that the caller has set.
+    LimitExceeded, FileTooLarge {
+        FileBeyondLimit => "the file has {bytes}, which exceeds the limit of {bytes}",
+        SourceBeyondLimit => "the source exceeds the limit of {bytes}",
+    }
+
+    /// The file would become larger than `RLIMIT_FSIZE` or the largest file allows.
+    FileTooLarge, FileTooLarge {
+        FileTooLarge => "the file would exceed RLIMIT_FSIZE or the largest possible size",
+    }
+
+    /// There is no memory, no address space or no free huge page left.
+    OutOfMemory, OutOfMemory {
+        NoMemory => "no memory is left, or, for a file of huge pages, no free one (/proc/sys/vm/nr_hugepages)",
+    }
+
+    /// The process or the system has too many open files, or too many descriptors are in flight.
+    OutOfDescriptors, Other {
+        NoDescriptors => "no descriptor is left: RLIMIT_NOFILE or the system's limit is reached",
+        TooManyInFlight => "more descriptors are in flight than RLIMIT_NOFILE allows",
+    }
+
+    /// A policy of the system or a security module forbids it.
+    Denied, PermissionDenied {
+        NoexecPolicy => "vm.memfd_noexec is 2, which forbids executable memory files: use `Exec::Deny`",
+        MapDenied => "the mapping was denied: the descriptor is not open for it, or a security module forbids it",
+        OpenDenied => "the file's mode, or a security module, forbids opening it again",
+    }
+
+    /// The file cannot be executed by its path.
+    NotExecutable, PermissionDenied {
+        NotExecutable => "the file's mode forbids execution: create it with `Exec::Allow`",
+        Script => "the file is a script, and its interpreter cannot open it, since the descriptor is closed by then: \
+            start the interpreter, with the script as its stdin",
+    }
+
+    /// An argument can never work.
+    InvalidInput, InvalidInput {
+        NameTooLong => "the name has {bytes}, more than the 249 that fit",
+        NameHasNul => "the name contains a NUL byte",
+        NoLength => "the length is 0",
+        HugeWrite => "a file of huge pages does not support write(2): fill it through a mapping, \
+            for example with `create_with`",
+        HugeLength => "the length is not a multiple of the file's huge page size",
+        Directory => "the source is a directory",
+        TooManyFds => "a message can carry at most 253 descriptors, not {}",
+        EmptyPayload => "a stream socket carries descriptors only with at least one byte of payload",
+        MessageTooLong => "the payload is too long for one message: put it into a `SealedFile` and send that",
+    }
+
+    /// The socket or the source is non-blocking and not ready, or opening the file would wait for a lease (EAGAIN).
+    WouldBlock, WouldBlock {
+        WouldBlock => "the descriptor is non-blocking and not ready",
+        Leased => "the owner of the file holds a lease on it, so opening it again would wait",
+    }
+
+    /// The other end of the connection is closed.
+    ClosedByPeer, UnexpectedEof {
+        ClosedByPeer => "the peer has closed the connection",
+    }
+
+    /// The message that was received is not of the expected form. It is lost, and its descriptors are closed.
+    UnexpectedMessage, InvalidData {
+        NoFd => "the message carries no descriptor, 1 was expected",
+        StrayFds => "the message carries more descriptors than the expected number, {}: \
+            receive it with `socket::recv` and more room",
+        LostFds => "the kernel dropped descriptors: RLIMIT_NOFILE is reached, or a security module forbids them",
+        PayloadTruncated => "the message is longer than the buffer ({bytes})",
+    }
+
+    /// The kernel returned an errno that this crate has no explanation for.
+    Other, Other {
+        Kernel => "the kernel refused the call",
+        WriteZero => "the kernel wrote nothing",
     }
 }

@@ -1,24 +1,36 @@
-//! [`Error`]: what was tried, what the kernel answered, and why.
+//! [`Error`]: what failed, why, and what to do about it.
+
+mod call;
+mod cause;
+mod errno;
+mod with;
 
 use core::fmt;
 
-pub(crate) use crate::reason::{Operation, Reason, errno};
 use crate::seals::Seals;
 
-/// Why a call failed: the operation, the errno if the kernel gave one, and the reason in plain words.
+pub(crate) use call::Call;
+pub use cause::Cause;
+pub(crate) use cause::Reason;
+pub(crate) use errno::Errno;
+pub use with::ErrorWith;
+
+/// Why a call failed: the [`Cause`], the kernel's errno if there is one, and a message that says what to do.
 ///
-/// It is `Copy`, holds no allocation, and converts into `std::io::Error` by `?` (with feature `std`). An `io::Error` keeps the
-/// errno but then not the reason: where people read it, return this type.
+/// It is `Copy` and allocates nothing. With feature `std`, `?` converts it into a [`std::io::Error`] that carries it: that
+/// error has the same [`kind`](Self::kind) and the same message. Its own `raw_os_error()` is `None`, and
+/// `error.downcast::<memfile::Error>()` gives this error back, with the errno.
 ///
 /// ```
-/// use memfile::{MemFile, Seal};
+/// use memfile::{Cause, MemFile, Seal};
 ///
 /// let file = MemFile::create_default("not sealable")?;
 /// let error = file.add_seal(Seal::Write).unwrap_err();
+/// assert_eq!(error.cause(), Cause::Sealed);
 /// assert_eq!(
 ///     error.to_string(),
 ///     "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: \
-///      it was created without sealing, or sealed against more seals",
+///      it was created without sealing, or closed to further seals",
 /// );
 /// # Ok::<(), memfile::Error>(())
 /// ```
@@ -27,149 +39,205 @@ use crate::seals::Seals;
 /// [errno(3)](https://man7.org/linux/man-pages/man3/errno.3.html)
 #[derive(Copy, Clone)]
 pub struct Error {
+    /// What the message shows, in the order of its sentence.
+    values: Values,
     seals: Seals,
-    /// 0 is none. As small as Linux's numbers, so that an error, and a result with a descriptor, fit a register.
+    /// 0: the kernel gave none.
     errno: u16,
-    operation: Operation,
-    reason: Reason,
+    /// The call that the kernel refused. `None`: this crate refused by itself.
+    call: Option<Call>,
+    /// `None`: the usual reason for the call and the errno.
+    reason: Option<Reason>,
 }
 
+type Values = [u64; 3];
+
 impl Error {
-    /// The kernel refused `operation`. The reason is the [usual](Reason::usual) one; a caller who knows better adds it.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an errno is below 4096")]
+    /// The kernel refused `call`. The reason is the [usual](Call::usual_reason) one; a caller who knows better adds it.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an errno is a small positive number")]
     #[inline]
-    pub(crate) const fn os(operation: Operation, errno: i32) -> Self {
-        Self { errno: errno as u16, seals: Seals::empty(), operation, reason: Reason::Usual }
+    pub(crate) const fn os(call: Call, errno: Errno) -> Self {
+        Self {
+            values: [0; 3],
+            seals: Seals::empty(),
+            errno: errno.raw_os_error() as u16,
+            call: Some(call),
+            reason: None,
+        }
     }
 
-    /// This crate refused, without or after asking the kernel.
-    pub(crate) const fn new(operation: Operation, reason: Reason) -> Self {
-        Self { errno: 0, seals: Seals::empty(), operation, reason }
+    /// This crate refuses by itself.
+    pub(crate) const fn new(reason: Reason) -> Self {
+        Self { values: [0; 3], seals: Seals::empty(), errno: 0, call: None, reason: Some(reason) }
     }
 
     pub(crate) const fn because(self, reason: Reason) -> Self {
-        Self { reason, ..self }
+        Self { reason: Some(reason), ..self }
     }
 
     pub(crate) const fn with_seals(self, seals: Seals) -> Self {
         Self { seals, ..self }
     }
 
-    pub(crate) const fn is(self, errno: i32) -> bool {
-        self.errno() == errno
+    pub(crate) const fn with_values(self, first: u64, second: u64) -> Self {
+        Self { values: [first, second, 0], ..self }
     }
 
-    const fn errno(self) -> i32 {
-        self.errno as i32
+    /// A range that does not lie within `len` bytes.
+    #[cold]
+    pub(crate) const fn out_of_bounds(start: u64, end: u64, len: u64) -> Self {
+        let reason = if start > end { Reason::Reversed } else { Reason::OutOfBounds };
+        Self { values: [start, end, len], ..Self::new(reason) }
     }
 
-    /// What failed: the C call as in its man page, or `verify` for this crate's own check of a file.
+    #[cold]
+    pub(crate) const fn source_beyond(limit: u64) -> Self {
+        Self::new(Reason::SourceBeyondLimit).with_values(limit, 0)
+    }
+
+    /// A length or an offset that no file or no address space can hold.
+    #[cold]
+    pub(crate) const fn too_long(len: u64) -> Self {
+        Self::new(Reason::TooLong).with_values(len, 0)
+    }
+
+    #[inline]
+    pub(crate) fn is(&self, errno: Errno) -> bool {
+        self.call.is_some() && i32::from(self.errno) == errno.raw_os_error()
+    }
+
+    /// Whether this crate has given this reason, and not the kernel by its errno alone.
+    #[inline]
+    pub(crate) fn is_own(&self, reason: Reason) -> bool {
+        self.reason == Some(reason)
+    }
+
+    /// What went wrong, for programs that react to it.
     #[must_use]
-    pub const fn operation(&self) -> &'static str {
-        self.operation.name()
+    pub const fn cause(&self) -> Cause {
+        self.reason().cause()
     }
 
-    /// The errno of the kernel's refusal, or `None` if this crate refused by itself.
-    #[doc(alias = "errno")]
+    /// The C call that the kernel refused, as its man page names it, or `None` if this crate refused by itself.
     #[must_use]
-    pub const fn raw_os_error(&self) -> Option<i32> {
-        match self.errno() {
-            0 => None,
-            errno => Some(errno),
+    pub const fn call(&self) -> Option<&'static str> {
+        match self.call {
+            Some(call) => Some(call.name()),
+            None => None,
         }
     }
 
-    /// The seals that the error is about: those that a file lacks, or that the kernel does not know.
+    /// The errno that the kernel returned, or `None` if this crate refused by itself.
+    #[doc(alias = "errno")]
+    #[must_use]
+    pub const fn raw_os_error(&self) -> Option<i32> {
+        match self.errno {
+            0 => None,
+            errno => Some(errno as i32),
+        }
+    }
+
+    /// The seals that the error is about: those that a file is missing, or that the kernel may not know.
     #[must_use]
     pub const fn seals(&self) -> Seals {
         self.seals
     }
 
-    /// The kernel is too old or was built without the feature. The message says since when it exists.
+    /// [`Cause::Unsupported`]: the system is too old, was built without the feature, or hides it.
     #[must_use]
     pub const fn is_unsupported(&self) -> bool {
-        matches!(
-            self.as_reason(),
-            Reason::NoMemfd
-                | Reason::UnknownFlag
-                | Reason::UnknownHugeTlb
-                | Reason::NoHugeTlb
-                | Reason::HugePageSize
-                | Reason::UnknownSeal
-                | Reason::SealingIgnored
-                | Reason::NoPopulate
-                | Reason::NoProc
-        )
+        matches!(self.cause(), Cause::Unsupported)
     }
 
-    /// A writable mapping or a page in flight stands against a seal (EBUSY). Nothing was applied; it may work later.
+    /// [`Cause::Busy`]: a writable mapping, or a page in use elsewhere, prevents a seal. It may work later.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
-        matches!(self.as_reason(), Reason::Busy)
+        matches!(self.cause(), Cause::Busy)
     }
 
-    /// The descriptor is no memory file.
+    /// [`Cause::NotAMemoryFile`]: the descriptor is another kind of file.
     #[must_use]
     pub const fn is_not_a_memory_file(&self) -> bool {
-        matches!(self.as_reason(), Reason::NotAMemoryFile | Reason::PathOnly)
+        matches!(self.cause(), Cause::NotAMemoryFile)
     }
 
-    /// The file has no proof for what was asked: seals are missing ([`seals`](Self::seals) names them),
-    /// its Write seal may be forged, it has holes, or it ends within a huge page.
+    /// It is a memory file, but one whose contents cannot be trusted to stay as they are: [`Cause::MissingSeals`],
+    /// [`Cause::ForgedWrite`], [`Cause::Holes`] or [`Cause::PartialHugePage`].
     #[must_use]
     pub const fn is_unproven(&self) -> bool {
-        matches!(
-            self.as_reason(),
-            Reason::MissingSeals | Reason::ForgedWrite | Reason::UntestedWrite | Reason::Holes | Reason::HugePart
-        )
+        matches!(self.cause(), Cause::MissingSeals | Cause::ForgedWrite | Cause::Holes | Cause::PartialHugePage)
     }
 
-    pub(crate) const fn is_about_holes(&self) -> bool {
-        matches!(self.as_reason(), Reason::Holes)
+    /// [`Cause::OutOfBounds`]: an offset, a range or a length does not fit.
+    #[must_use]
+    pub const fn is_out_of_bounds(&self) -> bool {
+        matches!(self.cause(), Cause::OutOfBounds)
     }
 
-    /// Looked up when it is asked for, so that a program that does not ask holds no table.
-    pub(crate) const fn as_reason(&self) -> Reason {
-        match self.reason {
-            Reason::Usual => Reason::usual(self.operation, self.errno()),
-            reason => reason,
+    /// [`Cause::ClosedByPeer`]: the stream has ended, or nobody receives any more.
+    #[must_use]
+    pub const fn is_closed_by_peer(&self) -> bool {
+        matches!(self.cause(), Cause::ClosedByPeer)
+    }
+
+    /// Looked up only when it is asked for, so a program that never asks does not contain the table.
+    const fn reason(&self) -> Reason {
+        match (self.reason, self.call) {
+            (Some(reason), _) => reason,
+            (None, Some(call)) => call.usual_reason(self.as_errno()),
+            (None, None) => Reason::Kernel,
         }
     }
 
-    /// An offset, a length or an alignment does not fit the file or the address space.
-    #[must_use]
-    pub const fn is_out_of_bounds(&self) -> bool {
-        matches!(self.as_reason(), Reason::OutOfBounds | Reason::Misaligned | Reason::TooLong)
-    }
-
-    /// The other end of the socket is closed: the stream has ended, or nobody receives (EPIPE, ECONNRESET).
-    #[must_use]
-    pub const fn is_closed_by_peer(&self) -> bool {
-        matches!(self.as_reason(), Reason::PeerClosed)
-    }
-
-    /// The reason in plain words.
-    #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        self.as_reason().text()
+    const fn as_errno(&self) -> Errno {
+        Errno::from_raw_os_error(self.errno as i32)
     }
 }
 
-/// `operation: ERRNO: reason (seals)`, in one line.
+/// `call: ERRNO: sentence`, or the sentence alone, in one line.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.operation.name())?;
-        match (self.errno, errno::name(self.errno())) {
-            (0, _) => Ok(()),
-            (_, Some(name)) => write!(f, ": {name}"),
-            (errno, None) => write!(f, ": errno {errno}"),
-        }?;
-        write!(f, ": {}", self.as_reason().text())?;
-        if self.seals.is_empty() {
-            return Ok(());
+        if let Some(call) = self.call {
+            write!(f, "{}: ", call.name())?;
+            match errno::name(self.as_errno()) {
+                Some(name) => write!(f, "{name}: ")?,
+                None => write!(f, "errno {}: ", self.errno)?,
+            }
         }
-        write!(f, " ({})", self.seals)
+        let mut values = self.values.iter();
+        let mut rest = self.reason().text();
+        while let Some((text, after)) = rest.split_once('{') {
+            f.write_str(text)?;
+            let Some((place, after)) = after.split_once('}') else { break };
+            rest = after;
+            match place {
+                "seals" => write_seals(f, self.seals)?,
+                "bytes" => match values.next() {
+                    Some(1) => f.write_str("1 byte")?,
+                    value => write!(f, "{} bytes", value.unwrap_or(&0))?,
+                },
+                _ => write!(f, "{}", values.next().unwrap_or(&0))?,
+            }
+        }
+        f.write_str(rest)
     }
+}
+
+/// `seal Write`, `seals Shrink and Write`, `seals Shrink, Grow and Write`.
+fn write_seals(f: &mut fmt::Formatter<'_>, seals: Seals) -> fmt::Result {
+    let mut rest = seals.iter();
+    f.write_str(if rest.len() == 1 { "seal " } else { "seals " })?;
+    let mut first = true;
+    while let Some(seal) = rest.next() {
+        match (first, rest.len()) {
+            (true, _) => {}
+            (false, 0) => f.write_str(" and ")?,
+            (false, _) => f.write_str(", ")?,
+        }
+        fmt::Display::fmt(&seal, f)?;
+        first = false;
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Error {
@@ -181,8 +249,8 @@ impl fmt::Debug for Error {
 /// Two errors are equal if they say the same.
 impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
-        (self.operation(), self.errno, self.as_reason(), self.seals)
-            == (other.operation(), other.errno, other.as_reason(), other.seals)
+        (self.call, self.errno, self.reason(), self.seals, self.values)
+            == (other.call, other.errno, other.reason(), other.seals, other.values)
     }
 }
 
@@ -190,77 +258,34 @@ impl Eq for Error {}
 
 impl core::error::Error for Error {}
 
-/// An [`Error`] together with the value that the failed call had taken.
-///
-/// It displays as the error, and `?` turns it into an [`Error`] or an `io::Error`, which drops the value.
-///
-/// ```
-/// use memfile::MemFile;
-///
-/// let file = MemFile::create_default("not sealable")?;
-/// if let Err(error) = file.into_sealed() {
-///     eprintln!("not sealed: {error}");
-///     let file = error.into_inner();
-///     file.write_all_at(b"still here", 0)?;
-/// }
-/// # Ok::<(), memfile::Error>(())
-/// ```
-#[derive(Debug)]
-pub struct ErrorWith<T> {
-    error: Error,
-    value: T,
-}
-
-impl<T> ErrorWith<T> {
-    pub(crate) const fn new(error: Error, value: T) -> Self {
-        Self { error, value }
-    }
-
-    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> ErrorWith<U> {
-        ErrorWith::new(self.error, f(self.value))
-    }
-
-    /// The error.
+#[cfg(feature = "std")]
+impl Error {
+    /// The kind that the `std::io::Error` made of this error has: the kind that std gives the errno, or the one that fits
+    /// the cause if there is no errno.
+    ///
+    /// ```
+    /// use memfile::{MemFile, Seal};
+    ///
+    /// let file = MemFile::create_default("not sealable")?;
+    /// if let Err(error) = file.add_seal(Seal::Write) {
+    ///     assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    /// }
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
     #[must_use]
-    pub const fn error(&self) -> &Error {
-        &self.error
-    }
-
-    /// The value, still owned by this error.
-    #[must_use]
-    pub const fn get_ref(&self) -> &T {
-        &self.value
-    }
-
-    /// The error alone; the value is dropped.
-    #[must_use]
-    pub fn into_error(self) -> Error {
-        self.error
-    }
-
-    /// The value alone.
-    #[must_use = "the value is dropped with this error unless it is kept"]
-    pub fn into_inner(self) -> T {
-        self.value
-    }
-
-    /// Both.
-    #[must_use]
-    pub fn into_parts(self) -> (Error, T) {
-        (self.error, self.value)
+    pub fn kind(&self) -> std::io::ErrorKind {
+        match self.raw_os_error() {
+            Some(errno) => std::io::Error::from_raw_os_error(errno).kind(),
+            None => self.cause().io_kind(),
+        }
     }
 }
 
-impl<T> fmt::Display for ErrorWith<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl<T: fmt::Debug> core::error::Error for ErrorWith<T> {}
-
-impl<T> From<ErrorWith<T>> for Error {
-    fn from(error: ErrorWith<T>) -> Self {
-        error.error
+/// The words are kept, since they are what people read at the end of a program that returns `io::Result`. The errno is
+/// kept too, inside: `error.downcast::<memfile::Error>()`. This conversion allocates.
+#[cfg(feature = "std")]
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind(), error)
     }
 }

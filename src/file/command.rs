@@ -3,9 +3,9 @@
 use core::ops::{Deref, DerefMut};
 use std::process::Command;
 
-use crate::error::{Error, Operation, Reason};
-use crate::file::MemFile;
-use crate::proc_path::ProcPath;
+use super::MemFile;
+use super::proc::Path;
+use crate::error::{Error, Reason};
 use crate::sys;
 use crate::sys::fd::{AsFd, OwnedFd};
 
@@ -27,8 +27,8 @@ impl MemFile {
     /// argument, unless [`arg0`](std::os::unix::process::CommandExt::arg0) sets another, and itself as
     /// `/memfd:NAME (deleted)` in `/proc/self/exe`.
     ///
-    /// The file must have been created with [`Exec::Allow`](crate::Exec::Allow), and should be sealed, lest somebody
-    /// changes the program on its way: `sealed.as_mem_file().to_command()`.
+    /// The file must have been created with [`Exec::Allow`](crate::Exec::Allow), and should be sealed, so that nobody can
+    /// change the program on its way: [`SealedFile::to_command`](crate::SealedFile::to_command).
     ///
     /// A script is refused. Its interpreter opens the path after the descriptor is closed, so it would find nothing, or
     /// another file. Give it to the interpreter: `Command::new("sh").stdin(script.to_stdio()?)`.
@@ -50,9 +50,9 @@ impl MemFile {
     ///
     /// use memfile::{CreateOptions, Exec, SealedFile};
     ///
-    /// let builder = SealedFile::builder().options(CreateOptions::new().exec(Exec::Allow));
-    /// let program = builder.copy_of("echo", std::fs::File::open("/bin/echo")?)?;
-    /// let output = program.as_mem_file().to_command()?.arg0("echo").arg("hello").output()?;
+    /// let options = SealedFile::options().create_options(CreateOptions::new().exec(Exec::Allow));
+    /// let program = options.copy_of("echo", std::fs::File::open("/bin/echo")?)?;
+    /// let output = program.to_command()?.arg0("echo").arg("hello").output()?;
     /// assert_eq!(output.stdout, b"hello\n");
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -65,15 +65,15 @@ impl MemFile {
         const EXECUTE_BITS: u32 = 0o111;
 
         if sys::fstat(self.as_fd())?.mode & EXECUTE_BITS == 0 {
-            return Err(Error::new(Operation::Execve, Reason::NotExecutable));
+            return Err(Error::new(Reason::NotExecutable));
         }
         let mut magic = [0; 2];
         self.read_exact_at(&mut magic, 0)?;
         if magic == *b"#!" {
-            return Err(Error::new(Operation::Execve, Reason::Script));
+            return Err(Error::new(Reason::Script));
         }
         let file = sys::dup(self.as_fd())?;
-        let command = Command::new(ProcPath::new(file.as_fd()));
+        let command = Command::new(Path::new(file.as_fd()));
         Ok(FileCommand { command, file })
     }
 }

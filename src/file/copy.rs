@@ -1,8 +1,6 @@
 //! [`MemFile::copy_from`]: filling a file from a descriptor, by the kernel where it can.
 
-use core::fmt;
-
-use crate::error::{Error, Operation, Reason, errno};
+use crate::error::{Errno, Error, Reason};
 use crate::file::MemFile;
 use crate::seals::Seal;
 use crate::sys;
@@ -14,56 +12,20 @@ const CALL_MAX: usize = 0x7fff_0000;
 /// The buffer of the last rung, on the stack.
 const BUFFER: usize = 16 * 1024;
 
-/// What [`MemFile::copy_from`] did.
-///
-/// ```
-/// use memfile::MemFile;
-///
-/// let (source, copy) = (MemFile::create_default("source")?, MemFile::create_default("copy")?);
-/// source.write_all_at(b"1 2 3", 0)?;
-/// let copied = copy.copy_from(&source, u64::MAX)?;
-/// assert_eq!(copied.len, 5);
-/// println!("by {}", copied.method); // copy_file_range
-/// # Ok::<(), memfile::Error>(())
-/// ```
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-#[must_use = "the source may have ended before `limit`"]
-pub struct Copied {
-    /// Bytes copied.
-    pub len: u64,
-    /// The system call that copied them.
-    pub method: CopyMethod,
-}
-
-/// The system call that copied the bytes: the first in this order that the kernel has for the source.
-/// It displays as the call's name.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CopyMethod {
-    /// `copy_file_range(2)`: from a memory file or a file of the same file system.
-    CopyFileRange,
-    /// `sendfile(2)`: from another file, or a block device.
-    Sendfile,
-    /// `splice(2)`: from a pipe.
-    Splice,
-    /// `read(2)` and `write(2)`: from a socket, a terminal, most files of `/proc`, and empty sources.
-    ReadWrite,
-}
-
 impl MemFile {
     /// Copies from the position of `source` to the position of this file, until `limit` bytes are copied or the source
-    /// ends. Both positions move, as with `std::io::copy`, which has this path only between types that it knows.
+    /// ends, and returns how many bytes were copied. Both positions move, as with `std::io::copy`.
     ///
-    /// The bytes do not pass through this process unless the source leaves no other way;
-    /// [`Copied::method`] tells. A source that blocks (a pipe, a socket) blocks the call.
+    /// The kernel copies, by `copy_file_range`, `sendfile` or `splice`, whichever works first for this source. Where none of
+    /// them does, for example with a socket, the bytes pass through this process. A pipe, a socket or a terminal makes the
+    /// call wait until its other end has written or closed; so does a file in a file system that another process serves.
     ///
-    /// Without a limit give `u64::MAX`. Reaching the limit is no error; to notice a longer source ask for a byte more than
-    /// you accept, or take [`Builder::limit`](crate::Builder::limit).
+    /// Without a limit, pass `u64::MAX`. Reaching the limit is not an error. To refuse a longer source, use
+    /// [`SealedFileOptions::limit`](crate::SealedFileOptions::limit).
     ///
     /// # Errors
     /// What was copied before the error stays, and the positions tell how much. A source without a position can lose up to
-    /// 16 KiB where the last way fails to write, for want of memory for example.
+    /// 16 KiB if writing to this file fails, for example because no memory is left.
     /// - EPERM: sealed with Write or FutureWrite, or with Grow and the copy would pass the end
     /// - EBADF: the source is not open for reading, or this file was opened read-only
     /// - EAGAIN: the source does not block and has nothing yet
@@ -76,7 +38,7 @@ impl MemFile {
     ///
     /// let source = std::fs::File::open("Cargo.toml")?;
     /// let file = MemFile::create_default("copy")?;
-    /// assert_eq!(file.copy_from(&source, u64::MAX)?.len, source.metadata()?.len());
+    /// assert_eq!(file.copy_from(&source, u64::MAX)?, source.metadata()?.len());
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
@@ -87,56 +49,57 @@ impl MemFile {
     #[doc(alias = "copy_file_range")]
     #[doc(alias = "sendfile")]
     #[doc(alias = "splice")]
-    pub fn copy_from(&self, source: impl AsFd, limit: u64) -> Result<Copied, Error> {
+    pub fn copy_from(&self, source: impl AsFd, limit: u64) -> Result<u64, Error> {
         copy(source.as_fd(), None, self.as_fd(), limit)
     }
 }
 
 /// Copies all of a source that has positions, from its start and without moving its own; of another one what is left.
-pub(crate) fn copy_whole(source: BorrowedFd<'_>, target: &MemFile, limit: u64) -> Result<Copied, Error> {
+/// Fails if that is more than `limit`, and has then written no more than the limit to `target`.
+pub(crate) fn copy_whole(source: BorrowedFd<'_>, target: &MemFile, limit: u64) -> Result<u64, Error> {
     let start = sys::has_position(source)?.then_some(0);
-    copy(source, start, target.as_fd(), limit)
+    let copied = copy(source, start, target.as_fd(), limit)?;
+    if copied == limit && !is_at_end(source, start.map(|_| copied))? {
+        return Err(Error::source_beyond(limit));
+    }
+    Ok(copied)
+}
+
+/// Whether the source has no byte at the offset, or left to be read.
+fn is_at_end(source: BorrowedFd<'_>, at: Option<u64>) -> Result<bool, Error> {
+    let mut byte = [0];
+    let read = match at {
+        Some(offset) => sys::pread(source, &mut byte, offset),
+        None => sys::read(source, &mut byte),
+    };
+    Ok(read? == 0)
 }
 
 /// Copies from the offset `at`, or from the position, to the position of `to`.
-fn copy(from: BorrowedFd<'_>, mut at: Option<u64>, to: BorrowedFd<'_>, limit: u64) -> Result<Copied, Error> {
+fn copy(from: BorrowedFd<'_>, mut at: Option<u64>, to: BorrowedFd<'_>, limit: u64) -> Result<u64, Error> {
     let mut copied = 0;
-    for (method, call) in KERNEL_COPIES {
+    for call in KERNEL_COPIES {
         let before = copied;
         let result = repeat(&mut copied, limit, |len| call(from, at.as_mut(), to, len));
-        // A call that fails, or finds nothing, may just not know this kind of source: most files of `/proc` say that they
-        // are empty. The next one goes on from here, and the last one is right about both.
+        // A call that fails, or finds nothing, may just not know this kind of source: most files of `/proc` claim to be
+        // empty. The next one continues from here, and the last one is right about both.
         match result {
-            Ok(()) if copied > before => return Ok(Copied { len: copied, method }),
-            // But the seals of the target stand against all of them, and the last would read before it finds out.
-            Err(error) if error.is(errno::EPERM) && is_sealed(to) => return Err(error),
+            Ok(()) if copied > before => return Ok(copied),
+            // All of them fail if the target is sealed, and the last one would read first and then lose what it has read.
+            Err(error) if error.is(Errno::PERM) && is_sealed(to) => return Err(error),
             _ => {}
         }
     }
     let mut buffer = [0; BUFFER];
     repeat(&mut copied, limit, |len| read_write(from, at.as_mut(), to, len, &mut buffer))?;
-    Ok(Copied { len: copied, method: CopyMethod::ReadWrite })
+    Ok(copied)
 }
 
-/// The name of the system call.
-impl fmt::Display for CopyMethod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::CopyFileRange => "copy_file_range",
-            Self::Sendfile => "sendfile",
-            Self::Splice => "splice",
-            Self::ReadWrite => "read, write",
-        })
-    }
-}
+/// Copies at most so many bytes from the source, at an offset that moves or else at its position.
+type Copy = fn(BorrowedFd<'_>, Option<&mut u64>, BorrowedFd<'_>, usize) -> Result<usize, Error>;
 
-type Call = fn(BorrowedFd<'_>, Option<&mut u64>, BorrowedFd<'_>, usize) -> Result<usize, Error>;
-
-const KERNEL_COPIES: [(CopyMethod, Call); 3] = [
-    (CopyMethod::CopyFileRange, sys::copy_file_range),
-    (CopyMethod::Sendfile, sys::sendfile),
-    (CopyMethod::Splice, sys::splice),
-];
+/// The copies inside the kernel, the fastest first.
+const KERNEL_COPIES: [Copy; 3] = [sys::copy_file_range, sys::sendfile, sys::splice];
 
 /// Calls until `limit` is reached, or the call finds nothing more or fails.
 fn repeat(copied: &mut u64, limit: u64, mut call: impl FnMut(usize) -> Result<usize, Error>) -> Result<(), Error> {
@@ -154,15 +117,15 @@ fn is_sealed(fd: BorrowedFd<'_>) -> bool {
     sys::get_seals(fd).is_ok_and(|seals| seals.intersects(Seal::Grow | Seal::Write | Seal::FutureWrite))
 }
 
+/// The copy of last resort.
 fn read_write(
     from: BorrowedFd<'_>,
     at: Option<&mut u64>,
     to: BorrowedFd<'_>,
     len: usize,
-    buffer: &mut [u8],
+    buffer: &mut [u8; BUFFER],
 ) -> Result<usize, Error> {
-    let len = len.min(buffer.len());
-    let buffer = buffer.get_mut(..len).unwrap_or_default();
+    let (buffer, _) = buffer.split_at_mut(len.min(BUFFER));
     let n = match at {
         None => sys::read(from, buffer)?,
         Some(offset) => {
@@ -171,14 +134,18 @@ fn read_write(
             n
         }
     };
-    let mut rest = buffer.get(..n).unwrap_or_default();
+    let (mut rest, _) = buffer.split_at(n.min(buffer.len()));
     while !rest.is_empty() {
-        match sys::write(to, rest) {
-            Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
-            result => {
-                // So that the position of the source tells what was copied. It may have none.
+        let written = match sys::write(to, rest) {
+            Ok(0) => Err(Error::new(Reason::WriteZero)),
+            result => result,
+        };
+        match written {
+            Ok(written) => (_, rest) = rest.split_at(written.min(rest.len())),
+            Err(error) => {
+                // So that the position of the source tells what was copied. A pipe or a socket has none.
                 _ = sys::seek_back(from, rest.len());
-                return result.and(Err(Error::new(Operation::Write, Reason::WriteZero)));
+                return Err(error);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::file::MemFile;
+use super::MemFile;
 use crate::sys;
 
 impl MemFile {

@@ -27,7 +27,7 @@ impl MemFile {
     /// [`Seal::Exec`](crate::Seal::Exec) the execute bits.
     ///
     /// # Errors
-    /// The kernel has none for an open memory file.
+    /// The kernel returns none for an open memory file.
     ///
     /// # Example
     /// ```

@@ -1,13 +1,25 @@
 //! [`MemFile`]: an owned descriptor of a memory file.
 
-use core::ffi::CStr;
-use core::sync::atomic::{AtomicU32, Ordering};
+#[cfg(feature = "std")]
+mod command;
+mod copy;
+#[cfg(feature = "std")]
+mod inherit;
+#[cfg(feature = "std")]
+mod io;
+pub mod proc;
 
-use crate::error::{Error, ErrorWith, Operation, Reason, errno};
+use core::ffi::CStr;
+
+use crate::error::{Errno, Error, ErrorWith, Reason};
 use crate::options::CreateOptions;
 use crate::seals::{Seal, Seals};
 use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+
+#[cfg(feature = "std")]
+pub use command::FileCommand;
+pub(crate) use copy::copy_whole;
 
 #[cfg(not(feature = "std"))]
 use crate::sys::fd::OwnedFd as Handle;
@@ -17,7 +29,10 @@ use std::fs::File as Handle;
 /// The longest name that the kernel takes, without the NUL.
 const NAME_MAX: usize = 249;
 
-const NAME_TOO_LONG: Error = Error::new(Operation::MemfdCreate, Reason::NameTooLong);
+#[cold]
+fn name_too_long(len: usize) -> Error {
+    Error::new(Reason::NameTooLong).with_values(len as u64, 0)
+}
 
 /// A file in memory, without a name in any file system, that can be sealed.
 ///
@@ -40,7 +55,6 @@ const NAME_TOO_LONG: Error = Error::new(Operation::MemfdCreate, Reason::NameTooL
 /// [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html),
 /// [tmpfs](https://docs.kernel.org/filesystems/tmpfs.html)
 #[doc(alias = "memfd")]
-#[cfg_attr(target_os = "freebsd", derive(Debug))]
 pub struct MemFile {
     pub(crate) handle: Handle,
 }
@@ -70,11 +84,12 @@ impl MemFile {
     #[inline]
     pub fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
         if name.len() > NAME_MAX {
-            return Err(NAME_TOO_LONG);
+            return Err(name_too_long(name.len()));
         }
-        match sys::create(name, &options) {
-            Ok(fd) => Ok(Self::from_owned(fd)),
-            Err(error) => Err(explain_create(error, name)),
+        match sys::with_c_str(name, |name| sys::create(name, &options)) {
+            Ok(result) => result.map(Self::from_owned),
+            // It is short enough, so it contains a NUL.
+            Err(_) => Err(Error::new(Reason::NameHasNul)),
         }
     }
 
@@ -95,7 +110,7 @@ impl MemFile {
     #[inline]
     pub fn create_cstr(name: &CStr, options: CreateOptions) -> Result<Self, Error> {
         if name.to_bytes().len() > NAME_MAX {
-            return Err(NAME_TOO_LONG);
+            return Err(name_too_long(name.to_bytes().len()));
         }
         sys::create(name, &options).map(Self::from_owned)
     }
@@ -121,8 +136,8 @@ impl MemFile {
 
     /// Takes a descriptor that answers `fcntl(fd, F_GET_SEALS)`.
     ///
-    /// Every file of tmpfs and hugetlbfs does, not only one made by `memfd_create`. Who needs to know asks
-    /// [`is_memfd`](Self::is_memfd); who needs constant contents asks for a [`SealedFile`](crate::SealedFile).
+    /// Every file of tmpfs and hugetlbfs does, not only one made by `memfd_create`. If you need to know, ask
+    /// [`is_memfd`](Self::is_memfd). If you need constant contents, use [`SealedFile`](crate::SealedFile).
     ///
     /// # Errors
     /// The descriptor comes back with the error.
@@ -187,7 +202,7 @@ impl MemFile {
     /// `fstat(fd)` — the length in bytes.
     ///
     /// # Errors
-    /// The kernel has none for an open memory file.
+    /// The kernel returns none for an open memory file.
     ///
     /// # References
     /// [fstat(2)](https://man7.org/linux/man-pages/man2/stat.2.html)
@@ -231,10 +246,10 @@ impl MemFile {
     pub fn set_len(&self, len: u64) -> Result<(), Error> {
         // The raw call and the one through libc would answer differently.
         if len > i64::MAX.unsigned_abs() {
-            return Err(Error::new(Operation::Ftruncate, Reason::TooLong));
+            return Err(Error::too_long(len));
         }
         sys::ftruncate(self.as_fd(), len).map_err(|error| {
-            if error.is(errno::EINVAL) && is_read_only(self.as_fd()) {
+            if error.is(Errno::INVAL) && is_read_only(self.as_fd()) {
                 return error.because(Reason::ReadOnly);
             }
             error
@@ -257,11 +272,39 @@ impl MemFile {
     /// [fallocate(2)](https://man7.org/linux/man-pages/man2/fallocate.2.html)
     #[doc(alias = "fallocate")]
     pub fn allocate(&self, offset: u64, len: u64) -> Result<(), Error> {
-        sys::fallocate(self.as_fd(), offset, len).map_err(|error| match error.raw_os_error() {
-            Some(errno::EINVAL) if len == 0 => error.because(Reason::NoLength),
-            Some(errno::EINVAL) if offset.max(len) > i64::MAX.unsigned_abs() => error.because(Reason::TooLong),
-            _ => error,
-        })
+        sys::fallocate(self.as_fd(), offset, len).map_err(|error| explain_range(error, offset, len))
+    }
+
+    /// `fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len)` — gives the memory of the range back. The
+    /// range then reads as zero, and the length stays.
+    ///
+    /// Pages that are only partly in the range are filled with zeros there.
+    ///
+    /// # Errors
+    /// - EPERM: sealed with Write or FutureWrite
+    /// - EBADF: opened read-only
+    /// - EINVAL: `len` is 0, or one of the two is above `i64::MAX`
+    /// - ENOSYS: FreeBSD
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::MemFile;
+    ///
+    /// let file = MemFile::create_default("cache")?;
+    /// file.write_all_at(&[1; 5], 0)?;
+    /// file.punch_hole(1, 3)?;
+    /// let mut bytes = [9; 5];
+    /// file.read_exact_at(&mut bytes, 0)?;
+    /// assert_eq!(bytes, [1, 0, 0, 0, 1]);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [fallocate(2)](https://man7.org/linux/man-pages/man2/fallocate.2.html)
+    #[doc(alias = "FALLOC_FL_PUNCH_HOLE")]
+    #[doc(alias = "MADV_REMOVE")]
+    pub fn punch_hole(&self, offset: u64, len: u64) -> Result<(), Error> {
+        sys::punch_hole(self.as_fd(), offset, len).map_err(|error| explain_range(error, offset, len))
     }
 
     /// `pread(fd, buf, offset)` — reads at an offset, not at the position. Fewer bytes than asked come at the file's end.
@@ -286,7 +329,7 @@ impl MemFile {
     /// [pread(2)](https://man7.org/linux/man-pages/man2/pread.2.html)
     #[doc(alias = "pread")]
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
-        sys::pread(self.as_fd(), buf, offset)
+        sys::pread(self.as_fd(), buf, offset).map_err(|error| explain_offset(error, offset))
     }
 
     /// Reads at an offset until `buf` is full.
@@ -298,7 +341,7 @@ impl MemFile {
         let mut done = 0_usize;
         while let Some(rest @ [_, ..]) = buf.get_mut(done..) {
             match self.read_at(rest, offset.saturating_add(done as u64))? {
-                0 => return Err(Error::new(Operation::Pread, Reason::EndOfFile)),
+                0 => return Err(Error::new(Reason::EndOfFile).with_values(done as u64, buf.len() as u64)),
                 n => done = done.saturating_add(n),
             }
         }
@@ -307,8 +350,8 @@ impl MemFile {
 
     /// `pwrite(fd, buf, offset)` — writes at an offset, not at the position. Returns how much was written.
     ///
-    /// A write that crosses the end of a file with the seal Grow is EPERM, or short by an amount that depends on the kernel;
-    /// the file never grows.
+    /// A write that crosses the end of a file with the seal Grow fails with EPERM, or is short by an amount that depends on
+    /// the kernel. The file never grows.
     ///
     /// # Errors
     /// - EPERM: sealed with Write or FutureWrite, or with Grow and the range ends beyond the file
@@ -332,12 +375,7 @@ impl MemFile {
     /// [pwrite(2)](https://man7.org/linux/man-pages/man2/pwrite.2.html)
     #[doc(alias = "pwrite")]
     pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize, Error> {
-        sys::pwrite(self.as_fd(), buf, offset).map_err(|error| {
-            if error.is(errno::EINVAL) && offset > i64::MAX.unsigned_abs() {
-                return error.because(Reason::TooLong);
-            }
-            error
-        })
+        sys::pwrite(self.as_fd(), buf, offset).map_err(|error| explain_offset(error, offset))
     }
 
     /// Writes all of `buf` at an offset.
@@ -349,7 +387,7 @@ impl MemFile {
         let mut done = 0_usize;
         while let Some(rest @ [_, ..]) = buf.get(done..) {
             match self.write_at(rest, offset.saturating_add(done as u64))? {
-                0 => return Err(Error::new(Operation::Pwrite, Reason::WriteZero)),
+                0 => return Err(Error::new(Reason::WriteZero)),
                 n => done = done.saturating_add(n),
             }
         }
@@ -359,7 +397,7 @@ impl MemFile {
     /// `fcntl(fd, F_GET_SEALS)` — the seals that the file has now. Others can be added at any time, none goes away.
     ///
     /// # Errors
-    /// The kernel has none for a memory file.
+    /// The kernel returns none for a memory file.
     ///
     /// # References
     /// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
@@ -375,16 +413,19 @@ impl MemFile {
     /// As for [`add_seals`](Self::add_seals).
     #[inline]
     pub fn add_seal(&self, seal: Seal) -> Result<(), Error> {
-        self.add_seals(seal.into())
+        self.add_seals(seal)
     }
 
     /// `fcntl(fd, F_ADD_SEALS, seals)` — adds all of the seals, or none.
     ///
     /// A seal that is there already may be added again, unless the file has the seal Seal.
     ///
-    /// Adding Write waits for pages that are in use elsewhere, about 160 ms, before it gives up with EBUSY: call it where
-    /// that may block. The first time that a process adds a certain seal it is read back, which costs a second call,
-    /// to notice a kernel that accepts seals and ignores them.
+    /// Adding Write waits about 160 ms for pages that are in use elsewhere before it fails with EBUSY, and every call waits
+    /// for the file's lock, which another process that has the file can hold for as long as it likes: seal a file before you
+    /// share it, and do not call this where waiting does harm.
+    ///
+    /// The seals are not read back. A sandbox that only pretends to add them is noticed by
+    /// [`SealedFile`](crate::SealedFile), which reads them before it trusts the file.
     ///
     /// # Errors
     /// - EPERM: created without sealing, or sealed with Seal, or opened read-only
@@ -408,56 +449,65 @@ impl MemFile {
     /// [F_ADD_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
     #[doc(alias = "F_ADD_SEALS")]
     #[inline]
-    pub fn add_seals(&self, seals: Seals) -> Result<(), Error> {
-        let fd = self.as_fd();
-        add_seals(fd, seals).map_err(|error| explain_add_seals(error, fd, seals))
+    pub fn add_seals(&self, seals: impl Into<Seals>) -> Result<(), Error> {
+        let (fd, seals) = (self.as_fd(), seals.into());
+        sys::add_seals(fd, seals).map_err(|error| explain_add_seals(error, fd, seals))
     }
 }
 
-/// A name that is no C string was not shown to the kernel.
+impl Seals {
+    /// `fcntl(fd, F_GET_SEALS)` — the seals of the file behind a borrowed descriptor.
+    ///
+    /// # Errors
+    /// - EINVAL: not a memory file; EBADF: opened with `O_PATH`
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{Cause, MemFile, Seals};
+    ///
+    /// let file = MemFile::create_sealable("config")?;
+    /// assert!(!Seals::of(&file)?.intersects(Seals::IMMUTABLE));
+    ///
+    /// let error = Seals::of(std::io::stdin()).unwrap_err();
+    /// assert_eq!(error.cause(), Cause::NotAMemoryFile);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "F_GET_SEALS")]
+    pub fn of(file: impl AsFd) -> Result<Self, Error> {
+        sys::get_seals(file.as_fd())
+    }
+}
+
 #[cold]
-fn explain_create(error: Error, name: &str) -> Error {
-    if name.as_bytes().contains(&0) {
-        return Error::new(Operation::MemfdCreate, Reason::NameHasNul);
+fn explain_range(error: Error, offset: u64, len: u64) -> Error {
+    if error.is(Errno::INVAL) && len == 0 {
+        error.because(Reason::NoLength)
+    } else {
+        explain_offset(error, offset.max(len))
+    }
+}
+
+#[cold]
+fn explain_offset(error: Error, offset: u64) -> Error {
+    if error.is(Errno::INVAL) && offset > i64::MAX.unsigned_abs() {
+        return error.because(Reason::TooLong).with_values(offset, 0);
     }
     error
 }
 
-/// Without the reason where that takes a look at the file: [`explain_add_seals`] adds it.
-#[inline]
-pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
-    /// The seals that this kernel was seen to keep.
-    static KEPT: AtomicU32 = AtomicU32::new(0);
-
-    #[cold]
-    fn read_back(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
-        let ignored = seals - sys::get_seals(fd)?;
-        if !ignored.is_empty() {
-            return Err(Error::new(Operation::AddSeals, Reason::SealingIgnored).with_seals(ignored));
-        }
-        KEPT.fetch_or(seals.bits(), Ordering::Relaxed);
-        Ok(())
-    }
-
-    sys::add_seals(fd, seals)?;
-    if Seals::from_bits_retain(KEPT.load(Ordering::Relaxed)).contains(seals) {
-        return Ok(());
-    }
-    read_back(fd, seals)
-}
-
+/// Looks at the file to find out why it refused the seals.
 #[cold]
 pub(crate) fn explain_add_seals(error: Error, fd: BorrowedFd<'_>, seals: Seals) -> Error {
-    match (error.raw_os_error(), sys::get_seals(fd)) {
-        (Some(errno::EPERM), Ok(present)) if present.contains(Seal::Seal) => error.because(Reason::Sealed),
-        (Some(errno::EPERM), Ok(_)) if is_read_only(fd) => error.because(Reason::ReadOnly),
-        (Some(errno::EINVAL), Ok(_)) => error.with_seals(seals - Seals::IMMUTABLE),
-        (Some(errno::EINVAL), Err(_)) => error.because(Reason::NotAMemoryFile),
+    match sys::get_seals(fd) {
+        Ok(present) if error.is(Errno::PERM) && present.contains(Seal::Seal) => error.because(Reason::Sealed),
+        Ok(_) if error.is(Errno::PERM) && is_read_only(fd) => error.because(Reason::ReadOnly),
+        Ok(_) if error.is(Errno::INVAL) => error.with_seals(seals - Seals::IMMUTABLE),
+        Err(_) if error.is(Errno::INVAL) => error.because(Reason::NotAMemoryFile),
         _ => error,
     }
 }
 
-/// Only for the reason of an error: where the answer cannot be had it is no.
+/// Only for the reason of an error. Best effort: treated as writable if F_GETFL fails.
 fn is_read_only(fd: BorrowedFd<'_>) -> bool {
     sys::is_read_only(fd).unwrap_or(false)
 }

@@ -1,4 +1,4 @@
-//! [`ProcPath`]: the path of an open file below `/proc`, and what it is good for: a name, a second opening.
+//! What `/proc` knows of an open file: its [`Path`] and its [`Name`].
 
 use core::ffi::CStr;
 use core::fmt::{self, Write as _};
@@ -6,11 +6,11 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::Deref;
 
-use crate::error::{Error, Operation, Reason};
-use crate::file::MemFile;
+use super::MemFile;
+use crate::error::{Error, Reason};
 use crate::seals::{Seal, Seals};
 use crate::sys;
-use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd};
+use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// `/proc/`, a process id or `thread-self`, `/fd/`, a descriptor, NUL.
 const PATH_MAX: usize = 32;
@@ -34,13 +34,13 @@ const PATH_MAX: usize = 32;
 /// # References
 /// [proc_pid_fd(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)
 #[derive(Copy, Clone)]
-pub struct ProcPath<'fd> {
+pub struct Path<'fd> {
     bytes: [u8; PATH_MAX],
     fd: PhantomData<BorrowedFd<'fd>>,
 }
 
-impl<'fd> ProcPath<'fd> {
-    pub(crate) fn new(fd: BorrowedFd<'fd>) -> Self {
+impl<'fd> Path<'fd> {
+    pub(super) fn new(fd: BorrowedFd<'fd>) -> Self {
         Self::join(b"self", fd)
     }
 
@@ -68,7 +68,7 @@ impl<'fd> ProcPath<'fd> {
     }
 }
 
-impl Deref for ProcPath<'_> {
+impl Deref for Path<'_> {
     type Target = CStr;
 
     fn deref(&self) -> &CStr {
@@ -76,19 +76,33 @@ impl Deref for ProcPath<'_> {
     }
 }
 
-impl AsRef<CStr> for ProcPath<'_> {
+impl AsRef<CStr> for Path<'_> {
     fn as_ref(&self) -> &CStr {
         self.as_c_str()
     }
 }
 
-impl fmt::Display for ProcPath<'_> {
+#[cfg(feature = "std")]
+impl AsRef<std::ffi::OsStr> for Path<'_> {
+    fn as_ref(&self) -> &std::ffi::OsStr {
+        std::os::unix::ffi::OsStrExt::from_bytes(self.as_c_str().to_bytes())
+    }
+}
+
+#[cfg(feature = "std")]
+impl AsRef<std::path::Path> for Path<'_> {
+    fn as_ref(&self) -> &std::path::Path {
+        std::path::Path::new(AsRef::<std::ffi::OsStr>::as_ref(self))
+    }
+}
+
+impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_c_str().to_bytes().escape_ascii().fmt(f)
     }
 }
 
-impl fmt::Debug for ProcPath<'_> {
+impl fmt::Debug for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_c_str().fmt(f)
     }
@@ -159,10 +173,10 @@ impl fmt::Debug for Name {
 }
 
 impl MemFile {
-    /// The path of this file for this process: `/proc/self/fd/N`. An example is at [`ProcPath`].
+    /// The path of this file for this process: `/proc/self/fd/N`. An example is at [`Path`].
     #[must_use]
-    pub fn proc_path(&self) -> ProcPath<'_> {
-        ProcPath::new(self.as_fd())
+    pub fn proc_path(&self) -> Path<'_> {
+        Path::new(self.as_fd())
     }
 
     /// The path of this file as a process sees it that is allowed to look at process `pid`, which has it open under the
@@ -180,18 +194,19 @@ impl MemFile {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]
-    pub fn proc_path_of(&self, pid: u32) -> ProcPath<'_> {
-        ProcPath::join(sys::DecInt::new(pid).as_bytes(), self.as_fd())
+    pub fn proc_path_of(&self, pid: u32) -> Path<'_> {
+        Path::join(sys::DecInt::new(pid).as_bytes(), self.as_fd())
     }
 
     /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC)` — the same file once more, with its own position at 0, read-only.
     ///
-    /// For handing out: the receiver moves its own position and cannot write through this descriptor. It is no security
+    /// For handing out: the receiver moves its own position and cannot write through this descriptor. It is not a security
     /// boundary, since a process of the same user can open the file again for writing; only seals are.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
     /// - EACCES: the file's mode forbids reading
+    /// - EWOULDBLOCK: the owner holds a lease on the file (`F_SETLEASE`); waiting for it is what this call avoids
     /// - EMFILE, ENFILE: out of descriptors
     ///
     /// # Example
@@ -207,7 +222,11 @@ impl MemFile {
     /// # References
     /// [open(2)](https://man7.org/linux/man-pages/man2/open.2.html)
     pub fn reopen_read_only(&self) -> Result<Self, Error> {
-        sys::open_read_only(&ProcPath::of_thread(self.as_fd())).map(Self::from_owned)
+        Self::reopen_fd(self.as_fd()).map(Self::from_owned)
+    }
+
+    pub(crate) fn reopen_fd(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+        sys::open_read_only(&Path::of_thread(fd))
     }
 
     /// `readlink("/proc/thread-self/fd/N")` — the name that the file was created with.
@@ -229,11 +248,11 @@ impl MemFile {
     #[doc(alias = "readlink")]
     pub fn name(&self) -> Result<Name, Error> {
         let mut buffer = [MaybeUninit::uninit(); LINK_MAX];
-        let link = sys::readlink(&ProcPath::of_thread(self.as_fd()), &mut buffer)?;
+        let link = sys::readlink(&Path::of_thread(self.as_fd()), &mut buffer)?;
         let name = link
             .strip_prefix(b"/memfd:")
             .and_then(|name| name.strip_suffix(b" (deleted)"))
-            .ok_or(Error::new(Operation::Readlink, Reason::NotAMemoryFile))?;
+            .ok_or(Error::new(Reason::NotByMemfd))?;
         let mut copy = [0; LINK_MAX];
         for (target, &byte) in copy.iter_mut().zip(name) {
             *target = byte;
@@ -288,26 +307,5 @@ impl fmt::Debug for MemFile {
             debug.field("seals", &format_args!("{seals}"));
         }
         debug.finish()
-    }
-}
-
-#[cfg(feature = "std")]
-mod std_impls {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-    use std::path::Path;
-
-    use super::ProcPath;
-
-    impl AsRef<OsStr> for ProcPath<'_> {
-        fn as_ref(&self) -> &OsStr {
-            OsStr::from_bytes(self.as_c_str().to_bytes())
-        }
-    }
-
-    impl AsRef<Path> for ProcPath<'_> {
-        fn as_ref(&self) -> &Path {
-            Path::new(AsRef::<OsStr>::as_ref(self))
-        }
     }
 }

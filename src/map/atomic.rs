@@ -1,4 +1,4 @@
-//! [`Atomic`] and [`AtomicView`]: atomic integers in shared memory.
+//! [`SharedAtomic`] and [`SharedAtomicView`]: atomic integers in shared memory.
 //!
 //! All of them are accesses to the word that holds the integer, see [`Shared`](super::raw::Shared): a narrow integer is
 //! changed by exchanging its word.
@@ -8,11 +8,11 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use super::raw::{ReadOnlyWord, WORD};
-use crate::error::{Error, Operation, Reason};
+use crate::error::{Error, Reason};
 
 /// The unsigned integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64 bits. Nothing else
 /// can implement it.
-pub trait AtomicWord: Copy + Eq + private::Sealed {}
+pub trait AtomicInteger: Copy + Eq + private::Sealed {}
 
 mod private {
     pub trait Sealed {
@@ -29,7 +29,7 @@ mod private {
 macro_rules! atomic_words {
     ($($(#[$cfg:meta])? $Int:ty),*) => {$(
         $(#[$cfg])?
-        impl AtomicWord for $Int {}
+        impl AtomicInteger for $Int {}
 
         $(#[$cfg])?
         #[allow(clippy::cast_possible_truncation, reason = "an integer fits a word, and takes its low bits")]
@@ -71,12 +71,12 @@ struct Field<T> {
     integer: PhantomData<T>,
 }
 
-impl<T: AtomicWord> Field<T> {
+impl<T: AtomicInteger> Field<T> {
     /// An integer lies within one word if it is aligned to its size.
     #[allow(clippy::cast_possible_truncation, reason = "a place within a word is a small number")]
     fn at(offset: usize) -> Result<Self, Error> {
         if offset & (T::SIZE - 1) != 0 {
-            return Err(Error::new(Operation::Access, Reason::Misaligned));
+            return Err(Error::new(Reason::Misaligned).with_values(offset as u64, T::SIZE as u64));
         }
         let first = offset & (WORD - 1);
         let low = if cfg!(target_endian = "little") { first } else { WORD - T::SIZE - first };
@@ -97,8 +97,7 @@ impl<T: AtomicWord> Field<T> {
 ///
 /// It has operations of [`core::sync::atomic`], with the same meaning between the threads of this process. Between
 /// processes it is atomic too, and orders memory, as the hardware does: give the integer the same width in all of them.
-/// An ordering that an operation cannot have (a load with `Release`) is taken for the one it can have that is no weaker
-/// for it.
+/// An invalid ordering (a load with `Release`) is replaced by the nearest valid one that is no weaker; std would panic.
 ///
 /// An integer narrower than a word costs a compare-and-exchange of its word to change, so counters are best words.
 ///
@@ -113,18 +112,18 @@ impl<T: AtomicWord> Field<T> {
 /// # Ok::<(), memfile::Error>(())
 /// ```
 #[derive(Copy, Clone)]
-pub struct Atomic<'map, T> {
+pub struct SharedAtomic<'map, T> {
     word: &'map AtomicUsize,
     field: Field<T>,
 }
 
-impl<'map, T: AtomicWord> Atomic<'map, T> {
+impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
     pub(super) fn new(offset: usize, word: &'map AtomicUsize) -> Result<Self, Error> {
         let field = Field::at(offset)?;
         Ok(Self { word, field })
     }
 
-    /// Reads the integer.
+    /// Loads the value.
     #[must_use]
     pub fn load(&self, order: Ordering) -> T {
         self.field.get(self.load_word(order))
@@ -138,7 +137,7 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
         }
     }
 
-    /// Writes the integer.
+    /// Stores a value.
     pub fn store(&self, value: T, order: Ordering) {
         if T::SIZE < WORD {
             self.swap(value, order);
@@ -152,15 +151,15 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
         }
     }
 
-    /// Writes the integer and returns what it was.
+    /// Stores a value. Returns the previous value.
     pub fn swap(&self, value: T, order: Ordering) -> T {
         self.update(order, |_| value)
     }
 
-    /// Writes `new` if the integer is `current`. Returns what it was, as `Err` if that is not `current`.
+    /// Stores `new` if the value is `current`. Returns the previous value, as `Ok` if it was `current`.
     ///
     /// # Errors
-    /// The integer, if it is not `current`; nothing is written.
+    /// The value, if it is not `current`. Nothing is stored.
     ///
     /// # Example
     /// ```
@@ -176,7 +175,7 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
         self.fetch_update(success, failure, |value| (value == current).then_some(new))
     }
 
-    /// Adds, wrapping around, and returns what the integer was.
+    /// Adds `value`, wrapping around on overflow. Returns the previous value.
     pub fn fetch_add(&self, value: T, order: Ordering) -> T {
         if T::SIZE == WORD {
             return T::from_word(self.word.fetch_add(value.to_word(), order));
@@ -184,7 +183,7 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
         self.update(order, |old| old.wrapping_add(value))
     }
 
-    /// Subtracts, wrapping around, and returns what the integer was.
+    /// Subtracts `value`, wrapping around on overflow. Returns the previous value.
     pub fn fetch_sub(&self, value: T, order: Ordering) -> T {
         if T::SIZE == WORD {
             return T::from_word(self.word.fetch_sub(value.to_word(), order));
@@ -192,20 +191,21 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
         self.update(order, |old| old.wrapping_sub(value))
     }
 
-    /// Clears the bits that `value` has not, and returns what the integer was.
+    /// Bitwise AND with `value`. Returns the previous value.
     pub fn fetch_and(&self, value: T, order: Ordering) -> T {
         self.field.get(self.word.fetch_and(self.field.set(usize::MAX, value), order))
     }
 
-    /// Sets the bits of `value`, and returns what the integer was.
+    /// Bitwise OR with `value`. Returns the previous value.
     pub fn fetch_or(&self, value: T, order: Ordering) -> T {
         self.field.get(self.word.fetch_or(self.field.set(0, value), order))
     }
 
-    /// Writes what `f` makes of the integer, again and again until nobody has changed it meanwhile, and returns what it was.
+    /// Fetches the value, and stores what `f` returns for it; again, as long as somebody else changes it meanwhile. Returns
+    /// the previous value.
     ///
     /// # Errors
-    /// The integer for which `f` returned `None`.
+    /// The value for which `f` returned `None`.
     ///
     /// # Example
     /// ```
@@ -255,46 +255,46 @@ impl<'map, T: AtomicWord> Atomic<'map, T> {
 /// # Ok::<(), memfile::Error>(())
 /// ```
 #[derive(Copy, Clone)]
-pub struct AtomicView<'map, T> {
+pub struct SharedAtomicView<'map, T> {
     word: ReadOnlyWord<'map>,
     field: Field<T>,
 }
 
-impl<'map, T: AtomicWord> AtomicView<'map, T> {
+impl<'map, T: AtomicInteger> SharedAtomicView<'map, T> {
     pub(super) fn new(offset: usize, word: ReadOnlyWord<'map>) -> Result<Self, Error> {
         let field = Field::at(offset)?;
         Ok(Self { word, field })
     }
 
-    /// Reads the integer. See [`Atomic`] for orderings and other processes.
+    /// Loads the value. See [`SharedAtomic`] for orderings and other processes.
     #[must_use]
     pub fn load(&self, order: Ordering) -> T {
+        // A relaxed load is the only one that is guaranteed to work on read-only memory. Fences make up the rest. A SeqCst
+        // one on each side orders the load both after the operations before it and before those that follow, as a SeqCst
+        // load would be; one on the left alone would leave two loads by different threads free to disagree.
         if order == Ordering::SeqCst {
             fence(Ordering::SeqCst);
         }
         let word = self.word.load();
-        fence_after_load(order);
+        match order {
+            Ordering::Relaxed => {}
+            Ordering::SeqCst => fence(Ordering::SeqCst),
+            _ => fence(Ordering::Acquire),
+        }
         self.field.get(word)
     }
 }
 
 /// Shows the value, by a relaxed load.
-impl<T: AtomicWord + fmt::Debug> fmt::Debug for Atomic<'_, T> {
+impl<T: AtomicInteger + fmt::Debug> fmt::Debug for SharedAtomic<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.load(Ordering::Relaxed).fmt(f)
     }
 }
 
 /// Shows the value, by a relaxed load.
-impl<T: AtomicWord + fmt::Debug> fmt::Debug for AtomicView<'_, T> {
+impl<T: AtomicInteger + fmt::Debug> fmt::Debug for SharedAtomicView<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.load(Ordering::Relaxed).fmt(f)
-    }
-}
-
-/// Makes a relaxed load one of at least this ordering, as far as what comes after it.
-fn fence_after_load(order: Ordering) {
-    if order != Ordering::Relaxed {
-        fence(Ordering::Acquire);
     }
 }

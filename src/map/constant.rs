@@ -2,18 +2,20 @@
 
 use core::borrow::Borrow;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::ops::{Deref, RangeBounds};
+use core::slice;
 
 use super::options::MapOptions;
-use super::raw::{Constant, Extent};
+use super::raw::Constant;
 use crate::error::Error;
 use crate::sealed::SealedFile;
 
 /// The constant bytes of a [`SealedFile`], mapped read-only and shared with all who map it.
 ///
-/// It comes from [`SealedFile::map`] and its relatives. It needs neither the [`SealedFile`] nor a descriptor to stay valid, is `Send`, `Sync` and `'static`, and is a
-/// `&[u8]` by `Deref` and `AsRef`, so whatever takes bytes takes it: `Bytes::from_owner(map)`, a parser without copies, an
-/// `Arc<Map>`.
+/// It comes from [`SealedFile::map`] and its relatives. It needs neither the [`SealedFile`] nor a descriptor to stay valid, is
+/// `Send`, `Sync` and `'static`, and is a `&[u8]` by `Deref` and `AsRef`, so whatever takes bytes takes it:
+/// `Bytes::from_owner(map)`, a parser without copies, an `Arc<Map>`.
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -24,7 +26,7 @@ use crate::sealed::SealedFile;
 /// # Ok::<(), memfile::Error>(())
 /// ```
 ///
-/// Dropping it is `munmap(2)`. What is outside the promise is said in [the guide](crate::guide::design).
+/// Dropping it unmaps the file. [The guide](crate::guide::design) says what is outside the promise.
 ///
 /// # References
 /// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html); a shared map of a write-sealed file:
@@ -77,8 +79,7 @@ impl SealedFile {
     #[doc(alias = "mmap")]
     #[inline]
     pub fn map_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Map, Error> {
-        let extent = Extent::within(self.len(), range)?;
-        Constant::new(self, extent, options).map(Map)
+        Constant::new(self, range, options).map(Map)
     }
 }
 
@@ -102,6 +103,61 @@ impl Borrow<[u8]> for Map {
     #[inline]
     fn borrow(&self) -> &[u8] {
         self
+    }
+}
+
+/// By the bytes.
+impl PartialEq for Map {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Map {}
+
+impl PartialEq<[u8]> for Map {
+    fn eq(&self, other: &[u8]) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<&[u8]> for Map {
+    fn eq(&self, other: &&[u8]) -> bool {
+        **self == **other
+    }
+}
+
+impl<const N: usize> PartialEq<[u8; N]> for Map {
+    fn eq(&self, other: &[u8; N]) -> bool {
+        **self == *other
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for Map {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        **self == **other
+    }
+}
+
+impl PartialEq<Map> for [u8] {
+    fn eq(&self, other: &Map) -> bool {
+        *self == **other
+    }
+}
+
+/// As the bytes, which a `Borrow<[u8]>` promises.
+impl Hash for Map {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl<'map> IntoIterator for &'map Map {
+    type Item = &'map u8;
+    type IntoIter = slice::Iter<'map, u8>;
+
+    fn into_iter(self) -> slice::Iter<'map, u8> {
+        self.iter()
     }
 }
 

@@ -9,8 +9,8 @@
 //!   A shared read-only mapping cannot be made writable later, not by `mprotect` and not by a debugger's
 //!   `/proc/PID/mem` (EIO). Where the kernel refuses it for a write-sealed file (before Linux 6.7 through a
 //!   descriptor open for writing, and 6.12.0 to 6.12.8) the mapping is private, which every kernel allows.
-//! - The `&mut [u8]` of [`SealedFile::build`](crate::SealedFile::build) lies in a file that was just created, whose
-//!   descriptor nobody else has, and the mapping is gone before anybody gets it.
+//! - A [`Draft`](crate::Draft) is a `&mut [u8]` of a file that was just created, whose descriptor nobody else has, and the
+//!   mapping is gone before anybody gets it.
 //! - [`SharedMap`] and [`SharedView`] are for files that others change. They never form a reference to the memory, only
 //!   copy it or use atomics on it, so there is nothing that a peer could break. Shrink keeps the pages readable.
 //!
@@ -26,22 +26,18 @@
 //! - kernel bugs that write into page cache, such as CVE-2022-0847 and CVE-2022-2590
 
 mod atomic;
-mod fill;
-// It needs the seal FutureWrite.
-#[cfg(not(target_os = "freebsd"))]
-mod freeze;
-mod fresh;
+mod constant;
 mod options;
 mod raw;
-mod sealed;
+mod share;
 mod shared;
 
-// After `sealed`, for the order in which rustdoc shows methods.
-mod cow;
+// After `constant`, for the order in which rustdoc shows methods.
+mod private;
 
-pub use atomic::{Atomic, AtomicView, AtomicWord};
-pub use cow::CowMap;
-pub use fill::Builder;
+pub use atomic::{AtomicInteger, SharedAtomic, SharedAtomicView};
+pub use constant::Map;
 pub use options::MapOptions;
-pub use sealed::Map;
+pub use private::CowMap;
+pub(crate) use raw::Exclusive;
 pub use shared::{SharedMap, SharedView};

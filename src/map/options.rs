@@ -29,7 +29,7 @@ impl MapOptions {
     /// Make all pages present before the mapping is returned, so that no read faults: `madvise(MADV_POPULATE_READ)`.
     /// Default: no.
     ///
-    /// Since Linux 5.14; without effect before.
+    /// Available since Linux 5.14; without effect before.
     #[doc(alias = "MADV_POPULATE_READ")]
     pub const fn populate(mut self, value: bool) -> Self {
         self.populate = value;
@@ -39,8 +39,8 @@ impl MapOptions {
     /// Let the kernel map the file by huge pages where it has them, which makes random reads of a large file cheaper:
     /// `madvise(MADV_HUGEPAGE)`. Default: no.
     ///
-    /// Without effect where the file was not [filled](crate::Builder::huge_pages) with huge pages, or the kernel's policy
-    /// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is `never`.
+    /// Without effect if the file was not [filled](crate::SealedFileOptions::huge_pages) with huge pages, or the kernel's
+    /// policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is `never`.
     #[doc(alias = "MADV_HUGEPAGE")]
     pub const fn huge_pages(mut self, value: bool) -> Self {
         self.huge_pages = value;

@@ -4,7 +4,7 @@ use core::fmt;
 use core::ops::{Deref, DerefMut, RangeBounds};
 
 use super::options::MapOptions;
-use super::raw::{Extent, Private};
+use super::raw::Private;
 use crate::error::Error;
 use crate::sealed::SealedFile;
 
@@ -62,8 +62,7 @@ impl SealedFile {
     #[doc(alias = "MAP_PRIVATE")]
     #[inline]
     pub fn map_copy_on_write_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<CowMap, Error> {
-        let extent = Extent::within(self.len(), range)?;
-        Private::new(self, extent, options).map(CowMap)
+        Private::new(self, range, options).map(CowMap)
     }
 }
 

@@ -2,37 +2,37 @@
 //!
 //! # Safety
 //!
-//! [`Mapping`] owns a range of address space; its fields never change. Each of the four types around it is made from a
-//! type that proves what its references promise, and gives out those and no others:
+//! [`Mapping`] owns a range of address space; its fields never change. Each of the types around it is made from a type that
+//! proves what its references promise, and gives out those and no others:
 //!
-//! | type | made from | gives | because |
-//! |---|---|---|---|
-//! | [`Constant`] | `&SealedFile` | `&[u8]` | nobody can change or shorten the file |
-//! | [`Private`] | `&SealedFile` | `&mut [u8]` | written pages are this process's, the others are constant |
-//! | [`Exclusive`] | `&mut Fresh` | `&mut [u8]` | nobody else has the file |
-//! | [`Shared`], [`SharedWritable`] | any file | copies, atomic words | no reference to bytes is ever formed |
+//! | type here | its public face | made from | gives | because |
+//! |---|---|---|---|---|
+//! | [`Constant`] | `Map` | `&SealedFile` | `&[u8]` | nobody can change or shorten the file |
+//! | [`Private`] | `CowMap` | `&SealedFile` | `&mut [u8]` | written pages are this process's, the others are constant |
+//! | [`Exclusive`] | `Draft` | `Fresh` | `&mut [u8]` | nobody else has the file |
+//! | [`Shared`] | `SharedView` | a [`Proof`] of Shrink | copies, loads of words | no reference to bytes is ever formed |
+//! | [`SharedWritable`] | `SharedMap` | a [`Proof`] of Shrink | copies, atomic words | no reference to bytes is ever formed |
 
 #![allow(unsafe_code, reason = "pointers into mappings")]
 
 use core::ops::{Bound, RangeBounds};
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 use core::slice;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::fresh::Fresh;
 use super::options::MapOptions;
-use crate::error::{Error, Operation, Reason, errno};
-use crate::sealed::SealedFile;
+use crate::error::{Errno, Error, ErrorWith};
+use crate::sealed::{Fresh, Proof, SealedFile};
 use crate::sys::fd::{AsFd, BorrowedFd};
 use crate::sys::{self, Access};
 
-/// A multiple of the page size, so that it need not be asked for: offsets are rounded down to this. Pages are larger only in
-/// unusual builds for PowerPC 44x and Hexagon, and there mapping a range from a later offset is EINVAL.
+/// A multiple of every usual page size, so that we never query it: offsets are rounded down to this. Pages are larger only in
+/// unusual builds for PowerPC 44x and Hexagon, where mapping a range from a later offset fails with EINVAL.
 const OFFSET_ALIGN: u64 = 64 * 1024;
 
 /// A range of a file that was checked to lie within it and to fit the address space.
 #[derive(Copy, Clone)]
-pub(super) struct Extent {
+struct Extent {
     offset: u64,
     len: usize,
 }
@@ -40,27 +40,24 @@ pub(super) struct Extent {
 impl Extent {
     /// The one place where a range of a file is checked.
     #[inline]
-    pub(super) fn within(file_len: u64, range: impl RangeBounds<u64>) -> Result<Self, Error> {
-        let out_of_bounds = Error::new(Operation::Mmap, Reason::OutOfBounds);
-        let offset = match range.start_bound() {
-            Bound::Included(&start) => Some(start),
-            Bound::Excluded(&start) => start.checked_add(1),
-            Bound::Unbounded => Some(0),
+    fn within(file_len: u64, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        let start = match range.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&start) => start.saturating_add(1),
+            Bound::Unbounded => 0,
         };
+        // A bound that saturates is the largest offset, which no file has.
         let end = match range.end_bound() {
-            Bound::Included(&end) => end.checked_add(1),
-            Bound::Excluded(&end) => Some(end),
-            Bound::Unbounded => Some(file_len),
+            Bound::Included(&end) => end.saturating_add(1),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => file_len,
         };
-        let (Some(offset), Some(end)) = (offset, end) else {
-            return Err(out_of_bounds);
-        };
-        let Some(len) = end.checked_sub(offset).filter(|_| end <= file_len) else {
-            return Err(out_of_bounds);
-        };
-        match isize::try_from(len) {
-            Ok(len) => Ok(Self { offset, len: len.unsigned_abs() }),
-            Err(_) => Err(Error::new(Operation::Mmap, Reason::TooLong)),
+        match end.checked_sub(start) {
+            Some(len) if end <= file_len => match isize::try_from(len) {
+                Ok(len) => Ok(Self { offset: start, len: len.unsigned_abs() }),
+                Err(_) => Err(Error::too_long(len)),
+            },
+            _ => Err(Error::out_of_bounds(start, end, file_len)),
         }
     }
 }
@@ -88,20 +85,23 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// `granule` is what the kernel wants lengths to be a multiple of for this file: more than 1 only matters for huge
-    /// pages. What the mapping has beyond the extent is not touched: tmpfs names huge pages where it only might use them,
-    /// and then pages lie beyond the end of the file.
+    const EMPTY: Self = Self { base: NonNull::dangling(), mapped: 0, lead: 0, len: 0 };
+
+    /// Mapping lengths must be a multiple of `granule`; it exceeds 1 only where the file has, or may have, huge pages. What
+    /// the mapping has beyond the extent is never touched: tmpfs reports a huge page size when it merely may use huge pages,
+    /// and then pages of the mapping lie beyond the end of the file.
     #[inline]
     fn new(fd: BorrowedFd<'_>, extent: Extent, granule: usize, access: Access) -> Result<Self, Error> {
         let Extent { offset, len } = extent;
         if len == 0 {
-            return Ok(Self { base: NonNull::dangling(), mapped: 0, lead: 0, len });
+            return Ok(Self::EMPTY);
         }
-        let too_long = Error::new(Operation::Mmap, Reason::TooLong);
         let align = OFFSET_ALIGN.max(granule as u64);
-        let lead = usize::try_from(offset & (align - 1)).map_err(|_| too_long)?;
-        let mapped =
-            lead.checked_add(len).and_then(|end| end.checked_add(granule - 1)).ok_or(too_long)? & !(granule - 1);
+        let lead = usize::try_from(offset & (align - 1)).map_err(|_| Error::too_long(offset))?;
+        let Some(end) = lead.checked_add(len).and_then(|end| end.checked_add(granule - 1)) else {
+            return Err(Error::too_long(len as u64));
+        };
+        let mapped = end & !(granule - 1);
         let base = sys::mmap(fd, offset.saturating_sub(lead as u64), mapped, access)?;
         Ok(Self { base, mapped, lead, len })
     }
@@ -113,8 +113,8 @@ impl Mapping {
         unsafe { self.base.add(self.lead) }
     }
 
-    /// Follows the options as far as the kernel can. They change no byte, so refusing them is no error, with one
-    /// exception: memory that was asked for beforehand and is not to be had.
+    /// Follows the options as far as the kernel can. They change no byte, so it is not an error if the kernel refuses them,
+    /// with one exception: failing to populate memory that the caller asked to be populated.
     #[inline]
     fn advise(&self, options: MapOptions) -> Result<(), Error> {
         if options.huge_pages && self.mapped > 0 {
@@ -124,7 +124,8 @@ impl Mapping {
         if options.populate && self.mapped > 0 {
             // Not to the end of the mapping: what a large granule adds may lie beyond the file (EFAULT).
             match sys::madvise_populate_read(self.base, self.lead.saturating_add(self.len)) {
-                Err(error) if !error.is(errno::EINVAL) => return Err(error),
+                // EINVAL: a kernel before 5.14. EPERM: a sandbox. Reading then populates the memory.
+                Err(error) if !error.is(Errno::INVAL) && !error.is(Errno::PERM) => return Err(error),
                 _ => {}
             }
         }
@@ -147,7 +148,8 @@ pub(super) struct Constant(Mapping);
 
 impl Constant {
     #[inline]
-    pub(super) fn new(file: &SealedFile, extent: Extent, options: MapOptions) -> Result<Self, Error> {
+    pub(super) fn new(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Self, Error> {
+        let extent = Extent::within(file.len(), range)?;
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), Access::ConstantRead)?;
         mapping.advise(options)?;
         Ok(Self(mapping))
@@ -166,7 +168,8 @@ pub(super) struct Private(Mapping);
 
 impl Private {
     #[inline]
-    pub(super) fn new(file: &SealedFile, extent: Extent, options: MapOptions) -> Result<Self, Error> {
+    pub(super) fn new(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Self, Error> {
+        let extent = Extent::within(file.len(), range)?;
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), Access::PrivateWrite)?;
         mapping.advise(options)?;
         Ok(Self(mapping))
@@ -185,60 +188,87 @@ impl Private {
     }
 }
 
-/// Bytes of a file that nobody else has.
-pub(super) struct Exclusive<'fresh> {
+/// Bytes of a file that nobody else has, together with the file. There is no mapping of it but this one.
+pub(crate) struct Exclusive {
     mapping: Mapping,
-    fresh: &'fresh mut Fresh,
+    fresh: Fresh,
 }
 
-impl<'fresh> Exclusive<'fresh> {
-    /// Maps the first `len` bytes. The file must be that long; else the result is SIGBUS.
-    pub(super) fn new(fresh: &'fresh mut Fresh, len: usize, granule: usize) -> Result<Self, Error> {
-        let extent = Extent::within(len as u64, ..)?;
-        let mapping = Mapping::new(fresh.file().as_fd(), extent, granule, Access::SharedWrite)?;
-        Ok(Self { mapping, fresh })
+impl Exclusive {
+    /// Maps the file in its whole length.
+    ///
+    /// # Errors
+    /// The file comes back with the error.
+    pub(crate) fn new(fresh: Fresh) -> Result<Self, ErrorWith<Fresh>> {
+        match Self::map(&fresh) {
+            Ok(mapping) => Ok(Self { mapping, fresh }),
+            Err(error) => Err(ErrorWith::new(error, fresh)),
+        }
     }
 
-    pub(super) fn is_aligned_to(&self, size: usize) -> bool {
+    /// Without a mapping, for a file that cannot be mapped for writing any more. Its bytes are an empty slice.
+    pub(crate) fn unmapped(fresh: Fresh) -> Self {
+        Self { mapping: Mapping::EMPTY, fresh }
+    }
+
+    fn map(fresh: &Fresh) -> Result<Mapping, Error> {
+        let extent = Extent::within(fresh.len() as u64, ..)?;
+        Mapping::new(fresh.as_fd(), extent, fresh.granule(), Access::SharedWrite)
+    }
+
+    pub(crate) fn fresh(&self) -> &Fresh {
+        &self.fresh
+    }
+
+    /// Unmaps the file.
+    pub(crate) fn into_fresh(self) -> Fresh {
+        self.fresh
+    }
+
+    /// Sets the file's length, and maps it anew. If the file cannot be mapped any more, its bytes are an empty slice.
+    pub(crate) fn resize(&mut self, len: usize) -> Result<(), Error> {
+        // Unmapped first, so that no mapping ever reaches beyond the end of the file.
+        self.mapping = Mapping::EMPTY;
+        let resized = self.fresh.resize(len);
+        self.mapping = Self::map(&self.fresh)?;
+        resized
+    }
+
+    pub(crate) fn is_aligned_to(&self, size: usize) -> bool {
         self.mapping.base.addr().get() % size == 0
     }
 
     /// Lets the kernel use huge pages. Returns whether it knows them.
-    pub(super) fn advise_huge_pages(&self) -> bool {
+    pub(crate) fn advise_huge_pages(&self) -> bool {
         self.mapping.mapped > 0 && sys::madvise_hugepage(self.mapping.base, self.mapping.mapped).is_ok()
     }
 
-    /// Gives the file all its memory, so that no byte of the map can be SIGBUS, and makes the pages present.
-    pub(super) fn populate(&self) -> Result<(), Error> {
-        let Mapping { base, mapped, .. } = self.mapping;
-        if mapped == 0 || sys::madvise_populate_write(base, mapped).is_ok() {
+    /// Allocates `len` bytes of the file from `offset` on, a multiple of the page size, and makes their pages present. So no
+    /// byte of them can be SIGBUS, and none is a hole.
+    pub(crate) fn populate(&self, offset: usize, len: usize) -> Result<(), Error> {
+        let len = len.min(self.mapping.len.saturating_sub(offset));
+        if len == 0 {
             return Ok(());
         }
-        // A kernel before 5.14, or no memory: the second call knows the better errno.
-        self.fresh.file().allocate(0, mapped as u64)
-    }
-
-    /// Populates the map and copies `bytes` to its start, step by step, so that what the kernel has just cleared is still in
-    /// the cache when it is written. `step` is a multiple of the page size.
-    pub(super) fn populate_with(&mut self, bytes: &[u8], step: usize) -> Result<(), Error> {
-        let bytes = bytes.get(..self.mapping.len).unwrap_or(bytes);
-        let mut target = self.mapping.base;
-        for (chunk, offset) in bytes.chunks(step).zip((0_u64..).step_by(step)) {
-            if sys::madvise_populate_write(target, chunk.len()).is_err() {
-                self.fresh.file().allocate(offset, chunk.len() as u64)?;
-            }
-            // SAFETY: `bytes` is not longer than the mapping, which is writable, and the only one of a file whose only
-            // descriptor is borrowed for `'fresh`; so the chunks do not overlap.
-            unsafe { ptr::copy_nonoverlapping(chunk.as_ptr(), target.as_ptr(), chunk.len()) };
-            // SAFETY: It is at most one past the last byte of the mapping.
-            target = unsafe { target.add(chunk.len()) };
+        // SAFETY: `offset` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
+        let start = unsafe { self.mapping.base.add(offset) };
+        if sys::madvise_populate_write(start, len).is_ok() {
+            return Ok(());
         }
-        Ok(())
+        // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM), `madvise` does not.
+        self.fresh.allocate(offset, len)
     }
 
     #[inline]
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: The mapping is writable, and the only one of a file whose only descriptor is borrowed for `'fresh`.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: As for `bytes_mut`, and `self` is borrowed, so nobody writes meanwhile.
+        unsafe { slice::from_raw_parts(self.mapping.data().as_ptr(), self.mapping.len) }
+    }
+
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: The mapping is writable, of the length that the file has, and the only one of it; the only descriptor of
+        // the file is in `fresh`, which gives it to nobody.
         unsafe { slice::from_raw_parts_mut(self.mapping.data().as_ptr(), self.mapping.len) }
     }
 }
@@ -246,9 +276,8 @@ impl<'fresh> Exclusive<'fresh> {
 /// Bytes that others may change at any time, through a mapping that cannot be written.
 ///
 /// Within this process the memory is a sequence of words, and every access is an atomic access to whole words: Rust's
-/// memory model knows no race between accesses that are atomic and of one size and place. (The copies may be
-/// assembly instead, which is opaque to the compiler and does no more than such accesses could: it reads and writes each byte
-/// once.)
+/// memory model knows no race between accesses that are atomic and of one size and place. (The copies may be assembly
+/// instead, which is opaque to the compiler and does no more than such accesses could: it reads and writes each byte once.)
 /// Across processes the hardware decides, and a torn or stale value is only a value.
 pub(super) struct Shared(Mapping);
 
@@ -256,13 +285,13 @@ pub(super) struct Shared(Mapping);
 pub(super) const WORD: usize = size_of::<usize>();
 
 impl Shared {
-    /// Maps the first `len` bytes.
-    pub(super) fn new(fd: BorrowedFd<'_>, len: u64, granule: usize) -> Result<Self, Error> {
-        Self::map(fd, len, granule, Access::SharedRead)
+    /// Maps the file of which Shrink was proven.
+    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof) -> Result<Self, Error> {
+        Self::map(fd, proof, Access::SharedRead)
     }
 
-    fn map(fd: BorrowedFd<'_>, len: u64, granule: usize, access: Access) -> Result<Self, Error> {
-        Ok(Self(Mapping::new(fd, Extent::within(len, ..)?, granule, access)?))
+    fn map(fd: BorrowedFd<'_>, proof: Proof, access: Access) -> Result<Self, Error> {
+        Ok(Self(Mapping::new(fd, Extent::within(proof.len(), ..)?, proof.granule(), access)?))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -282,30 +311,30 @@ impl Shared {
         if offset >= self.0.len {
             return None;
         }
-        // SAFETY: `offset` is less than `len`, and `lead` is 0 for the range `..`. Rounded down to a word it is still within
-        // the mapping, and so is the whole word, since a mapping ends with a page.
-        let word = unsafe { self.0.base.byte_add(offset & !(WORD - 1)) };
+        // SAFETY: `offset` is less than `len`. Rounded down to a word it is still within the mapping, and so is the whole
+        // word, since `data` is aligned (`lead` is 0 for the range `..`) and a mapping ends with a page.
+        let word = unsafe { self.0.data().byte_add(offset & !(WORD - 1)) };
         // SAFETY: The word is mapped as long as `self` lives, aligned since a mapping is, initialized since pages are, and
         // accessed as a word alone.
         Some(unsafe { word.cast::<AtomicUsize>().as_ref() })
     }
 
-    /// Copies from `offset` on. `None`: the range does not lie within the mapping.
-    pub(super) fn copy_out(&self, offset: usize, target: &mut [u8]) -> Option<()> {
+    /// Copies from `offset` on.
+    pub(super) fn copy_out(&self, offset: usize, target: &mut [u8]) -> Result<(), Error> {
         let source = self.range(offset, target.len())?;
         // SAFETY: The range is readable as long as `self` lives, and no `&mut [u8]` overlaps it, since no reference to it is
         // ever formed.
         unsafe { sys::copy_from_shared(source, target) }
-        Some(())
+        Ok(())
     }
 
     /// The start of a range that lies within the mapping.
-    fn range(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
-        if offset.checked_add(len)? > self.0.len {
-            return None;
+    fn range(&self, offset: usize, len: usize) -> Result<NonNull<u8>, Error> {
+        match offset.checked_add(len) {
+            // SAFETY: `offset` is at most `len` of the mapping.
+            Some(end) if end <= self.0.len => Ok(unsafe { self.0.data().add(offset) }),
+            end => Err(Error::out_of_bounds(offset as u64, end.unwrap_or(usize::MAX) as u64, self.0.len as u64)),
         }
-        // SAFETY: `offset` is at most `len` of the mapping.
-        Some(unsafe { self.0.base.add(offset) })
     }
 }
 
@@ -324,9 +353,9 @@ impl ReadOnlyWord<'_> {
 pub(super) struct SharedWritable(Shared);
 
 impl SharedWritable {
-    /// Maps the first `len` bytes.
-    pub(super) fn new(fd: BorrowedFd<'_>, len: u64, granule: usize) -> Result<Self, Error> {
-        Shared::map(fd, len, granule, Access::SharedWrite).map(Self)
+    /// Maps the file of which Shrink was proven.
+    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof) -> Result<Self, Error> {
+        Shared::map(fd, proof, Access::SharedWrite).map(Self)
     }
 
     /// For the calls that read.
@@ -339,12 +368,12 @@ impl SharedWritable {
         self.0.atomic(offset)
     }
 
-    /// Copies to `offset`. `None`: the range does not lie within the mapping.
-    pub(super) fn copy_in(&self, source: &[u8], offset: usize) -> Option<()> {
+    /// Copies to `offset`.
+    pub(super) fn copy_in(&self, source: &[u8], offset: usize) -> Result<(), Error> {
         let target = self.0.range(offset, source.len())?;
         // SAFETY: The range is writable as long as `self` lives, and no `&[u8]` overlaps it, since no reference to it is
         // ever formed.
         unsafe { sys::copy_to_shared(source, target) }
-        Some(())
+        Ok(())
     }
 }

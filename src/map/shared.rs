@@ -2,13 +2,14 @@
 
 use core::fmt;
 
-use super::atomic::{Atomic, AtomicView, AtomicWord};
+use super::atomic::{AtomicInteger, SharedAtomic, SharedAtomicView};
 use super::raw::{Shared, SharedWritable};
-use crate::error::{Error, ErrorWith, Operation, Reason};
+use crate::error::{Cause, Errno, Error, ErrorWith, Reason};
 use crate::file::MemFile;
-use crate::sealed::{Holes, prove};
+use crate::sealed::{Holes, Origin, Terms, prove};
 use crate::seals::Seal;
-use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::sys;
+use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 /// A memory file mapped for reading and writing, which other threads and processes may read and write at the same time.
 ///
@@ -93,11 +94,11 @@ impl SharedMap {
     /// - EINVAL, EBADF: no memory file; ENOMEM: no address space
     #[doc(alias = "mmap")]
     pub fn map(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
-        let result = prove(file.as_fd(), Seal::Shrink.into(), holes)
-            .and_then(|proof| SharedWritable::new(file.as_fd(), proof.len(), proof.granule()));
+        let fd = file.as_fd();
+        let result = prove(fd, shrink(holes)).and_then(|proof| SharedWritable::new(fd, proof));
         match result {
             Ok(map) => Ok(Self { map, file }),
-            Err(error) => Err(ErrorWith::new(error, file)),
+            Err(error) => Err(ErrorWith::new(explain_map(error, fd), file)),
         }
     }
 
@@ -118,7 +119,7 @@ impl SharedMap {
     /// # Errors
     /// No errno: the range does not lie within the map; nothing is copied.
     pub fn read_exact_at(&self, buf: &mut [u8], offset: usize) -> Result<(), Error> {
-        self.map.shared().copy_out(offset, buf).ok_or(OUT_OF_BOUNDS)
+        self.map.shared().copy_out(offset, buf)
     }
 
     /// Copies bytes into the memory, to `offset`. Others may see a part of them first.
@@ -126,16 +127,18 @@ impl SharedMap {
     /// # Errors
     /// No errno: the range does not lie within the map; nothing is copied.
     pub fn write_all_at(&self, buf: &[u8], offset: usize) -> Result<(), Error> {
-        self.map.copy_in(buf, offset).ok_or(OUT_OF_BOUNDS)
+        self.map.copy_in(buf, offset)
     }
 
     /// The atomic integer at `offset`, a multiple of its size.
     ///
     /// # Errors
     /// No errno: it does not lie within the map, or is not aligned.
-    pub fn atomic<T: AtomicWord>(&self, offset: usize) -> Result<Atomic<'_, T>, Error> {
-        let word = self.map.word(last_byte::<T>(offset)?).ok_or(OUT_OF_BOUNDS)?;
-        Atomic::new(offset, word)
+    pub fn atomic<T: AtomicInteger>(&self, offset: usize) -> Result<SharedAtomic<'_, T>, Error> {
+        match self.map.word(last_byte::<T>(offset)) {
+            Some(word) => SharedAtomic::new(offset, word),
+            None => Err(beyond::<T>(offset, self.len())),
+        }
     }
 
     /// The address of the memory, for what takes one: a renderer in C, `futex(2)`, an upload to a device. Dangling if the
@@ -167,8 +170,9 @@ impl SharedView {
     ///
     /// Unless the file has FutureWrite or Write, others can punch holes into it; see [`SharedMap::map`].
     ///
-    /// A descriptor that is open for writing is opened again read-only for this, because a mapping through it would count
-    /// as a writer for some kernels, and keep [`SharedMap::freeze`] from working. Without `/proc` it is used as it is.
+    /// A descriptor that is open for writing is opened again read-only for this, because a mapping through it counts as
+    /// potentially writable, and would make [`SharedMap::freeze`] fail with EBUSY. Where opening again fails, without `/proc`
+    /// or because the owner has taken a lease on the file, the descriptor is used as it is.
     ///
     /// # Errors
     /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the address space
@@ -187,14 +191,13 @@ impl SharedView {
     #[doc(alias = "mmap")]
     pub fn map(file: impl AsFd, holes: Holes) -> Result<Self, Error> {
         let fd = file.as_fd();
-        let mut proof = prove(fd, Seal::Shrink.into(), holes)?;
-        let read_only = reopened(fd);
-        if let Some(read_only) = &read_only {
-            // What is mapped is what is proven, whatever is mounted at /proc.
-            proof = prove(read_only.as_fd(), Seal::Shrink.into(), Holes::Accept)?;
-        }
-        let fd = read_only.as_ref().map_or(fd, AsFd::as_fd);
-        Shared::new(fd, proof.len(), proof.granule()).map(|map| Self { map })
+        let proof = prove(fd, shrink(holes))?;
+        let Some(read_only) = reopened(fd) else {
+            return Ok(Self { map: Shared::new(fd, proof)? });
+        };
+        // Prove the reopened descriptor again: another file system may be mounted at /proc.
+        let proof = prove(read_only.as_fd(), shrink(Holes::Accept))?;
+        Ok(Self { map: Shared::new(read_only.as_fd(), proof)? })
     }
 
     /// The length in bytes when it was mapped.
@@ -220,39 +223,54 @@ impl SharedView {
     /// # Errors
     /// No errno: the range does not lie within the view; nothing is copied.
     pub fn read_exact_at(&self, buf: &mut [u8], offset: usize) -> Result<(), Error> {
-        self.map.copy_out(offset, buf).ok_or(OUT_OF_BOUNDS)
+        self.map.copy_out(offset, buf)
     }
 
     /// The atomic integer at `offset`, a multiple of its size.
     ///
     /// # Errors
     /// No errno: it does not lie within the view, or is not aligned.
-    pub fn atomic<T: AtomicWord>(&self, offset: usize) -> Result<AtomicView<'_, T>, Error> {
-        let word = self.map.word(last_byte::<T>(offset)?).ok_or(OUT_OF_BOUNDS)?;
-        AtomicView::new(offset, word)
+    pub fn atomic<T: AtomicInteger>(&self, offset: usize) -> Result<SharedAtomicView<'_, T>, Error> {
+        match self.map.word(last_byte::<T>(offset)) {
+            Some(word) => SharedAtomicView::new(offset, word),
+            None => Err(beyond::<T>(offset, self.len())),
+        }
     }
 }
 
-/// A read-only descriptor of the same file, if `fd` is not one itself and `/proc` is there.
-#[cfg(not(target_os = "freebsd"))]
+/// Shrink is what keeps the pages of a map from being taken away.
+fn shrink(holes: Holes) -> Terms {
+    Terms { required: Seal::Shrink.into(), holes, limit: u64::MAX, origin: Origin::Received }
+}
+
+/// A read-only descriptor of the same file, if `fd` is not one itself and the file can be opened again without waiting for
+/// anybody. Otherwise the descriptor is mapped as it is, which is as safe, but may stand in the way of a seal.
 fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
-    if crate::sys::is_read_only(fd).unwrap_or(false) {
+    if sys::is_read_only(fd).unwrap_or(false) {
         return None;
     }
-    crate::sys::open_read_only(&crate::proc_path::ProcPath::of_thread(fd)).ok()
+    MemFile::reopen_fd(fd).ok()
 }
 
-/// FreeBSD has no path to open a file again by.
-#[cfg(target_os = "freebsd")]
-fn reopened(_: BorrowedFd<'_>) -> Option<OwnedFd> {
-    None
+/// Looks at the file to tell the seals apart that forbid a writable map.
+#[cold]
+fn explain_map(error: Error, fd: BorrowedFd<'_>) -> Error {
+    let future_write = || sys::get_seals(fd).is_ok_and(|seals| !seals.contains(Seal::Write));
+    if error.is(Errno::PERM) && error.cause() == Cause::Sealed && future_write() {
+        return error.because(Reason::SealedFutureWrite);
+    }
+    error
 }
 
-const OUT_OF_BOUNDS: Error = Error::new(Operation::Access, Reason::OutOfBounds);
+/// The last byte of an integer. If it is aligned, it lies within the word of that byte.
+fn last_byte<T>(offset: usize) -> usize {
+    offset.saturating_add(size_of::<T>().saturating_sub(1))
+}
 
-/// The last byte of an integer. An aligned one lies within the word of that byte.
-fn last_byte<T>(offset: usize) -> Result<usize, Error> {
-    offset.checked_add(size_of::<T>().saturating_sub(1)).ok_or(OUT_OF_BOUNDS)
+#[cold]
+fn beyond<T>(offset: usize, len: usize) -> Error {
+    let end = (offset as u64).saturating_add(size_of::<T>() as u64);
+    Error::out_of_bounds(offset as u64, end, len as u64)
 }
 
 impl TryFrom<MemFile> for SharedMap {
@@ -294,6 +312,26 @@ impl TryFrom<MemFile> for SharedView {
     /// [`SharedView::map`] with [`Holes::Refuse`].
     fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
         Self::map(&file, Holes::Refuse).map_err(|error| ErrorWith::new(error, file))
+    }
+}
+
+/// Unmaps it.
+impl From<SharedMap> for OwnedFd {
+    fn from(map: SharedMap) -> Self {
+        map.file.into_fd()
+    }
+}
+
+impl AsRawFd for SharedMap {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
+/// Unmaps it.
+impl IntoRawFd for SharedMap {
+    fn into_raw_fd(self) -> RawFd {
+        self.file.into_raw_fd()
     }
 }
 

@@ -1,39 +1,101 @@
 //! [`Fresh`]: a file that nobody else has.
 
-use crate::error::Error;
-use crate::file::MemFile;
+use super::proof::{Holes, Origin, Proof, Terms};
+use super::{SealedFile, prove_added};
+use crate::error::{Error, ErrorWith};
+use crate::file::{MemFile, copy_whole};
 use crate::options::CreateOptions;
-use crate::sealed::SealedFile;
+use crate::seals::Seals;
 use crate::sys;
-use crate::sys::fd::AsFd;
+use crate::sys::fd::{AsFd, BorrowedFd};
 
-/// A memory file whose only descriptor is in here, from its creation until it is sealed. So a mapping of it, made and
-/// dropped in between, is the only way to its bytes.
-pub(super) struct Fresh {
+/// A memory file whose only descriptor is in here, from its creation until it is sealed, together with what is known of it.
+/// So a mapping of it, made and dropped in between, is the only way to its bytes.
+pub(crate) struct Fresh {
     file: MemFile,
+    /// The length of the data. A file of huge pages ends at the next multiple of `granule`.
+    len: usize,
+    /// What the file's length must be a multiple of: the size of its huge pages, or 1.
+    granule: usize,
     inheritable: bool,
 }
 
 impl Fresh {
+    /// Creates an empty file. Sealing is allowed whatever the options say.
     #[inline]
-    pub(super) fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
-        // A program that another thread starts meanwhile must not get it, even if it may have it sealed.
+    pub(crate) fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
+        // Inheritable only once it is sealed: a program that another thread starts meanwhile must not get it.
         let file = MemFile::create(name, options.allow_sealing(true).close_on_exec(true))?;
-        Ok(Self { file, inheritable: !options.close_on_exec })
+        let granule = if options.huge_tlb.is_some() { sys::fstat(file.as_fd())?.granule } else { 1 };
+        Ok(Self { file, len: 0, granule, inheritable: !options.close_on_exec })
     }
 
-    /// For calls that keep no descriptor and make no mapping that outlives them.
-    #[inline]
-    pub(super) fn file(&self) -> &MemFile {
-        &self.file
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
+    pub(crate) fn granule(&self) -> usize {
+        self.granule
+    }
+
+    /// Writes at the end.
     #[inline]
-    pub(super) fn seal(self, len: u64, granule: usize) -> Result<SealedFile, Error> {
-        let sealed = SealedFile::seal_own(self.file, len, granule)?;
-        if self.inheritable {
-            sys::let_inherit(sealed.as_fd())?;
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all_at(bytes, self.len as u64)?;
+        self.len = self.len.saturating_add(bytes.len());
+        Ok(())
+    }
+
+    /// Copies all of a source, or what is left of it, to the empty file.
+    pub(crate) fn copy_from(&mut self, source: BorrowedFd<'_>, limit: u64) -> Result<(), Error> {
+        let len = copy_whole(source, &self.file, limit)?;
+        self.len = usize::try_from(len).map_err(|_| Error::too_long(len))?;
+        Ok(())
+    }
+
+    /// Sets the length. New bytes are zero and not allocated yet.
+    pub(crate) fn resize(&mut self, len: usize) -> Result<(), Error> {
+        let file_len = len.checked_next_multiple_of(self.granule).ok_or(Error::too_long(len as u64))?;
+        self.file.set_len(file_len as u64)?;
+        self.len = len;
+        Ok(())
+    }
+
+    /// Allocates a range, and not a byte beyond the file.
+    pub(crate) fn allocate(&self, offset: usize, len: usize) -> Result<(), Error> {
+        let end = self.len.checked_next_multiple_of(self.granule).unwrap_or(self.len);
+        let len = len.min(end.saturating_sub(offset));
+        if len == 0 { Ok(()) } else { self.file.allocate(offset as u64, len as u64) }
+    }
+
+    /// Seals the file, and reads back that it is sealed. The file comes back if that fails, and this can be tried again.
+    #[inline]
+    pub(crate) fn seal(self) -> Result<SealedFile, ErrorWith<Self>> {
+        match self.prove() {
+            // Its length may be that of its huge pages, of which the data fill the last one only in part.
+            Ok(proof) => Ok(SealedFile { file: self.file, proof: proof.up_to(self.len as u64) }),
+            Err(error) => Err(ErrorWith::new(error, self)),
         }
-        Ok(sealed)
+    }
+
+    /// Everything was written, and written pages stay, so there are no holes to fill.
+    #[inline]
+    fn prove(&self) -> Result<Proof, Error> {
+        let fd = self.as_fd();
+        let terms = Terms { required: Seals::CONSTANT, holes: Holes::Refuse, limit: u64::MAX, origin: Origin::Fresh };
+        sys::add_seals(fd, Seals::IMMUTABLE)?;
+        let proof = prove_added(fd, terms)?;
+        if self.inheritable {
+            sys::let_inherit(fd)?;
+        }
+        Ok(proof)
+    }
+}
+
+/// For calls that keep no descriptor, and for mappings that end before the file is sealed.
+impl AsFd for Fresh {
+    #[inline]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }

@@ -1,45 +1,30 @@
-//! [`SealedFile`]: the proof that a file's contents are constant, and the only place that decides it.
-//!
-//! # What is proven
-//!
-//! Of the file behind the descriptor: **no byte below `len` will ever change, and each stays readable.** A mapping of it
-//! may then be a `&[u8]`, no matter who else holds the file. The proof is made once, since no seal can be removed.
-//!
-//! # Why each step is needed, in this order
-//!
-//! 1. `F_GET_SEALS` must hold **Write and Shrink**. Write: the kernel adds it only after it has found no mapping that can
-//!    write and no page in use elsewhere (`mapping_deny_writable`, `memfd_wait_for_pins`), and from then on refuses all
-//!    of them. Shrink: without it a peer truncates the file, so that reading raises SIGBUS, and extends it again, so that
-//!    what was `A` reads as zero. Success of the call alone says nothing: every file of tmpfs has seals, namely Seal.
-//! 2. **Not Exec together with FutureWrite**, unless this kernel is known to be mended. On Linux 6.3 up to 6.12.92,
-//!    6.18.34 and 7.0.x, adding Exec to a file with an execute bit sets Write *without* looking for writable mappings
-//!    (mended by 3b041514cb6e). The same step always sets FutureWrite, so the pair gives it away. The mode does not: it can
-//!    be changed afterwards. Whether the kernel is mended is not asked of its version but tried, once.
-//! 3. `fstat` **after** the seals: a length taken before could be shrunk away before Shrink came. It is taken once; what
-//!    others do to the file later can at most add to its tail.
-//!    It ends **with a page**: of a file of huge pages that ends within one, which only `fallocate` makes, some kernels (5.10)
-//!    raise SIGBUS for that page, although it has memory.
-//! 4. **No holes**, or the caller's word for them: the first read of a hole takes memory, which can fail, and that is
-//!    SIGBUS or the end of the process by the memory controller. Nobody can punch a hole after step 1.
-//!
-//! A descriptor that is no memory file fails in step 1: F_GET_SEALS is EINVAL for all but tmpfs and hugetlbfs.
+//! [`SealedFile`]: a file with the proof that its contents are constant.
+
+mod fresh;
+mod options;
+mod proof;
 
 use core::fmt;
-use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 
-use crate::error::{Error, ErrorWith, Operation, Reason, errno};
-use crate::file::{MemFile, add_seals, explain_add_seals};
-use crate::seals::{Seal, Seals};
+use crate::error::{Errno, Error, ErrorWith, Reason};
+use crate::file::{MemFile, explain_add_seals, proc};
+use crate::seals::Seals;
 use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
-/// A memory file whose contents are proven constant: it has the seals Write and Shrink, and nobody can change a byte of
-/// it, whatever descriptors or mappings they hold.
+pub(crate) use fresh::Fresh;
+pub use options::SealedFileOptions;
+pub use proof::Holes;
+pub(crate) use proof::{Origin, Proof, Terms, prove};
+
+/// A memory file whose contents are proven constant: it has the seals Write and Shrink, and nobody can change a byte of it,
+/// whatever descriptors or mappings they hold.
 ///
-/// It comes from [`MemFile::into_sealed`], from the builders ([`from_bytes`](Self::from_bytes),
-/// [`build`](Self::build), [`copy_of`](Self::copy_of)), or from a received descriptor by
-/// [`try_from`](Self#impl-TryFrom%3COwnedFd%3E-for-SealedFile), which checks it.
+/// Make one with [`from_bytes`](Self::from_bytes), [`create_with`](Self::create_with) or [`copy_of`](Self::copy_of), or seal
+/// a file of your own with [`MemFile::into_sealed`]. A received descriptor is checked by
+/// [`try_from`](Self#impl-TryFrom%3COwnedFd%3E-for-SealedFile). With other than the default options, each of these is a
+/// method of [`SealedFile::options`].
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -52,6 +37,9 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 ///
 /// What is checked, and what lies outside the promise: [the guide](crate::guide::design).
 ///
+/// There is no `Read` and no `Seek`: clones of this file, in every process that has one, share one position. Read at offsets,
+/// map the file, or [reopen](Self::reopen_read_only) it for a position of its own.
+///
 /// # References
 /// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html); the forged Write seal:
 /// [3b041514cb6e](https://git.kernel.org/torvalds/c/3b041514cb6e)
@@ -60,148 +48,15 @@ pub struct SealedFile {
     proof: Proof,
 }
 
-/// What to do about holes: ranges of a file that have no memory yet and read as zero.
-///
-/// The first read of a hole through a mapping allocates it, and where memory is short that is SIGBUS or the end of the
-/// process, even in a sealed file. So a sender can make the receiver pay.
-///
-/// ```
-/// use memfile::{Holes, MemFile, SealedFile, Seals};
-///
-/// let file = MemFile::create_sealable("mostly zero")?;
-/// file.set_len(1 << 20)?;
-/// file.add_seals(Seals::IMMUTABLE)?;
-/// assert!(SealedFile::verify(file.try_clone()?, Holes::Refuse).is_err());
-/// assert!(SealedFile::verify(file, Holes::Allocate).is_ok());
-/// # Ok::<(), memfile::Error>(())
-/// ```
-///
-/// # References
-/// [fallocate(2)](https://man7.org/linux/man-pages/man2/fallocate.2.html),
-/// [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html)
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Holes {
-    /// Refuse a file with less memory than its length, by the block count that `fstat` returns anyway.
-    ///
-    /// The count includes memory beyond the end, by which a sender can hide a hole, at the cost of that memory;
-    /// who must exclude that takes `Allocate` or `Populate`.
-    #[default]
-    Refuse,
-
-    /// Fill them by `fallocate(fd, 0, 0, len)`, before anything is read. The error is ENOSPC or ENOMEM.
-    ///
-    /// Needs a descriptor that is open for writing (EBADF). It takes memory for the whole length, which the sender chose:
-    /// look at [`MemFile::len`] first.
-    #[doc(alias = "fallocate")]
-    Allocate,
-
-    /// Fill them by `madvise(MADV_POPULATE_READ)` on a mapping made for that. The error is ENOMEM or EFAULT.
-    /// It takes memory for the whole length, too.
-    ///
-    /// Works with a read-only descriptor. Since Linux 5.14 (EINVAL before). Where the kernel does not map a sealed file through a
-    /// descriptor open for writing (before 6.7), it is done as for `Allocate`.
-    #[doc(alias = "MADV_POPULATE_READ")]
-    Populate,
-
-    /// Accept them: reading one may raise SIGBUS or end the process where memory is short. The bytes are zero all the same.
-    Accept,
-}
-
 impl SealedFile {
-    /// Checks a file: the proof that its contents are constant, or what is missing. Adds no seal.
-    ///
-    /// `file` is an `OwnedFd`, a [`MemFile`] or a `File`. [`TryFrom`] does the same with [`Holes::Refuse`].
-    ///
-    /// Two system calls: `F_GET_SEALS` and `fstat`. A file that has Exec and FutureWrite costs a test of the kernel, once
-    /// in the life of the process; one that might have huge pages and ends within one costs an `fstatfs`.
-    ///
-    /// # Errors
-    /// The descriptor comes back with the error.
-    /// - no errno: [`is_unproven`](Error::is_unproven): seals are missing ([`Error::seals`] names them), the Write seal
-    ///   may be forged, there are holes, or a file of huge pages ends within a page
-    /// - EINVAL: no memory file; EBADF: opened with `O_PATH`
-    /// - those of `holes`
-    ///
-    /// # Example
-    /// ```
-    /// use memfile::{Holes, MemFile, Seal, SealedFile};
-    ///
-    /// let file = MemFile::create_sealable("draft")?;
-    /// if let Err(error) = SealedFile::verify(file, Holes::Refuse) {
-    ///     assert!(error.error().is_unproven());
-    ///     assert_eq!(error.error().seals(), Seal::Shrink | Seal::Write);
-    ///     let _unsealed = error.into_fd();
-    /// }
-    /// # Ok::<(), memfile::Error>(())
-    /// ```
-    #[doc(alias = "F_GET_SEALS")]
-    #[inline]
-    pub fn verify(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
-        Self::check(MemFile::from_owned(file.into()), |fd| prove(fd, Seals::CONSTANT, holes))
-            .map_err(|error| error.map(MemFile::into_fd))
-    }
-
-    /// Adds [`Seals::IMMUTABLE`] in one call unless the file has them, then checks it as [`verify`](Self::verify) does.
-    ///
-    /// The seals stay, whatever the check then says. For a receiver that may seal, and for one's own files;
-    /// [`MemFile::into_sealed`] does the same with [`Holes::Allocate`]. Like every adding of Write it may block for about
-    /// 160 ms, see [`add_seals`](MemFile::add_seals).
-    ///
-    /// # Errors
-    /// The descriptor comes back with the error.
-    /// - EPERM: it lacks Write or Shrink, and has Seal or was opened read-only
-    /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added
-    /// - those of [`verify`](Self::verify)
-    ///
-    /// # Example
-    /// ```
-    /// use memfile::{Holes, MemFile, SealedFile, fd::OwnedFd};
-    ///
-    /// let received: OwnedFd = MemFile::create_sealable("from a careless sender")?.into();
-    /// let file = SealedFile::seal(received, Holes::Refuse)?;
-    /// assert!(file.is_empty());
-    /// # Ok::<(), memfile::Error>(())
-    /// ```
-    #[doc(alias = "F_ADD_SEALS")]
-    #[inline]
-    pub fn seal(file: impl Into<OwnedFd>, holes: Holes) -> Result<Self, ErrorWith<OwnedFd>> {
-        Self::check(MemFile::from_owned(file.into()), |fd| {
-            add_missing(fd)?;
-            prove(fd, Seals::CONSTANT, holes)
-        })
-        .map_err(|error| error.map(MemFile::into_fd))
-    }
-
-    /// What is proven is the very descriptor that is kept: it has left its caller's type, whose `as_fd` could name
-    /// another one each time.
-    #[inline]
-    fn check(
-        file: MemFile,
-        check: impl FnOnce(BorrowedFd<'_>) -> Result<Proof, Error>,
-    ) -> Result<Self, ErrorWith<MemFile>> {
-        match check(file.as_fd()) {
-            Ok(proof) => Ok(Self { file, proof }),
-            Err(error) => Err(ErrorWith::new(error, file)),
-        }
-    }
-
-    /// Seals a file that this crate has just created, filled to `len` and shown to nobody. The seals are explicit, so the
-    /// kernel looked for writers, and nobody else could change the length since.
-    #[inline]
-    pub(crate) fn seal_own(file: MemFile, len: u64, granule: usize) -> Result<Self, Error> {
-        add_seals(file.as_fd(), Seals::IMMUTABLE)?;
-        Ok(Self { file, proof: Proof { len, granule } })
-    }
-
     /// The length in bytes, taken when the proof was made. It does not ask the kernel.
     ///
-    /// For a file of huge pages that this process built it is the length of the data; the file itself ends at the next
+    /// For a file of huge pages that this process made, it is the length of the data; the file itself ends at the next
     /// multiple of the page size, and that is what a receiver sees.
     #[must_use]
     #[inline]
     pub const fn len(&self) -> u64 {
-        self.proof.len
+        self.proof.len()
     }
 
     /// Whether the length is 0.
@@ -210,16 +65,88 @@ impl SealedFile {
         self.len() == 0
     }
 
-    /// What the lengths and offsets of its mappings must be a multiple of: `st_blksize`.
+    /// What the lengths and offsets of its mappings must be a multiple of.
     #[inline]
     pub(crate) const fn granule(&self) -> usize {
-        self.proof.granule
+        self.proof.granule()
     }
 
-    /// The file, for its calls that change nothing: [`read_at`](MemFile::read_at), [`proc_path`](MemFile::proc_path), …
+    /// The file, for functions that take a `&MemFile`.
     #[must_use]
     pub const fn as_mem_file(&self) -> &MemFile {
         &self.file
+    }
+
+    /// Reads at an offset: [`MemFile::read_at`].
+    ///
+    /// For bytes that are read once, this is faster than a map up to about 1 MiB.
+    ///
+    /// # Errors
+    /// As for [`MemFile::read_at`].
+    #[doc(alias = "pread")]
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
+        self.file.read_at(buf, offset)
+    }
+
+    /// Reads at an offset until `buf` is full: [`MemFile::read_exact_at`].
+    ///
+    /// # Errors
+    /// As for [`MemFile::read_exact_at`].
+    ///
+    /// # Example
+    /// ```
+    /// let file = memfile::SealedFile::from_bytes("words", b"pear apple")?;
+    /// let mut word = [0; 5];
+    /// file.read_exact_at(&mut word, 5)?;
+    /// assert_eq!(&word, b"apple");
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "pread")]
+    pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
+        self.file.read_exact_at(buf, offset)
+    }
+
+    /// The seals that the file has now: [`MemFile::get_seals`].
+    ///
+    /// # Errors
+    /// As for [`MemFile::get_seals`].
+    #[doc(alias = "F_GET_SEALS")]
+    pub fn get_seals(&self) -> Result<Seals, Error> {
+        self.file.get_seals()
+    }
+
+    /// The name that the file was created with: [`MemFile::name`].
+    ///
+    /// # Errors
+    /// As for [`MemFile::name`].
+    pub fn name(&self) -> Result<proc::Name, Error> {
+        self.file.name()
+    }
+
+    /// The path of this file for this process: [`MemFile::proc_path`].
+    #[must_use]
+    pub fn proc_path(&self) -> proc::Path<'_> {
+        self.file.proc_path()
+    }
+
+    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — the same file once more, with its own position
+    /// at 0, read-only, and proven anew, since something else may be mounted at `/proc`.
+    ///
+    /// # Errors
+    /// As for [`MemFile::reopen_read_only`] and [`SealedFileOptions::verify`].
+    ///
+    /// # Example
+    /// ```
+    /// let file = memfile::SealedFile::from_bytes("words", b"pear apple")?;
+    /// let other = file.reopen_read_only()?;
+    /// assert_eq!(other.len(), 10);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    pub fn reopen_read_only(&self) -> Result<Self, Error> {
+        let file = self.file.reopen_read_only()?;
+        // This file's holes have been dealt with.
+        let proof = prove(file.as_fd(), Self::options().holes(Holes::Accept).terms())?;
+        Ok(Self { file, proof: proof.up_to(self.len()) })
     }
 
     /// `fcntl(fd, F_DUPFD_CLOEXEC)` — another descriptor of the same open file, with the same proof.
@@ -240,13 +167,55 @@ impl SealedFile {
     }
 }
 
-impl MemFile {
-    /// Makes the file immutable: adds [`Seals::IMMUTABLE`] in one call, gives holes memory, and proves it.
+#[cfg(feature = "std")]
+impl SealedFile {
+    /// The file for a child to read: [reopened](Self::reopen_read_only), so the child starts at position 0, moves a position
+    /// of its own, and cannot write. One file serves any number of children.
     ///
-    /// Three system calls, and three more if there are holes. Drop mappings that can write first.
+    /// There is no `From<SealedFile> for Stdio`, because it could not fail: without `/proc`, or once a sender has taken away
+    /// the permission to open the file (`fchmod`), the child would get a position that others can move.
     ///
     /// # Errors
-    /// Those of [`SealedFile::seal`] with [`Holes::Allocate`]. The file comes back with the error. After an error of
+    /// As for [`reopen_read_only`](Self::reopen_read_only).
+    ///
+    /// # Example
+    /// ```
+    /// use std::process::Command;
+    ///
+    /// use memfile::SealedFile;
+    ///
+    /// let words = SealedFile::from_bytes("words", b"pear\napple\n")?;
+    /// let sorted = Command::new("sort").stdin(words.to_stdio()?).output()?;
+    /// assert_eq!(sorted.stdout, b"apple\npear\n");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "stdin")]
+    pub fn to_stdio(&self) -> Result<std::process::Stdio, Error> {
+        Ok(self.reopen_read_only()?.into_fd().into())
+    }
+
+    /// The program in this file as a command: [`MemFile::to_command`], which has an example.
+    ///
+    /// # Errors
+    /// As for [`MemFile::to_command`].
+    #[doc(alias = "execve")]
+    #[doc(alias = "fexecve")]
+    pub fn to_command(&self) -> Result<crate::FileCommand, Error> {
+        self.file.to_command()
+    }
+}
+
+impl MemFile {
+    /// Makes the file immutable: adds [`Seals::IMMUTABLE`] in one call, allocates its holes, and proves it.
+    ///
+    /// Four system calls: `F_ADD_SEALS`, `F_GET_SEALS`, `fstat` and `fallocate`. The last is made even if no hole is visible,
+    /// because memory that was only read can vanish again. Drop mappings that can write first.
+    ///
+    /// It waits for the file's lock, which another process that has the file can hold for as long as it likes: seal a file
+    /// before you share it.
+    ///
+    /// # Errors
+    /// Those of [`SealedFileOptions::seal`] with [`Holes::Allocate`]. The file comes back with the error. After an error of
     /// `fallocate` it is sealed already, and the call can be repeated.
     ///
     /// # Example
@@ -261,19 +230,16 @@ impl MemFile {
     /// ```
     #[inline]
     pub fn into_sealed(self) -> Result<SealedFile, ErrorWith<Self>> {
-        SealedFile::check(self, |fd| {
-            add_missing(fd)?;
-            match prove(fd, Seals::CONSTANT, Holes::Refuse) {
-                Err(error) if error.is_about_holes() => prove(fd, Seals::CONSTANT, Holes::Allocate),
-                result => result,
-            }
-        })
+        match seal_and_prove(self.as_fd(), SealedFile::options().holes(Holes::Allocate).terms()) {
+            Ok(proof) => Ok(SealedFile { file: self, proof }),
+            Err(error) => Err(ErrorWith::new(error, self)),
+        }
     }
 
-    /// As [`into_sealed`](Self::into_sealed), but where that is EBUSY sleeps and tries again, until it has slept for
-    /// `patience` altogether.
+    /// As [`into_sealed`](Self::into_sealed), but while that fails with EBUSY, sleeps and tries again, until it has slept for
+    /// `timeout` altogether.
     ///
-    /// The kernel's own waiting, about 160 ms a try when a page is in use elsewhere, comes on top.
+    /// The kernel's own waiting, about 160 ms for each attempt while a page is in use elsewhere, comes on top.
     ///
     /// # Errors
     /// Those of [`into_sealed`](Self::into_sealed).
@@ -284,17 +250,17 @@ impl MemFile {
     ///
     /// let file = memfile::MemFile::create_sealable("table")?;
     /// file.write_all_at(b"1 2 3", 0)?;
-    /// let sealed = file.into_sealed_within(Duration::from_secs(1))?;
+    /// let sealed = file.into_sealed_timeout(Duration::from_secs(1))?;
     /// assert_eq!(sealed.len(), 5);
     /// # Ok::<(), memfile::Error>(())
     /// ```
-    pub fn into_sealed_within(self, patience: Duration) -> Result<SealedFile, ErrorWith<Self>> {
+    pub fn into_sealed_timeout(self, timeout: Duration) -> Result<SealedFile, ErrorWith<Self>> {
         const PAUSE: Duration = Duration::from_millis(5);
         let mut slept = Duration::ZERO;
         let mut file = self;
         loop {
             match file.into_sealed() {
-                Err(error) if error.error().is_busy() && slept < patience => {
+                Err(error) if error.error().is_busy() && slept < timeout => {
                     sys::nanosleep(PAUSE);
                     slept = slept.saturating_add(PAUSE);
                     file = error.into_inner();
@@ -305,97 +271,37 @@ impl MemFile {
     }
 }
 
-/// What a check yields. Only [`prove`] and [`SealedFile::seal_own`] make one.
-#[derive(Copy, Clone)]
-pub(crate) struct Proof {
-    len: u64,
-    granule: usize,
-}
-
-impl Proof {
-    pub(crate) const fn len(self) -> u64 {
-        self.len
-    }
-
-    pub(crate) const fn granule(self) -> usize {
-        self.granule
-    }
-}
-
-/// Decides whether `fd` can be trusted to keep the promise of the seals `required`, which hold Shrink. See the head of
-/// this file for the why of each step and of their order.
+/// Adds the seals of an immutable file, then proves it.
 #[inline]
-pub(crate) fn prove(fd: BorrowedFd<'_>, required: Seals, holes: Holes) -> Result<Proof, Error> {
-    let seals = sys::get_seals(fd)?;
-    let missing = required - seals;
-    if !missing.is_empty() {
-        return Err(Error::new(Operation::Verify, Reason::MissingSeals).with_seals(missing));
-    }
-    if required.contains(Seal::Write) && seals.contains(FORGED) {
-        test_exec_seal()?;
-    }
-    let stat = sys::fstat(fd)?;
-    if stat.granule >= SMALLEST_HUGE_PAGE && stat.len & (stat.granule as u64 - 1) != 0 {
-        refuse_part_of_huge_page(fd)?;
-    }
-    match holes {
-        Holes::Refuse if stat.allocated < stat.len => return Err(Error::new(Operation::Verify, Reason::Holes)),
-        Holes::Allocate if stat.len > 0 => sys::fallocate(fd, 0, stat.len)?,
-        Holes::Populate if stat.len > 0 => sys::populate(fd, stat.len)?,
-        _ => {}
-    }
-    Ok(Proof { len: stat.len, granule: stat.granule })
+fn seal_and_prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
+    add_missing(fd)?;
+    prove_added(fd, terms)
 }
 
-/// Pages this large may be those of hugetlbfs. They may also be ordinary ones, or only be allowed to be huge.
-const SMALLEST_HUGE_PAGE: usize = 64 * 1024;
-
-#[cold]
-fn refuse_part_of_huge_page(fd: BorrowedFd<'_>) -> Result<(), Error> {
-    match sys::huge_page_size(fd)? {
-        Some(_) => Err(Error::new(Operation::Verify, Reason::HugePart)),
-        None => Ok(()),
+/// Proves a file whose seals were added without an error. If they are missing all the same, that was a lie.
+#[inline]
+fn prove_added(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
+    match prove(fd, terms) {
+        Err(error) if error.is_own(Reason::MissingSeals) => Err(error.because(Reason::SealingIgnored)),
+        result => result,
     }
 }
 
-/// The seals that give a Write seal away as implied by Exec: `F_SEAL_FUTURE_WRITE | F_SEAL_EXEC`, which FreeBSD has not.
-const FORGED: Seals = Seals::from_bits_retain(0x10 | 0x20);
-
-/// Looks whether this kernel looks for writers when Exec implies Write, by trying it once. A test that cannot run is a no, and
-/// is run again the next time.
-#[cold]
-fn test_exec_seal() -> Result<(), Error> {
-    const UNKNOWN: u8 = 0;
-    const MENDED: u8 = 1;
-    const OPEN: u8 = 2;
-    static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
-
-    if ANSWER.load(Ordering::Relaxed) == UNKNOWN {
-        let Ok(mended) = sys::exec_seal_finds_writers() else {
-            return Err(Error::new(Operation::Verify, Reason::UntestedWrite));
-        };
-        ANSWER.store(if mended { MENDED } else { OPEN }, Ordering::Relaxed);
-    }
-    if ANSWER.load(Ordering::Relaxed) == OPEN {
-        return Err(Error::new(Operation::Verify, Reason::ForgedWrite));
-    }
-    Ok(())
-}
-
-/// Adds the seals of an immutable file, unless they cannot be added but those that matter are there.
+/// Adds the seals of an immutable file. Succeeds without adding anything if the file is already closed to new seals but has
+/// Write and Shrink.
 #[inline]
 fn add_missing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     #[cold]
     fn refused(fd: BorrowedFd<'_>, error: Error) -> Result<(), Error> {
-        let missing = Seals::CONSTANT - sys::get_seals(fd)?;
-        if error.is(errno::EPERM) && missing.is_empty() {
-            return Ok(());
-        }
         let error = explain_add_seals(error, fd, Seals::IMMUTABLE);
-        Err(if error.is(errno::EPERM) { error.with_seals(missing) } else { error })
+        if !error.is(Errno::PERM) {
+            return Err(error);
+        }
+        let missing = Seals::CONSTANT - sys::get_seals(fd)?;
+        if missing.is_empty() { Ok(()) } else { Err(error.with_seals(missing)) }
     }
 
-    match add_seals(fd, Seals::IMMUTABLE) {
+    match sys::add_seals(fd, Seals::IMMUTABLE) {
         Ok(()) => Ok(()),
         Err(error) => refused(fd, error),
     }
@@ -404,19 +310,29 @@ fn add_missing(fd: BorrowedFd<'_>) -> Result<(), Error> {
 impl TryFrom<OwnedFd> for SealedFile {
     type Error = ErrorWith<OwnedFd>;
 
-    /// [`SealedFile::verify`] with [`Holes::Refuse`].
+    /// [`SealedFileOptions::verify`] with [`Holes::Refuse`].
     #[inline]
     fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
-        Self::verify(fd, Holes::Refuse)
+        Self::options().verify(fd)
     }
 }
 
 impl TryFrom<MemFile> for SealedFile {
     type Error = ErrorWith<MemFile>;
 
-    /// [`SealedFile::verify`] with [`Holes::Refuse`]; to add the seals, take [`MemFile::into_sealed`].
+    /// [`SealedFileOptions::verify`] with [`Holes::Refuse`]. To add the seals, use [`MemFile::into_sealed`].
     fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
-        Self::check(file, |fd| prove(fd, Seals::CONSTANT, Holes::Refuse))
+        Self::options().verify(file).map_err(|error| error.map(MemFile::from_owned))
+    }
+}
+
+#[cfg(feature = "std")]
+impl TryFrom<std::fs::File> for SealedFile {
+    type Error = ErrorWith<std::fs::File>;
+
+    /// [`SealedFileOptions::verify`] with [`Holes::Refuse`].
+    fn try_from(file: std::fs::File) -> Result<Self, ErrorWith<std::fs::File>> {
+        Self::options().verify(file).map_err(|error| error.map(std::fs::File::from))
     }
 }
 
@@ -429,6 +345,14 @@ impl From<SealedFile> for MemFile {
 impl From<SealedFile> for OwnedFd {
     fn from(sealed: SealedFile) -> Self {
         sealed.into_fd()
+    }
+}
+
+/// The position is where it was left: rewind it before reading. The seals stay.
+#[cfg(feature = "std")]
+impl From<SealedFile> for std::fs::File {
+    fn from(sealed: SealedFile) -> Self {
+        sealed.file.into_file()
     }
 }
 

@@ -1,53 +1,78 @@
-//! The calls of FreeBSD alone. `memfd_create(3)` is available since 13.0.
+//! The calls of FreeBSD alone, and what it lacks: that fails as it does on an old Linux. `memfd_create(3)` is available
+//! since 13.0.
 
+use core::ffi::CStr;
 use core::ptr::NonNull;
 
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
-use rustix::path::Arg;
+use rustix::mm::MapFlags;
 
-use super::common::failed;
 use super::fd::{BorrowedFd, OwnedFd};
-use crate::error::{Error, Operation, Reason};
+use super::unix::{above_stdio, failed};
+use crate::error::{Call, Error, Reason};
 use crate::options::CreateOptions;
 
-/// Creates a memory file. FreeBSD has no exec flags, since it does not execute such files.
-pub(crate) fn create(name: impl Arg, options: &CreateOptions) -> Result<OwnedFd, Error> {
+/// Private mappings reserve nothing.
+pub(super) const NORESERVE: MapFlags = MapFlags::empty();
+
+/// Creates a memory file. There are no exec flags, since the system does not execute such files.
+pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Error> {
     if options.huge_tlb.is_some() {
-        return Err(failed(Operation::MemfdCreate)(Errno::NOSYS).because(Reason::NoHugeTlb));
+        return Err(failed(Call::MemfdCreate)(Errno::NOSYS).because(Reason::NoHugeTlb));
     }
     let mut flags = MemfdFlags::empty();
     flags.set(MemfdFlags::CLOEXEC, options.close_on_exec);
     flags.set(MemfdFlags::ALLOW_SEALING, options.allow_sealing);
-    rustix::fs::memfd_create(name, flags).map_err(failed(Operation::MemfdCreate))
+    let fd = rustix::fs::memfd_create(name, flags).map_err(failed(Call::MemfdCreate))?;
+    above_stdio(fd, options.close_on_exec)
 }
 
-/// There are no such files.
+pub(crate) fn create_like(_: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    create(c"", &CreateOptions::new().allow_sealing(true))
+}
+
 pub(crate) fn huge_page_size(_: BorrowedFd<'_>) -> Result<Option<u64>, Error> {
     Ok(None)
 }
 
-/// There is no such advice.
-pub(crate) fn populate(_: BorrowedFd<'_>, _: u64) -> Result<(), Error> {
-    Err(failed(Operation::Madvise)(Errno::INVAL))
+pub(crate) fn try_exec_flags() -> Result<(), Error> {
+    Err(failed(Call::MemfdCreate)(Errno::INVAL))
 }
 
-/// There is no such advice.
-pub(crate) fn madvise_hugepage(_: NonNull<u8>, _: usize) -> Result<(), Error> {
-    Err(failed(Operation::Madvise)(Errno::INVAL))
-}
-
-/// There is no such advice.
-pub(crate) fn madvise_populate_read(_: NonNull<u8>, _: usize) -> Result<(), Error> {
-    Err(failed(Operation::Madvise)(Errno::INVAL))
-}
-
-/// There is no such advice.
-pub(crate) fn madvise_populate_write(_: NonNull<u8>, _: usize) -> Result<(), Error> {
-    Err(failed(Operation::Madvise)(Errno::INVAL))
-}
-
-/// There is no Exec seal.
 pub(crate) fn exec_seal_finds_writers() -> Result<bool, Error> {
-    Err(failed(Operation::AddSeals)(Errno::INVAL))
+    Err(failed(Call::AddSeals)(Errno::INVAL))
+}
+
+pub(crate) fn punch_hole(_: BorrowedFd<'_>, _: u64, _: u64) -> Result<(), Error> {
+    Err(failed(Call::Fallocate)(Errno::NOSYS))
+}
+
+pub(crate) fn madvise_hugepage(_: NonNull<u8>, _: usize) -> Result<(), Error> {
+    Err(failed(Call::Madvise)(Errno::INVAL))
+}
+
+pub(crate) fn madvise_populate_read(_: NonNull<u8>, _: usize) -> Result<(), Error> {
+    Err(failed(Call::Madvise)(Errno::INVAL))
+}
+
+pub(crate) fn madvise_populate_write(_: NonNull<u8>, _: usize) -> Result<(), Error> {
+    Err(failed(Call::Madvise)(Errno::INVAL))
+}
+
+pub(crate) fn copy_file_range(
+    _: BorrowedFd<'_>,
+    _: Option<&mut u64>,
+    _: BorrowedFd<'_>,
+    _: usize,
+) -> Result<usize, Error> {
+    Err(failed(Call::CopyFileRange)(Errno::NOSYS))
+}
+
+pub(crate) fn sendfile(_: BorrowedFd<'_>, _: Option<&mut u64>, _: BorrowedFd<'_>, _: usize) -> Result<usize, Error> {
+    Err(failed(Call::Sendfile)(Errno::NOSYS))
+}
+
+pub(crate) fn splice(_: BorrowedFd<'_>, _: Option<&mut u64>, _: BorrowedFd<'_>, _: usize) -> Result<usize, Error> {
+    Err(failed(Call::Splice)(Errno::NOSYS))
 }

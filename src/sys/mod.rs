@@ -1,74 +1,56 @@
-//! The platform: the only module that names `rustix` or (but for what FreeBSD lacks) a system, and with `map::raw` the only
-//! one with unsafe code.
+//! The system: the only module that makes system calls or names a system, and with `map::raw` the only one with unsafe code.
 //!
 //! | system | file | memory file | seals | since |
 //! |---|---|---|---|---|
-//! | Linux, Android | `linux.rs`, `memfd.rs` | `memfd_create(2)` | all | 3.17 |
+//! | Linux, Android | `linux/` | `memfd_create(2)` | all | 3.17 |
 //! | FreeBSD | `freebsd.rs` | `memfd_create(3)` | Seal, Shrink, Grow, Write | 13.0 |
+//!
+//! What all of them have is in `unix.rs`. A function that a system lacks is there all the same, and fails as it does on an
+//! old Linux, so that nothing above this module depends on the system.
 //!
 //! On Linux the calls are raw system calls through rustix's linux_raw backend, where rustix has one (x86, x86_64, arm,
 //! aarch64, riscv64); with the feature `use-libc`, and on every other processor, they go through the C library.
 //!
 //! # Contract
 //!
-//! A function makes the one system call that its name or its comment says, and nothing else; [`create`], [`create_like`],
-//! [`populate`], [`mmap`] of constant bytes, `try_*` and [`exec_seal_finds_writers`] make several. A call that a signal
-//! interrupts is made again. An error names the call and holds the errno; the usual reason follows from both (`reason.rs`), a
-//! better one is for the caller to add. Descriptors are borrowed as `BorrowedFd`, made as `OwnedFd`, and always close-on-exec
-//! unless the caller of [`create`] asks for less.
+//! A function makes the one system call that its name or its comment says, and nothing else. [`create`], [`create_like`],
+//! [`populate`], [`mmap`] of constant bytes, `try_*` and [`exec_seal_finds_writers`] make several. A call that a signal interrupts is made
+//! again. An error names the call and holds the errno; the usual reason follows from both (`error/call.rs`), and a caller who
+//! knows better adds another. Descriptors are borrowed as `BorrowedFd` and made as `OwnedFd`, close-on-exec unless the caller
+//! of [`create`] asks otherwise, and none that is made has a number below 3.
 
 #![allow(unsafe_code, reason = "the boundary to the kernel")]
 
-mod common;
-
-pub(crate) use common::{
-    Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, impl_from_raw_fd, is_read_only, let_inherit, mmap,
-    munmap, nanosleep, pread, pwrite,
-};
+mod copy;
+pub mod fd;
+#[cfg(feature = "net")]
+mod socket;
+mod unix;
 
 cfg_if::cfg_if! {
-    if #[cfg(any(target_os = "linux", target_os = "android"))] {
-        mod linux;
-        mod memfd;
-        mod exec_seal;
-        pub(crate) use linux::{
-            copy_file_range, has_position, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate, open_read_only, read,
-            readlink, seek_back, sendfile, splice, try_map, write,
-        };
-        pub(crate) use memfd::{create, create_like, huge_page_size, try_exec_flags};
-        pub(crate) use exec_seal::exec_seal_finds_writers;
-        pub(crate) use rustix::path::DecInt;
-        #[cfg(feature = "std")]
-        pub(crate) use linux::O_CLOEXEC;
-    } else if #[cfg(target_os = "freebsd")] {
+    if #[cfg(target_os = "freebsd")] {
         mod freebsd;
-        pub(crate) use freebsd::{
-            create, exec_seal_finds_writers, huge_page_size, madvise_hugepage, madvise_populate_read, madvise_populate_write, populate,
-        };
+        use freebsd as system;
     } else {
-        compile_error!("memfile needs memfd_create and file seals: Linux, Android, or FreeBSD 13 and later");
+        mod linux;
+        use linux as system;
     }
 }
 
-cfg_if::cfg_if! {
-    if #[cfg(feature = "net")] {
-        mod socket;
-        pub(crate) use socket::{FDS_MAX, is_connection, is_stream, recvmsg, sendmsg};
-    }
-}
+use system::NORESERVE;
 
-cfg_if::cfg_if! {
-    // Not x32, whose pointers leave the upper halves of the registers undefined.
-    if #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))] {
-        mod copy_x86_64;
-        pub(crate) use copy_x86_64::{copy_from_shared, copy_to_shared};
-    } else {
-        mod copy_words;
-        pub(crate) use copy_words::{copy_from_shared, copy_to_shared};
-    }
-}
-
-/// The types of descriptors: `std::os::fd`'s with the feature `std`, otherwise rustix's own with the same names.
-pub mod fd {
-    pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-}
+pub(crate) use copy::{copy_from_shared, copy_to_shared};
+pub(crate) use rustix::path::DecInt;
+#[cfg(feature = "net")]
+pub(crate) use socket::{FDS_MAX, is_connection, is_stream, recvmsg, sendmsg};
+pub(crate) use system::{
+    copy_file_range, create, create_like, exec_seal_finds_writers, huge_page_size, madvise_hugepage,
+    madvise_populate_read, madvise_populate_write, punch_hole, sendfile, splice, try_exec_flags,
+};
+#[cfg(feature = "std")]
+pub(crate) use unix::O_CLOEXEC;
+pub(crate) use unix::{
+    Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, has_position, impl_from_raw_fd, is_read_only,
+    let_inherit, mmap, munmap, nanosleep, open_read_only, populate, pread, pwrite, read, readlink, seek_back, try_map,
+    with_c_str, write,
+};

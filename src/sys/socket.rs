@@ -4,15 +4,15 @@
 use core::mem::MaybeUninit;
 
 use rustix::cmsg_space;
-use rustix::io::{Errno, IoSlice, IoSliceMut, retry_on_intr};
+use rustix::io::{IoSlice, IoSliceMut, retry_on_intr};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketType,
 };
 
-use super::common::failed;
 use super::fd::{BorrowedFd, OwnedFd};
-use crate::error::{Error, Operation, Reason};
+use super::unix::{above_stdio, failed};
+use crate::error::{Call, Error, Reason};
 
 /// The most descriptors that the kernel takes in one message: `SCM_MAX_FD`.
 pub(crate) const FDS_MAX: usize = 253;
@@ -40,10 +40,10 @@ pub(crate) fn sendmsg(socket: BorrowedFd<'_>, payload: &[u8], fds: &[BorrowedFd<
     let mut control = SendAncillaryBuffer::new(&mut space);
     // An empty list would make a control message without contents.
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(Error::new(Operation::Sendmsg, Reason::TooManyFds));
+        return Err(Error::new(Reason::TooManyFds).with_values(fds.len() as u64, 0));
     }
     retry_on_intr(|| rustix::net::sendmsg(socket, &[IoSlice::new(payload)], &mut control, SendFlags::NOSIGNAL))
-        .map_err(|errno| explain(errno, Operation::Sendmsg))
+        .map_err(failed(Call::Sendmsg))
 }
 
 /// Receives a payload, and descriptors into `fds` from its start on, close-on-exec. Those without a slot are closed.
@@ -59,7 +59,7 @@ pub(crate) fn recvmsg(
     let received = retry_on_intr(|| {
         rustix::net::recvmsg(socket, &mut [IoSliceMut::new(payload)], &mut control, RecvFlags::CMSG_CLOEXEC)
     })
-    .map_err(|errno| explain(errno, Operation::Recvmsg))?;
+    .map_err(failed(Call::Recvmsg))?;
 
     let mut slots = fds.iter_mut();
     let mut count = 0;
@@ -68,7 +68,7 @@ pub(crate) fn recvmsg(
             for fd in received {
                 count += 1;
                 if let Some(slot) = slots.next() {
-                    *slot = Some(fd);
+                    *slot = Some(above_stdio(fd, true)?);
                 }
             }
         }
@@ -92,15 +92,5 @@ pub(crate) fn is_connection(socket: BorrowedFd<'_>) -> Result<bool, Error> {
 }
 
 fn socket_type(socket: BorrowedFd<'_>) -> Result<SocketType, Error> {
-    rustix::net::sockopt::socket_type(socket).map_err(failed(Operation::SocketType))
-}
-
-fn explain(errno: Errno, operation: Operation) -> Error {
-    failed(operation)(errno).because(match errno {
-        Errno::AGAIN => Reason::WouldBlock,
-        Errno::PIPE | Errno::CONNRESET => Reason::PeerClosed,
-        Errno::MSGSIZE => Reason::MessageTooLong,
-        Errno::TOOMANYREFS => Reason::TooManyInFlight,
-        _ => Reason::Kernel,
-    })
+    rustix::net::sockopt::socket_type(socket).map_err(failed(Call::SocketType))
 }

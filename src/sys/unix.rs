@@ -1,39 +1,51 @@
-//! The calls that every platform has. Available since: Linux 3.17, FreeBSD 13.0.
+//! The calls that every system has. Available since: Linux 3.17, FreeBSD 13.0.
 
-use core::ffi::c_void;
+use core::ffi::{CStr, c_void};
+use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::time::Duration;
 
-use rustix::fs::{FallocateFlags, OFlags, SealFlags};
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, SealFlags, SeekFrom};
 use rustix::io::{Errno, FdFlags, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags};
+use rustix::path::Arg;
 use rustix::thread::{NanosleepRelativeResult, Timespec};
 
-use super::fd::{BorrowedFd, OwnedFd, RawFd};
-use crate::error::{Error, Operation};
+use super::NORESERVE;
+use super::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use crate::error::{Call, Error};
 use crate::seals::Seals;
 
 /// Makes the error of a failed call.
-pub(super) fn failed(operation: Operation) -> impl Fn(Errno) -> Error {
-    move |errno| Error::os(operation, errno.raw_os_error())
+pub(super) fn failed(call: Call) -> impl Fn(Errno) -> Error {
+    move |errno| Error::os(call, errno)
+}
+
+/// Copies a string to the stack, with a NUL at its end.
+///
+/// # Errors
+/// It contains a NUL, or is longer than 255 bytes.
+#[inline]
+pub(crate) fn with_c_str<T>(text: &str, f: impl FnOnce(&CStr) -> T) -> Result<T, Errno> {
+    text.into_with_c_str(|text| Ok(f(text)))
 }
 
 #[inline]
 pub(crate) fn get_seals(fd: BorrowedFd<'_>) -> Result<Seals, Error> {
     match rustix::fs::fcntl_get_seals(fd) {
         Ok(seals) => Ok(Seals::from_bits_retain(seals.bits())),
-        Err(errno) => Err(failed(Operation::GetSeals)(errno)),
+        Err(errno) => Err(failed(Call::GetSeals)(errno)),
     }
 }
 
 #[inline]
 pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
     retry_on_intr(|| rustix::fs::fcntl_add_seals(fd, SealFlags::from_bits_retain(seals.bits())))
-        .map_err(failed(Operation::AddSeals))
+        .map_err(failed(Call::AddSeals))
 }
 
 /// What this crate asks of `struct stat`.
-#[allow(dead_code, reason = "some are of one feature or system alone")]
+#[allow(dead_code, reason = "some are used by one feature alone")]
 #[derive(Copy, Clone)]
 pub(crate) struct Stat {
     pub(crate) len: u64,
@@ -54,7 +66,7 @@ pub(crate) struct Stat {
 )]
 #[inline]
 pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Error> {
-    let stat = rustix::fs::fstat(fd).map_err(failed(Operation::Fstat))?;
+    let stat = rustix::fs::fstat(fd).map_err(failed(Call::Fstat))?;
     let granule = stat.st_blksize as usize;
     Ok(Stat {
         len: stat.st_size as u64,
@@ -67,7 +79,7 @@ pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Error> {
 
 #[inline]
 pub(crate) fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
-    retry_on_intr(|| rustix::fs::ftruncate(fd, len)).map_err(failed(Operation::Ftruncate))
+    retry_on_intr(|| rustix::fs::ftruncate(fd, len)).map_err(failed(Call::Ftruncate))
 }
 
 /// A signal makes some kernels give up and undo the call, so after one it goes on in smaller pieces.
@@ -83,38 +95,57 @@ pub(crate) fn fallocate(fd: BorrowedFd<'_>, mut offset: u64, len: u64) -> Result
                 piece = piece.min(rest);
             }
             Err(Errno::INTR) => piece = (piece / 2).max(SMALLEST).min(rest),
-            Err(errno) => return Err(failed(Operation::Fallocate)(errno)),
+            Err(errno) => return Err(failed(Call::Fallocate)(errno)),
         }
     }
 }
 
 #[inline]
 pub(crate) fn pread(fd: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
-    retry_on_intr(|| rustix::io::pread(fd, &mut *buf, offset)).map_err(failed(Operation::Pread))
+    retry_on_intr(|| rustix::io::pread(fd, &mut *buf, offset)).map_err(failed(Call::Pread))
 }
 
 #[inline]
 pub(crate) fn pwrite(fd: BorrowedFd<'_>, buf: &[u8], offset: u64) -> Result<usize, Error> {
-    retry_on_intr(|| rustix::io::pwrite(fd, buf, offset)).map_err(failed(Operation::Pwrite))
+    retry_on_intr(|| rustix::io::pwrite(fd, buf, offset)).map_err(failed(Call::Pwrite))
 }
 
 /// Whether the descriptor was opened for reading alone.
 pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
-    let flags = rustix::fs::fcntl_getfl(fd).map_err(failed(Operation::GetFlags))?;
+    let flags = rustix::fs::fcntl_getfl(fd).map_err(failed(Call::GetFlags))?;
     Ok((flags & OFlags::RWMODE) == OFlags::RDONLY)
 }
 
-/// A second descriptor of the same open file, close-on-exec, and not under a number of the standard streams, which a child's
-/// own may take.
+/// The first number that is not one of the standard streams.
+///
+/// Safe code replaces those, with `dup2` onto their numbers, and a child's own take the same numbers. So no descriptor of
+/// this crate has one, though the kernel returns the lowest free number, and a process may start with a closed stdin.
+const FIRST_FD: RawFd = 3;
+
+/// A second descriptor of the same open file, close-on-exec.
 #[inline]
 pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
-    const LOWEST: RawFd = 3;
-    rustix::io::fcntl_dupfd_cloexec(fd, LOWEST).map_err(failed(Operation::Dup))
+    rustix::io::fcntl_dupfd_cloexec(fd, FIRST_FD).map_err(failed(Call::Dup))
+}
+
+/// Gives a new descriptor another number if it has that of a standard stream.
+#[inline]
+pub(super) fn above_stdio(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
+    if fd.as_raw_fd() >= FIRST_FD { Ok(fd) } else { move_up(fd, close_on_exec) }
+}
+
+#[inline(never)]
+fn move_up(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
+    let moved = dup(fd.as_fd())?;
+    if !close_on_exec {
+        let_inherit(moved.as_fd())?;
+    }
+    Ok(moved)
 }
 
 /// Keeps the descriptor open across `execve`.
 pub(crate) fn let_inherit(fd: BorrowedFd<'_>) -> Result<(), Error> {
-    rustix::io::fcntl_setfd(fd, FdFlags::empty()).map_err(failed(Operation::SetFdFlags))
+    rustix::io::fcntl_setfd(fd, FdFlags::empty()).map_err(failed(Call::SetFdFlags))
 }
 
 /// Who sees what is written through a mapping, and whether it can be written.
@@ -127,49 +158,42 @@ pub(crate) enum Access {
     PrivateWrite,
 }
 
-#[cfg(not(target_os = "freebsd"))]
-const NORESERVE: MapFlags = MapFlags::NORESERVE;
-/// FreeBSD reserves nothing for such a mapping.
-#[cfg(target_os = "freebsd")]
-const NORESERVE: MapFlags = MapFlags::empty();
-
 /// Maps `len` bytes from `offset`, a multiple of the page size, at an address of the kernel's choice.
 ///
-/// Some kernels take a shared mapping for the wish to write later, and refuse it (EPERM) where the file is sealed against
-/// writing. A private one of constant bytes is as constant and shares the same pages. Holes alone differ, with huge pages: each
-/// map takes pages of its own for them.
+/// Before Linux 6.7 and from 6.12.0 to 6.12.8, a shared read-only mapping counts as potentially writable, so that of a
+/// write-sealed file fails with EPERM. A private mapping of constant bytes is as constant and shares the same pages, so it
+/// is the way around. Only holes differ, in a file of huge pages: each private mapping takes pages of its own for them.
 ///
-/// Safe: no existing mapping is touched, and who reads through the pointer answers for that.
+/// Safe: no existing mapping is touched, and whoever reads through the pointer answers for that.
 #[inline]
 pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) -> Result<NonNull<u8>, Error> {
-    let (protection, mut sharing) = match access {
-        Access::ConstantRead | Access::SharedRead => (ProtFlags::READ, MapFlags::SHARED),
-        Access::SharedWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED),
-        Access::PrivateWrite => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE),
+    // Each is tried if the one before it fails with EPERM. NORESERVE: a private mapping of a file of huge pages would
+    // otherwise reserve its pages again.
+    let (protection, ways): (_, &[MapFlags]) = match access {
+        Access::ConstantRead => (ProtFlags::READ, &[MapFlags::SHARED, MapFlags::PRIVATE.union(NORESERVE)]),
+        Access::SharedRead => (ProtFlags::READ, &[MapFlags::SHARED]),
+        Access::SharedWrite => (ProtFlags::READ.union(ProtFlags::WRITE), &[MapFlags::SHARED]),
+        Access::PrivateWrite => (ProtFlags::READ.union(ProtFlags::WRITE), &[MapFlags::PRIVATE]),
     };
-    loop {
+    let mut result = Err(Errno::PERM);
+    for &flags in ways {
         // SAFETY: With a null address and without MAP_FIXED the kernel picks free address space, so nothing that exists is
         // unmapped or changed.
-        let address = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, sharing, fd, offset) };
-        match address {
-            Ok(address) => {
-                return NonNull::new(address.cast()).ok_or(Error::os(Operation::Mmap, Errno::NOMEM.raw_os_error()));
-            }
-            // Without a reservation, which huge pages would otherwise need a second time.
-            Err(Errno::PERM) if matches!(access, Access::ConstantRead) && sharing == MapFlags::SHARED => {
-                sharing = MapFlags::PRIVATE | NORESERVE;
-            }
-            Err(errno) => return Err(failed(Operation::Mmap)(errno)),
+        result = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, flags, fd, offset) };
+        if result != Err(Errno::PERM) {
+            break;
         }
     }
+    let address = result.map_err(failed(Call::Mmap))?;
+    NonNull::new(address.cast()).ok_or(Error::os(Call::Mmap, Errno::NOMEM))
 }
 
 /// # Safety
 /// `base` and `len` are those of one call of [`mmap`], and nothing uses the memory any more.
 #[inline]
 pub(crate) unsafe fn munmap(base: NonNull<u8>, len: usize) {
-    // It can fail with ENOMEM: neighbours of one file had become one mapping, and to split it exceeds `vm.max_map_count`. Then
-    // the memory stays mapped, which harms nobody.
+    // It can fail with ENOMEM: the kernel had merged neighbouring mappings of one file, and splitting them exceeds
+    // `vm.max_map_count`. Then the memory stays mapped, which harms nobody.
     // SAFETY: By this function's contract the range is a mapping of ours that nobody uses.
     let _ = unsafe { rustix::mm::munmap(base.as_ptr().cast::<c_void>(), len) };
 }
@@ -180,6 +204,66 @@ pub(crate) fn nanosleep(duration: Duration) {
         Timespec { tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() };
     while let NanosleepRelativeResult::Interrupted(remaining) = rustix::thread::nanosleep(&request) {
         request = remaining;
+    }
+}
+
+/// Maps the first page of a file and unmaps it, to see whether that is allowed.
+pub(crate) fn try_map(fd: BorrowedFd<'_>, access: Access) -> Result<(), Error> {
+    let base = mmap(fd, 0, 1, access)?;
+    // SAFETY: The mapping was made here and nobody else knows of it.
+    unsafe { munmap(base, 1) };
+    Ok(())
+}
+
+/// Fills the holes of a file's first `len` bytes by reading faults: maps them, advises, unmaps.
+pub(crate) fn populate(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
+    let base = mmap(fd, 0, len, Access::SharedRead)?;
+    let result = super::madvise_populate_read(base, len);
+    // SAFETY: The mapping was made here and nobody else knows of it.
+    unsafe { munmap(base, len) };
+    result
+}
+
+/// Opens for reading, close-on-exec. It does not wait for the owner of a lease on the file, as an `open` that may block
+/// does for up to `fs.lease-break-time`: then it fails with EWOULDBLOCK.
+pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
+    retry_on_intr(|| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()))
+        .map_err(failed(Call::Open))
+        .and_then(|fd| above_stdio(fd, true))
+}
+
+/// The flag as `/proc/self/fdinfo` shows it. Its number differs between processors.
+#[cfg(feature = "std")]
+pub(crate) const O_CLOEXEC: u32 = OFlags::CLOEXEC.bits();
+
+/// The target of a symbolic link, cut off at the buffer's length.
+pub(crate) fn readlink<'a>(path: &CStr, buf: &'a mut [MaybeUninit<u8>]) -> Result<&'a [u8], Error> {
+    match rustix::fs::readlinkat_raw(CWD, path, buf) {
+        Ok((target, _)) => Ok(target),
+        Err(errno) => Err(failed(Call::Readlink)(errno)),
+    }
+}
+
+pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::io::read(fd, &mut *buf)).map_err(failed(Call::Read))
+}
+
+pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::io::write(fd, buf)).map_err(failed(Call::Write))
+}
+
+/// `lseek` towards the start.
+pub(crate) fn seek_back(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
+    let offset = i64::try_from(len).map_or(i64::MIN, |len| -len);
+    rustix::fs::seek(fd, SeekFrom::Current(offset)).map(drop).map_err(failed(Call::Lseek))
+}
+
+/// Whether the file has positions to read from: a pipe, a socket or a terminal has none.
+pub(crate) fn has_position(fd: BorrowedFd<'_>) -> Result<bool, Error> {
+    match rustix::fs::seek(fd, SeekFrom::Current(0)) {
+        Ok(_) => Ok(true),
+        Err(Errno::SPIPE) => Ok(false),
+        Err(errno) => Err(failed(Call::Lseek)(errno)),
     }
 }
 

@@ -33,12 +33,12 @@ impl<E: Into<Error>> From<E> for Failure {
 }
 
 fn hand_over() -> Result<i32, Failure> {
-    let file = SealedFile::build("greeting", 26, |bytes| {
+    let file = SealedFile::create_with("greeting", 26, |bytes| {
         for (byte, letter) in bytes.iter_mut().zip(b'a'..) {
             *byte = letter;
         }
     })?;
-    say(format_args!("parent: {} bytes, sealed with {}", file.len(), file.as_mem_file().get_seals()?), 0);
+    say(format_args!("parent: {} bytes, sealed with {}", file.len(), file.get_seals()?), 0);
 
     match fork() {
         0 => {

@@ -2,25 +2,25 @@
 //!
 //! `MFD_HUGETLB` since 4.14, with sealing since 4.16; `MFD_EXEC` and `MFD_NOEXEC_SEAL` since 6.3.
 
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{MemfdFlags, Mode, SealFlags};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::path::Arg;
 
-use super::common::failed;
-use super::fd::{AsFd, BorrowedFd, OwnedFd};
-use crate::error::{Error, Operation};
+use crate::error::{Call, Error, Reason};
 use crate::options::{CreateOptions, Exec};
+use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::sys::unix::{above_stdio, failed};
 
-/// Set once this kernel has refused `MFD_EXEC` or `MFD_NOEXEC_SEAL` with EINVAL and taken the other flags.
+/// Set once this kernel has refused `MFD_EXEC` or `MFD_NOEXEC_SEAL` with EINVAL and accepted the other flags.
 static EXEC_FLAGS_REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// Creates a memory file: `memfd_create`, and where the policy cannot be had by flags alone one more call:
-/// `fchmod` for a file that is to be non-executable without the Exec seal, `fcntl(F_ADD_SEALS)` to forbid sealing
-/// where the kernel implies it.
+/// Creates a memory file: `memfd_create`, and one more call where flags alone do not give what was asked for: `fchmod` for
+/// a file that is to be non-executable without the seal Exec, `fcntl(F_ADD_SEALS)` to forbid sealing where the kernel
+/// implies it.
 #[inline]
-pub(crate) fn create(name: impl Arg + Copy, options: &CreateOptions) -> Result<OwnedFd, Error> {
+pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Error> {
     create_with(name, plain_flags(options), options)
 }
 
@@ -38,13 +38,13 @@ pub(crate) fn create_like(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
 /// `fstatfs` — the size of the pages of a file of hugetlbfs, or `None` for another file.
 pub(crate) fn huge_page_size(fd: BorrowedFd<'_>) -> Result<Option<u64>, Error> {
     const HUGETLBFS_MAGIC: u32 = 0x9584_58f6;
-    let system = rustix::fs::fstatfs(fd).map_err(failed(Operation::Fstatfs))?;
+    let system = rustix::fs::fstatfs(fd).map_err(failed(Call::Fstatfs))?;
     #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the types of the fields differ")]
     let (magic, block) = (system.f_type as u32, system.f_bsize as u64);
     Ok((magic == HUGETLBFS_MAGIC).then_some(block))
 }
 
-/// Creates a file with `MFD_NOEXEC_SEAL`, without falling back: whether the kernel knows the exec flags.
+/// Creates a file with `MFD_NOEXEC_SEAL`, without falling back, to see whether the kernel knows the exec flags.
 pub(crate) fn try_exec_flags() -> Result<(), Error> {
     let options = CreateOptions::new();
     match rustix::fs::memfd_create(c"", plain_flags(&options) | MemfdFlags::NOEXEC_SEAL) {
@@ -54,31 +54,31 @@ pub(crate) fn try_exec_flags() -> Result<(), Error> {
 }
 
 #[inline]
-fn create_with(name: impl Arg + Copy, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
-    let wanted = match options.exec {
+fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
+    let exec = match options.exec {
+        _ if EXEC_FLAGS_REFUSED.load(Ordering::Relaxed) => MemfdFlags::empty(),
         Exec::Deny => MemfdFlags::NOEXEC_SEAL,
         Exec::DenyUnsealed | Exec::Allow => MemfdFlags::EXEC,
         Exec::KernelDefault => MemfdFlags::empty(),
     };
-    let mut exec = if EXEC_FLAGS_REFUSED.load(Ordering::Relaxed) { MemfdFlags::empty() } else { wanted };
-    loop {
-        match rustix::fs::memfd_create(name, plain | exec) {
-            Ok(fd) => {
-                if exec != wanted {
-                    EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
-                }
-                return finish(fd, exec, options);
-            }
-            // It is the exec flag, or something that the second try reports.
-            Err(Errno::INVAL) if !exec.is_empty() => exec = MemfdFlags::empty(),
-            Err(errno) => return Err(explain(errno, options)),
+    let (fd, exec) = match rustix::fs::memfd_create(name, plain | exec) {
+        Ok(fd) => (fd, exec),
+        // EINVAL may mean the exec flag: retry without it. If something else is wrong, the retry fails too, and its error
+        // is returned.
+        Err(Errno::INVAL) if !exec.is_empty() => {
+            let fd = rustix::fs::memfd_create(name, plain).map_err(|errno| explain(errno, options))?;
+            EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
+            (fd, MemfdFlags::empty())
         }
-    }
+        Err(errno) => return Err(explain(errno, options)),
+    };
+    finish(fd, exec, options)
 }
 
 /// Does by calls what the flags did not.
 #[inline]
 fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
+    let fd = above_stdio(fd, options.close_on_exec)?;
     let executable_by_default = match options.exec {
         Exec::Deny => exec.is_empty(),
         Exec::DenyUnsealed => true,
@@ -95,7 +95,7 @@ fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<Owne
     Ok(fd)
 }
 
-/// The flags that say no word about execution.
+/// The flags that say nothing about execution.
 #[inline]
 fn plain_flags(options: &CreateOptions) -> MemfdFlags {
     let mut flags = MemfdFlags::empty();
@@ -109,24 +109,30 @@ fn plain_flags(options: &CreateOptions) -> MemfdFlags {
 
 #[inline(never)]
 fn deny_execution(fd: BorrowedFd<'_>) -> Result<(), Error> {
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(0o666)).map_err(failed(Operation::Fchmod))
+    rustix::fs::fchmod(fd, Mode::from_raw_mode(0o666)).map_err(failed(Call::Fchmod))
 }
 
-/// Adds the seal Seal, unless the file was born with it.
+/// Adds the seal Seal, unless the file was created with it.
 #[inline(never)]
 fn forbid_sealing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     match retry_on_intr(|| rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL)) {
         Err(_) if rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SEAL)) => Ok(()),
-        result => result.map_err(failed(Operation::AddSeals)),
+        result => result.map_err(failed(Call::AddSeals)),
     }
 }
 
+/// The options tell more than the call about what the kernel refused.
 #[cold]
 fn explain(errno: Errno, options: &CreateOptions) -> Error {
-    let operation = match options.exec {
-        _ if options.huge_tlb.is_some() => Operation::MemfdCreateHuge,
-        Exec::Allow | Exec::DenyUnsealed => Operation::MemfdCreateExec,
-        Exec::Deny | Exec::KernelDefault => Operation::MemfdCreate,
-    };
-    failed(operation)(errno)
+    let error = Error::os(Call::MemfdCreate, errno);
+    let huge = options.huge_tlb.is_some();
+    match errno {
+        Errno::NOSYS if huge => error.because(Reason::NoHugeTlb),
+        Errno::INVAL if huge => error.because(Reason::UnknownHugeTlb),
+        Errno::NODEV if huge => error.because(Reason::HugePageSize),
+        Errno::ACCESS if matches!(options.exec, Exec::Allow | Exec::DenyUnsealed) => {
+            error.because(Reason::NoexecPolicy)
+        }
+        _ => error,
+    }
 }

@@ -1,25 +1,25 @@
-//! A test of the running kernel: does adding the Exec seal look for writers? Available since: Linux 6.3.
+//! A test of the running kernel: does adding the seal Exec look for writable mappings? Available since: Linux 6.3.
 //!
-//! On an executable file the seal implies Write, and the kernels before the mend (3b041514cb6e) added that without looking
-//! for mappings that can write.
+//! On an executable file that seal implies Write, and kernels before the fix (3b041514cb6e) added Write without looking for
+//! mappings that can write.
 
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 
-use super::common::{Access, failed, mmap, munmap};
-use super::fd::AsFd;
-use crate::error::{Error, Operation};
+use crate::error::{Call, Error};
+use crate::sys::fd::AsFd;
+use crate::sys::unix::{Access, failed, mmap, munmap};
 
 /// The length of the file; a page of any size will do.
 const LEN: usize = 1;
 
-/// Adds Exec to an executable file that is mapped writable. A mended kernel answers EBUSY.
+/// Adds Exec to an executable file that is mapped writable. A fixed kernel refuses that with EBUSY.
 ///
-/// Makes an error where the test cannot run: out of resources, `vm.memfd_noexec` is 2, a kernel without the seal.
+/// Fails where the test cannot run: out of resources, `vm.memfd_noexec` is 2, a kernel without the seal.
 pub(crate) fn exec_seal_finds_writers() -> Result<bool, Error> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
-    let fd = rustix::fs::memfd_create(c"memfile-exec-seal-test", flags).map_err(failed(Operation::MemfdCreate))?;
-    rustix::fs::ftruncate(&fd, LEN as u64).map_err(failed(Operation::Ftruncate))?;
+    let fd = rustix::fs::memfd_create(c"memfile-exec-seal-test", flags).map_err(failed(Call::MemfdCreate))?;
+    rustix::fs::ftruncate(&fd, LEN as u64).map_err(failed(Call::Ftruncate))?;
     let base = mmap(fd.as_fd(), 0, LEN, Access::SharedWrite)?;
     let result = rustix::fs::fcntl_add_seals(&fd, SealFlags::EXEC);
     // SAFETY: The mapping was made here and nobody else knows of it.
@@ -27,6 +27,6 @@ pub(crate) fn exec_seal_finds_writers() -> Result<bool, Error> {
     match result {
         Ok(()) => Ok(false),
         Err(Errno::BUSY) => Ok(true),
-        Err(errno) => Err(failed(Operation::AddSeals)(errno)),
+        Err(errno) => Err(failed(Call::AddSeals)(errno)),
     }
 }

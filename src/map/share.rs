@@ -1,6 +1,4 @@
-//! One writer, many readers: [`MemFile::share`] and [`SharedMap::freeze`]. Since Linux 5.1, for FutureWrite.
-
-use core::time::Duration;
+//! One writer, many readers: [`MemFile::share`] and [`SharedMap::freeze`]. Since Linux 5.1, which brought FutureWrite.
 
 use super::shared::SharedMap;
 use crate::error::{Error, ErrorWith};
@@ -23,7 +21,7 @@ impl MemFile {
     /// # Errors
     /// The file comes back with the error; it may have Shrink and Grow by then.
     /// - EPERM: created without sealing, or sealed with Seal, Write or FutureWrite; EACCES: opened read-only
-    /// - EINVAL: a kernel before 5.1
+    /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
     /// - ENOSPC, ENOMEM: no memory for the file
     ///
     /// # Example
@@ -97,7 +95,8 @@ impl SharedMap {
     /// # Errors
     /// The file comes back with the error, and [`into_sealed`](MemFile::into_sealed) can be tried again. It cannot be
     /// mapped for writing any more: the kernel refuses that since FutureWrite, to this process too.
-    /// - EBUSY: a forked child still has the map, or a page is in use elsewhere
+    /// - EBUSY: a forked child still has the map, or a page is in use elsewhere. To wait for them, call
+    ///   `map.into_mem_file().into_sealed_timeout(timeout)` instead
     /// - no errno ([`is_unproven`](Error::is_unproven)): the file has the Exec seal, and the kernel can forge Write by it or
     ///   cannot be tested; the file is sealed by then
     /// - those of [`MemFile::into_sealed`]
@@ -114,13 +113,5 @@ impl SharedMap {
     /// ```
     pub fn freeze(self) -> Result<SealedFile, ErrorWith<MemFile>> {
         self.into_mem_file().into_sealed()
-    }
-
-    /// As [`freeze`](Self::freeze), but waits where that is EBUSY: [`MemFile::into_sealed_within`].
-    ///
-    /// # Errors
-    /// As for [`freeze`](Self::freeze).
-    pub fn freeze_within(self, patience: Duration) -> Result<SealedFile, ErrorWith<MemFile>> {
-        self.into_mem_file().into_sealed_within(patience)
     }
 }

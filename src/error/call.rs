@@ -1,0 +1,112 @@
+//! The C calls that an error can name, and what their errnos usually mean.
+
+use super::cause::Reason;
+use super::errno::Errno;
+
+/// The C call that failed.
+#[allow(dead_code, reason = "some belong to one feature or system alone")]
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Call {
+    MemfdCreate,
+    GetSeals,
+    AddSeals,
+    Fstat,
+    Fstatfs,
+    Ftruncate,
+    Fallocate,
+    Fchmod,
+    Pread,
+    Pwrite,
+    Read,
+    Write,
+    Lseek,
+    CopyFileRange,
+    Sendfile,
+    Splice,
+    Dup,
+    Open,
+    Readlink,
+    GetFlags,
+    SetFdFlags,
+    Mmap,
+    Madvise,
+    Sendmsg,
+    Recvmsg,
+    SocketType,
+}
+
+impl Call {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::MemfdCreate => "memfd_create",
+            Self::GetSeals => "fcntl(F_GET_SEALS)",
+            Self::AddSeals => "fcntl(F_ADD_SEALS)",
+            Self::Fstat => "fstat",
+            Self::Fstatfs => "fstatfs",
+            Self::Ftruncate => "ftruncate",
+            Self::Fallocate => "fallocate",
+            Self::Fchmod => "fchmod",
+            Self::Pread => "pread",
+            Self::Pwrite => "pwrite",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Lseek => "lseek",
+            Self::CopyFileRange => "copy_file_range",
+            Self::Sendfile => "sendfile",
+            Self::Splice => "splice",
+            Self::Dup => "fcntl(F_DUPFD_CLOEXEC)",
+            Self::Open => "open",
+            Self::Readlink => "readlink",
+            Self::GetFlags => "fcntl(F_GETFL)",
+            Self::SetFdFlags => "fcntl(F_SETFD)",
+            Self::Mmap => "mmap",
+            Self::Madvise => "madvise",
+            Self::Sendmsg => "sendmsg",
+            Self::Recvmsg => "recvmsg",
+            Self::SocketType => "getsockopt(SO_TYPE)",
+        }
+    }
+
+    /// Why the kernel refuses this call with this errno, as far as the two tell. Where the arguments or the file tell
+    /// more, the caller adds a better reason with [`Error::because`](super::Error::because).
+    pub(super) const fn usual_reason(self, errno: Errno) -> Reason {
+        match (self, errno) {
+            (Self::MemfdCreate, Errno::NOSYS) => Reason::NoMemfd,
+            (Self::MemfdCreate, Errno::INVAL) => Reason::UnknownFlag,
+            (Self::GetSeals, Errno::INVAL) => Reason::NotAMemoryFile,
+            (Self::GetSeals | Self::AddSeals, Errno::BADF) => Reason::PathOnly,
+            (Self::AddSeals, Errno::BUSY) => Reason::Busy,
+            (Self::AddSeals, Errno::INVAL) => Reason::UnknownSeal,
+            (Self::Ftruncate, Errno::INVAL) => Reason::HugeLength,
+            (Self::Pwrite | Self::Write, Errno::INVAL) => Reason::HugeWrite,
+            (Self::Fallocate | Self::Pwrite | Self::Write, Errno::BADF) => Reason::ReadOnly,
+            (Self::Ftruncate | Self::Fallocate | Self::Pwrite | Self::Write, Errno::FBIG) => Reason::FileTooLarge,
+            (
+                Self::Ftruncate
+                | Self::Fallocate
+                | Self::Pwrite
+                | Self::Write
+                | Self::Mmap
+                | Self::CopyFileRange
+                | Self::Sendfile
+                | Self::Splice,
+                Errno::PERM,
+            ) => Reason::SealedWrite,
+            (Self::Mmap, Errno::ACCESS) => Reason::MapDenied,
+            (Self::Madvise, Errno::INVAL) => Reason::NoPopulate,
+            (Self::Madvise, Errno::FAULT) => Reason::NoMemory,
+            (_, Errno::NOMEM | Errno::NOSPC) => Reason::NoMemory,
+            (_, Errno::NFILE | Errno::MFILE) => Reason::NoDescriptors,
+            (Self::Read | Self::Pread, Errno::ISDIR) => Reason::Directory,
+            (Self::Read | Self::Sendmsg | Self::Recvmsg, Errno::AGAIN) => Reason::WouldBlock,
+            (Self::Sendmsg | Self::Recvmsg, Errno::PIPE | Errno::CONNRESET) => Reason::ClosedByPeer,
+            (Self::Sendmsg, Errno::MSGSIZE) => Reason::MessageTooLong,
+            (Self::Sendmsg, Errno::TOOMANYREFS) => Reason::TooManyInFlight,
+            (Self::Open | Self::Readlink, Errno::NOENT) => Reason::NoProc,
+            (Self::Open, Errno::AGAIN) => Reason::Leased,
+            (Self::Open, Errno::ACCESS | Errno::PERM) => Reason::OpenDenied,
+            (Self::CopyFileRange | Self::Sendfile | Self::Splice, Errno::NOSYS) => Reason::NoKernelCopy,
+            _ => Reason::Kernel,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! [`Draft`]: a file to be filled in place, before anybody else has it.
+
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+
+use super::HUGE_PAGE;
+use crate::error::{Error, ErrorWith};
+use crate::map::Exclusive;
+use crate::options::CreateOptions;
+use crate::sealed::{Fresh, SealedFile};
+
+/// A file that nobody else has yet, mapped for writing: a `&mut [u8]` that becomes a [`SealedFile`].
+///
+/// For data that is made piece by piece, or by code that cannot be a closure; otherwise
+/// [`SealedFile::create_with`] is shorter. The bytes are zero at first, and allocated, so writing to them cannot fail. Dropping
+/// a draft drops the file.
+///
+/// ```
+/// use memfile::SealedFile;
+///
+/// let mut draft = SealedFile::options().draft("table", 4)?;
+/// draft.copy_from_slice(b"1 2 ");
+/// draft.set_len(7)?;
+/// draft[4..].copy_from_slice(b"3 4");
+/// let sealed = draft.seal()?;
+/// assert_eq!(&sealed.map()?[..], b"1 2 3 4");
+/// # Ok::<(), memfile::Error>(())
+/// ```
+///
+/// # References
+/// [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html),
+/// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html)
+#[must_use = "the file is dropped with its draft unless it is sealed"]
+pub struct Draft {
+    map: Exclusive,
+    huge_pages: bool,
+}
+
+impl Draft {
+    /// Huge pages must be asked for before the first byte is allocated.
+    pub(super) fn create(name: &str, len: usize, options: CreateOptions, huge_pages: bool) -> Result<Self, Error> {
+        let mut fresh = Fresh::create(name, options)?;
+        fresh.resize(len)?;
+        let draft = Self { map: Exclusive::new(fresh)?, huge_pages };
+        draft.allocate(0)?;
+        Ok(draft)
+    }
+
+    fn allocate(&self, from: usize) -> Result<(), Error> {
+        if self.huge_pages && self.len() >= HUGE_PAGE {
+            self.map.advise_huge_pages();
+        }
+        self.map.populate(from, self.len().saturating_sub(from))
+    }
+
+    /// `ftruncate(fd, len)` — changes the length, in bytes. New bytes are zero, and allocated. The bytes may move in memory.
+    ///
+    /// # Errors
+    /// - ENOMEM, ENOSPC: no memory, no address space, or no free huge page is left
+    /// - EFBIG: the file would exceed `RLIMIT_FSIZE`; the kernel also sends SIGXFSZ
+    /// - no errno: `len` exceeds the address space
+    ///
+    /// The draft then has the length that it had or the new one. If it cannot be mapped again, it is an empty slice until
+    /// this call succeeds; the file keeps its bytes.
+    #[doc(alias = "ftruncate")]
+    pub fn set_len(&mut self, len: usize) -> Result<(), Error> {
+        let before = self.map.fresh().len();
+        self.map.resize(len)?;
+        self.allocate(before.min(len))
+    }
+
+    /// Unmaps the draft, seals it with [`Seals::IMMUTABLE`](crate::Seals::IMMUTABLE), and proves it.
+    ///
+    /// # Errors
+    /// The draft comes back with the error, and this can be tried again.
+    /// - EBUSY: another thread has forked, and the child still has the draft's map ([`is_busy`](Error::is_busy)); or the
+    ///   kernel itself holds a page for longer than it waits (it moves or merges memory)
+    /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
+    ///
+    /// If the draft that comes back cannot be mapped again, it is an empty slice, and the file keeps its bytes.
+    pub fn seal(self) -> Result<SealedFile, ErrorWith<Self>> {
+        let Self { map, huge_pages } = self;
+        map.into_fresh().seal().map_err(|error| {
+            error.map(|fresh| {
+                let map = match Exclusive::new(fresh) {
+                    Ok(map) => map,
+                    Err(error) => Exclusive::unmapped(error.into_inner()),
+                };
+                Self { map, huge_pages }
+            })
+        })
+    }
+}
+
+impl Deref for Draft {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.map.bytes()
+    }
+}
+
+impl DerefMut for Draft {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.map.bytes_mut()
+    }
+}
+
+impl AsRef<[u8]> for Draft {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl AsMut<[u8]> for Draft {
+    #[inline]
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft").field("address", &self.as_ptr()).field("len", &self.len()).finish()
+    }
+}

@@ -1,0 +1,36 @@
+//! The guide: one page a question.
+//!
+//! - [What does each seal forbid, and what not?](sealing)
+//! - [Somebody sends me a file. Can I trust it?](receiving)
+//! - [What if the bytes must change?](sharing)
+//! - [How do I do without libc, or with a static one?](without_libc)
+//! - [I come from memfile 0.3, memfd or memmap2. What changes?](migrating) And [since then?](changelog)
+//! - [Does it work on my kernel?](kernels)
+//! - [Why is all this true, and where does it end?](design)
+//!
+//! # Benchmarks
+//!
+//! What each call costs, beside other crates and by hand, is in `docs/benchmarks.md` of the package, with the program
+//! that measures it.
+
+#[doc = include_str!("../docs/design.md")]
+pub mod design {}
+/// [kernels]: kernels
+/// [sharing]: sharing
+#[doc = include_str!("../docs/sealing.md")]
+pub mod sealing {}
+/// [design]: design
+#[doc = include_str!("../docs/receiving.md")]
+pub mod receiving {}
+/// [design]: design
+#[doc = include_str!("../docs/sharing.md")]
+pub mod sharing {}
+#[doc = include_str!("../docs/without-libc.md")]
+pub mod without_libc {}
+/// [changelog]: changelog
+#[doc = include_str!("../docs/migrating.md")]
+pub mod migrating {}
+#[doc = include_str!("../docs/kernels.md")]
+pub mod kernels {}
+#[doc = include_str!("../CHANGELOG.md")]
+pub mod changelog {}

@@ -1,0 +1,185 @@
+//! [`SealedFileOptions`]: how a sealed file is to be made, or checked.
+
+use super::proof::{Holes, Origin, Proof, Terms, prove};
+use super::{SealedFile, seal_and_prove};
+use crate::error::{Error, ErrorWith};
+use crate::file::MemFile;
+use crate::options::CreateOptions;
+use crate::seals::Seals;
+use crate::sys::fd::{AsFd, OwnedFd};
+
+/// How to make or to check a [`SealedFile`], with other than the default options: what [`SealedFile::options`] returns.
+///
+/// | method | the file comes from | `create_options`, `huge_pages` | `limit` | `holes` |
+/// |---|---|---|---|---|
+/// | [`from_bytes`](Self::from_bytes) | bytes in memory | used | | |
+/// | [`create_with`](Self::create_with), [`draft`](Self::draft) | being filled in place | used | | |
+/// | [`copy_of`](Self::copy_of), `from_reader` | another file, a pipe, a reader | used | on the source | |
+/// | [`verify`](Self::verify), [`seal`](Self::seal) | somebody else | | on the file | used |
+///
+/// A file that is made here is allocated in full before it is sealed, so reading it later cannot fail for lack of memory, and
+/// nobody else has its descriptor before.
+///
+/// ```
+/// use memfile::SealedFile;
+///
+/// let bytes = vec![7; 5 << 20];
+/// let file = SealedFile::options().huge_pages(true).from_bytes("index", &bytes)?;
+/// assert_eq!(file.len(), 5 << 20);
+/// # Ok::<(), memfile::Error>(())
+/// ```
+///
+/// # References
+/// [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html),
+/// [transhuge](https://docs.kernel.org/admin-guide/mm/transhuge.html)
+#[derive(Copy, Clone, Debug)]
+#[must_use = "options do nothing until a file is made or checked with them"]
+pub struct SealedFileOptions {
+    pub(crate) create_options: CreateOptions,
+    pub(crate) huge_pages: bool,
+    pub(crate) limit: u64,
+    holes: Holes,
+}
+
+impl SealedFile {
+    /// The options: [`CreateOptions::new`], ordinary pages, no limit, [`Holes::Refuse`].
+    #[inline]
+    pub const fn options() -> SealedFileOptions {
+        SealedFileOptions {
+            create_options: CreateOptions::new(),
+            huge_pages: false,
+            limit: u64::MAX,
+            holes: Holes::Refuse,
+        }
+    }
+}
+
+impl SealedFileOptions {
+    /// The options to create the file with. Default: [`CreateOptions::new`]. Sealing is allowed in any case.
+    ///
+    /// Without [`close_on_exec`](CreateOptions::close_on_exec) the file becomes inheritable only when it is sealed.
+    ///
+    /// With [`huge_tlb`](CreateOptions::huge_tlb) the file's length is rounded up to whole huge pages, which are taken from
+    /// their pool before anything is written, and [`len`](SealedFile::len) stays the length of the data.
+    pub const fn create_options(mut self, options: CreateOptions) -> Self {
+        self.create_options = options;
+        self
+    }
+
+    /// Let the kernel use transparent huge pages for a file of 2 MiB or more that is filled in memory:
+    /// `madvise(MADV_HUGEPAGE)`. Default: no.
+    ///
+    /// Filling is faster, and so is reading at random through a map with [`MapOptions::huge_pages`](crate::MapOptions).
+    /// If the kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) forbids it, which is the default,
+    /// the file is filled with ordinary pages.
+    #[doc(alias = "MADV_HUGEPAGE")]
+    pub const fn huge_pages(mut self, value: bool) -> Self {
+        self.huge_pages = value;
+        self
+    }
+
+    /// Refuse a source or a received file that has more than this many bytes. Default: no limit.
+    ///
+    /// The length of a received file is compared after the seals have fixed it, and before any memory is taken for it. No
+    /// more than the limit is copied of a source.
+    ///
+    /// ```
+    /// use memfile::{Cause, SealedFile};
+    ///
+    /// let received = SealedFile::from_bytes("too much", &[1; 4097])?;
+    /// let error = SealedFile::options().limit(4096).verify(received).unwrap_err();
+    /// assert_eq!(error.error().cause(), Cause::LimitExceeded);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    pub const fn limit(mut self, bytes: u64) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// What to do about holes of a received file. Default: [`Holes::Refuse`].
+    pub const fn holes(mut self, value: Holes) -> Self {
+        self.holes = value;
+        self
+    }
+
+    /// What is asked of a received file.
+    #[inline]
+    pub(super) const fn terms(&self) -> Terms {
+        Terms { required: Seals::CONSTANT, holes: self.holes, limit: self.limit, origin: Origin::Received }
+    }
+
+    /// Checks a file, and returns the proof that its contents are constant, or what is missing. Adds no seal.
+    ///
+    /// `file` is an `OwnedFd`, a [`MemFile`](crate::MemFile) or a `File`. With the default options,
+    /// [`SealedFile::try_from`](SealedFile#impl-TryFrom%3COwnedFd%3E-for-SealedFile) does the same.
+    ///
+    /// Two system calls: `F_GET_SEALS` and `fstat`. Neither waits for other processes; [`Holes::Allocate`] can be made to.
+    /// A file that has Exec and FutureWrite costs a test of the kernel, once in the life of the process. One that might
+    /// have huge pages and ends inside one costs an `fstatfs`.
+    ///
+    /// # Errors
+    /// The descriptor comes back with the error.
+    /// - no errno: [`is_unproven`](Error::is_unproven): seals are missing ([`Error::seals`] names them), the seal Write may
+    ///   be forged, there are holes, or the file ends inside a huge page;
+    ///   [`LimitExceeded`](crate::Cause::LimitExceeded)
+    /// - EINVAL: not a memory file; EBADF: opened with `O_PATH`
+    /// - those of the policy for [`Holes`]: ENOSPC, ENOMEM: no memory; EBADF: opened read-only
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{Cause, MemFile, Seal, SealedFile};
+    ///
+    /// let file = MemFile::create_sealable("unsealed")?;
+    /// if let Err(error) = SealedFile::options().verify(file) {
+    ///     assert_eq!(error.error().cause(), Cause::MissingSeals);
+    ///     assert_eq!(error.error().seals(), Seal::Shrink | Seal::Write);
+    ///     let _unsealed = error.into_fd();
+    /// }
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "F_GET_SEALS")]
+    #[inline]
+    pub fn verify(&self, file: impl Into<OwnedFd>) -> Result<SealedFile, ErrorWith<OwnedFd>> {
+        // What is proven is the descriptor that is kept: a caller's `AsFd` could return a different one on each call.
+        let fd = file.into();
+        finish(prove(fd.as_fd(), self.terms()), fd)
+    }
+
+    /// Adds [`Seals::IMMUTABLE`] in one call unless the file has them, then checks it as [`verify`](Self::verify) does.
+    ///
+    /// The seals stay, whatever the check then says. For a receiver that may seal, and for one's own files;
+    /// [`MemFile::into_sealed`](crate::MemFile::into_sealed) does the same with [`Holes::Allocate`].
+    ///
+    /// Adding the seals waits for the file's lock, which another process that has the file can hold for as long as it likes,
+    /// and for about 160 ms if a page is in use elsewhere. If you do not trust the sender, use [`verify`](Self::verify).
+    ///
+    /// # Errors
+    /// The descriptor comes back with the error.
+    /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added ([`is_busy`](Error::is_busy))
+    /// - EPERM: created without sealing, opened read-only, or sealed with Seal while Write or Shrink is missing
+    /// - those of [`verify`](Self::verify)
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{MemFile, SealedFile, fd::OwnedFd};
+    ///
+    /// let received: OwnedFd = MemFile::create_sealable("from a careless sender")?.into();
+    /// let file = SealedFile::options().limit(1 << 20).seal(received)?;
+    /// assert!(file.is_empty());
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "F_ADD_SEALS")]
+    #[inline]
+    pub fn seal(&self, file: impl Into<OwnedFd>) -> Result<SealedFile, ErrorWith<OwnedFd>> {
+        let fd = file.into();
+        finish(seal_and_prove(fd.as_fd(), self.terms()), fd)
+    }
+}
+
+#[inline]
+fn finish(result: Result<Proof, Error>, fd: OwnedFd) -> Result<SealedFile, ErrorWith<OwnedFd>> {
+    match result {
+        Ok(proof) => Ok(SealedFile { file: MemFile::from_owned(fd), proof }),
+        Err(error) => Err(ErrorWith::new(error, fd)),
+    }
+}

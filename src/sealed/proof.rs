@@ -1,0 +1,225 @@
+//! [`prove`]: the only place that decides whether a file's contents are constant, for received files and for our own.
+//!
+//! # What is proven
+//!
+//! Of the file behind the descriptor: **no byte below [`Proof::len`] will ever change, and nobody can take it away.** A
+//! mapping may then be a `&[u8]`, no matter who else holds the file. The proof is made once, because seals cannot be removed.
+//!
+//! # Why each step is needed, in this order
+//!
+//! 1. `F_GET_SEALS` must show **Write and Shrink**. The kernel adds Write only after it has found no mapping that can write
+//!    and no page in use elsewhere (`mapping_deny_writable`, `memfd_wait_for_pins`), and from then on refuses all of them.
+//!    Without Shrink, another process could truncate the file, so that reading it raises SIGBUS, and extend it again, so
+//!    that what was `A` reads as zero. That the call succeeds proves nothing: every file of tmpfs has the seal Seal. That
+//!    `F_ADD_SEALS` has succeeded proves nothing either: a seccomp filter can make it a lie, so our own files are read back.
+//! 2. **Not Exec together with FutureWrite**, unless this kernel is known to be fixed. On Linux 6.3 to 6.12.92, to 6.18.34
+//!    and to 7.0.x before the fix, adding Exec to a file with an execute bit sets Write *without* looking for writable
+//!    mappings (3b041514cb6e fixes it). The kernel sets FutureWrite in the same step, so Exec together with FutureWrite is the
+//!    telltale. The mode is not: it can be changed afterwards. The kernel's version is not parsed: one attempt tells.
+//! 3. `fstat` **after** the seals: a length taken before could have been shrunk away before Shrink came. It is taken once;
+//!    what others do to the file later can at most extend it. The length must be within the caller's limit before the next
+//!    step takes memory for it. It must **not end inside a huge page**, which only `fallocate` can make: some kernels (5.10)
+//!    raise SIGBUS for that page, although it is allocated.
+//! 4. **No holes**, or the policy that the caller has chosen for them: the first read of a hole allocates memory, which can
+//!    fail, and that is SIGBUS or the end of the process by the memory controller. Nobody can punch a hole after step 1.
+//!    But a page that was allocated by *reading* a hole is clean, and any process that maps the file can make the kernel
+//!    drop it again (`MADV_PAGEOUT`), so the block count is true at the time of the check only. `fallocate` settles it:
+//!    its pages, like written ones, are dirty and stay.
+//!
+//! A descriptor of any other kind of file fails in step 1: `F_GET_SEALS` fails with EINVAL for all but tmpfs and hugetlbfs.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use crate::error::{Errno, Error, Reason};
+use crate::seals::{Seal, Seals};
+use crate::sys;
+use crate::sys::fd::BorrowedFd;
+
+/// What to do about holes: ranges of a file that are not allocated yet and read as zero.
+///
+/// The first read of a hole through a mapping allocates it. Where memory is short, that is SIGBUS or the end of the process,
+/// even in a sealed file. So a sender can make the receiver pay.
+///
+/// ```
+/// use memfile::{Holes, MemFile, SealedFile, Seals};
+///
+/// let file = MemFile::create_sealable("mostly zero")?;
+/// file.set_len(1 << 20)?;
+/// file.add_seals(Seals::IMMUTABLE)?;
+/// assert!(SealedFile::options().verify(file.try_clone()?).is_err());
+/// assert!(SealedFile::options().holes(Holes::Allocate).verify(file).is_ok());
+/// # Ok::<(), memfile::Error>(())
+/// ```
+///
+/// # References
+/// [fallocate(2)](https://man7.org/linux/man-pages/man2/fallocate.2.html),
+/// [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html)
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Holes {
+    /// Refuse a file with less memory than its length, by the block count that `fstat` returns anyway.
+    ///
+    /// It is true as of now. A sender can make the count look full by memory beyond the end, or by reading the holes, and
+    /// later let the kernel drop what was only read (`MADV_PAGEOUT`). If that matters, use `Allocate`, or lock the map
+    /// with [`MapOptions::lock`](crate::MapOptions::lock).
+    #[default]
+    Refuse,
+
+    /// Fill them with `fallocate(fd, 0, 0, len)`, before anything is read. Nobody can undo it.
+    ///
+    /// Needs a descriptor that is open for writing (EBADF). It takes memory for the whole length, which the sender chose:
+    /// set a [limit](crate::SealedFileOptions::limit). It waits for the file's lock, which the sender can hold for as long as
+    /// it likes.
+    #[doc(alias = "fallocate")]
+    Allocate,
+
+    /// As `Allocate`; through a read-only descriptor, which cannot do that, fill them with `madvise(MADV_POPULATE_READ)` on a
+    /// mapping made for it.
+    ///
+    /// Pages that were only read are true as of now, as with `Refuse`. `MADV_POPULATE_READ` is available since Linux 5.14.
+    #[doc(alias = "MADV_POPULATE_READ")]
+    Populate,
+
+    /// Accept them: reading one may raise SIGBUS or end the process where memory is short. The bytes are zero all the same.
+    Accept,
+}
+
+/// That the first `len` bytes of a file are constant, or, if only Shrink was asked for, that they stay there.
+///
+/// Only [`prove`] makes one.
+#[derive(Copy, Clone)]
+pub(crate) struct Proof {
+    len: u64,
+    granule: usize,
+}
+
+impl Proof {
+    pub(crate) const fn len(self) -> u64 {
+        self.len
+    }
+
+    /// What lengths and offsets of mappings must be a multiple of if the file has huge pages: `st_blksize`.
+    pub(crate) const fn granule(self) -> usize {
+        self.granule
+    }
+
+    /// A proof of the first `len` bytes alone.
+    pub(crate) fn up_to(self, len: u64) -> Self {
+        Self { len: self.len.min(len), ..self }
+    }
+}
+
+/// What is asked of a file.
+#[derive(Copy, Clone)]
+pub(crate) struct Terms {
+    /// At least Shrink.
+    pub(crate) required: Seals,
+    pub(crate) holes: Holes,
+    pub(crate) limit: u64,
+    pub(crate) origin: Origin,
+}
+
+/// Where a file comes from. It decides how an unusual answer of the kernel is treated, not what is asked of it.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// This crate has created it, and nobody else has had it. It never gets FutureWrite, and its length is a multiple of its
+    /// huge pages. So steps 2 and 3 need no look at the kernel or the file system, and a small program does not contain it.
+    Fresh,
+    /// Anything can be wrong with it.
+    Received,
+}
+
+/// Decides whether `fd` can be trusted to keep the promise of the seals that the terms require. See the head of this file for
+/// the reason of each step and of their order.
+#[inline]
+pub(crate) fn prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
+    let Terms { required, holes, limit, origin } = terms;
+    let seals = sys::get_seals(fd)?;
+    if !seals.contains(required) {
+        return Err(missing(required, seals));
+    }
+    if required.contains(Seal::Write) && seals.contains(FORGED) {
+        match origin {
+            Origin::Fresh => return Err(Error::new(Reason::ForgedWrite)),
+            Origin::Received => test_exec_seal()?,
+        }
+    }
+    let stat = sys::fstat(fd)?;
+    if stat.len > limit {
+        return Err(beyond(limit, stat.len));
+    }
+    if origin == Origin::Received && stat.granule >= SMALLEST_HUGE_PAGE && stat.len & (stat.granule as u64 - 1) != 0 {
+        refuse_part_of_huge_page(fd, stat.len)?;
+    }
+    match holes {
+        Holes::Refuse if stat.allocated < stat.len => return Err(too_few(stat.len, stat.allocated)),
+        Holes::Allocate if stat.len > 0 => sys::fallocate(fd, 0, stat.len)?,
+        Holes::Populate if stat.len > 0 => populate(fd, stat.len)?,
+        _ => {}
+    }
+    Ok(Proof { len: stat.len, granule: stat.granule })
+}
+
+#[cold]
+fn missing(required: Seals, seals: Seals) -> Error {
+    // Whoever asks for less than Write does not want to hear how to make the file immutable.
+    let reason = if required.contains(Seal::Write) { Reason::MissingSeals } else { Reason::MissingShrink };
+    Error::new(reason).with_seals(required - seals)
+}
+
+#[cold]
+fn beyond(limit: u64, len: u64) -> Error {
+    Error::new(Reason::FileBeyondLimit).with_values(len, limit)
+}
+
+#[cold]
+fn too_few(len: u64, allocated: u64) -> Error {
+    Error::new(Reason::Holes).with_values(len, allocated)
+}
+
+/// Pages this large may be those of hugetlbfs. They may also be ordinary ones, or only be allowed to be huge.
+const SMALLEST_HUGE_PAGE: usize = 64 * 1024;
+
+#[cold]
+fn refuse_part_of_huge_page(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
+    match sys::huge_page_size(fd)? {
+        Some(page) => Err(Error::new(Reason::PartialHugePage).with_values(len, page)),
+        None => Ok(()),
+    }
+}
+
+/// Seeing both of these means that Write may have been implied by Exec.
+const FORGED: Seals = Seals::from_bits_retain(Seal::FutureWrite as u32 | Seal::Exec as u32);
+
+/// Tests once whether this kernel looks for writable mappings when Exec implies Write. If the test cannot run, the file is
+/// refused, and the test runs again next time.
+#[cold]
+fn test_exec_seal() -> Result<(), Error> {
+    const UNKNOWN: u8 = 0;
+    const FIXED: u8 = 1;
+    const OPEN: u8 = 2;
+    static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+    if ANSWER.load(Ordering::Relaxed) == UNKNOWN {
+        let Ok(fixed) = sys::exec_seal_finds_writers() else {
+            return Err(Error::new(Reason::UntestedWrite));
+        };
+        ANSWER.store(if fixed { FIXED } else { OPEN }, Ordering::Relaxed);
+    }
+    if ANSWER.load(Ordering::Relaxed) == OPEN {
+        return Err(Error::new(Reason::ForgedWrite));
+    }
+    Ok(())
+}
+
+/// Fills all holes, by `fallocate` if the descriptor is open for writing, otherwise by reading faults.
+fn populate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
+    match sys::fallocate(fd, 0, len) {
+        Err(error) if error.is(Errno::BADF) => {}
+        result => return result,
+    }
+    // Every kernel maps a write-sealed file shared through a read-only descriptor. A private mapping would not do: huge pages
+    // that it takes for holes are not the file's.
+    let mapped = usize::try_from(len).map_err(|_| Error::too_long(len))?;
+    sys::populate(fd, mapped)
+}
