@@ -1,5 +1,6 @@
 //! Comparisons of `memfile` with other crates and with plain recipes. `ci/benchmarks` runs them all.
 
+pub mod bytes;
 pub mod calls;
 pub mod files;
 pub mod race;
