@@ -1,4 +1,7 @@
 //! Comparisons of `memfile` with other crates and with plain recipes. `ci/benchmarks` runs them all.
+//!
+//! They time whole tasks: creating and sealing, filling, copying, reading, handing over. What a single
+//! call of `memfile` costs is measured in `benches/`, and not here a second time.
 
 pub mod bytes;
 pub mod calls;

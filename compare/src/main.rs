@@ -1,5 +1,5 @@
-//! Runs all comparisons side by side and writes `docs/benchmarks.md` with its charts. With the names
-//! of sections as arguments it runs only these, and prints them instead.
+//! Runs all comparisons and writes `docs/benchmarks.md` with its charts. If the arguments name
+//! sections, it runs only these and prints them, and writes no file.
 
 use compare::report::Report;
 use compare::sections::{copy, create, fill, handover, read, shared};

@@ -20,12 +20,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// Some sections alone, to be printed. It has no charts, so that those of the page stay as they are.
+    /// A part of the page, to be printed. It leaves charts out, because drawing one overwrites its file.
     pub fn part() -> Self {
         Self::default()
     }
 
-    /// The whole page, which begins with where it was measured.
+    /// The whole page, beginning with the machine that it was measured on.
     pub fn new() -> Self {
         let mut report = Self { charts: true, ..Self::default() };
         report.paragraph(include_str!("intro.md"));

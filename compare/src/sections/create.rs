@@ -47,7 +47,7 @@ fn create_and_seal() -> Vec<Result> {
         candidate("rustix", direct),
         candidate("memfd 0.6", memfd),
         candidate("memfile 0.3", old),
-        // Nothing that has seals, but what takes the place of a sealed file in other programs.
+        // These have no seals: programs use them where a sealed file could be.
         candidate("shared_memory", || shared_memory::ShmemConf::new().size(4096).create().expect("shm_open")),
         candidate("file on tmpfs", tmpfs),
         candidate("pipe", || std::io::pipe().expect("a pipe")),
