@@ -1,10 +1,10 @@
-//! Mapping a sealed file: the call alone, and with each page made present.
+//! Mapping a sealed file: the call alone, with each page made present, and for private changes.
 
-#![allow(missing_docs, clippy::expect_used, reason = "a bench")]
+#[path = "../compare/src/bytes.rs"]
+mod bytes;
+mod config;
 
-mod common;
-
-use common::{SIZES, criterion, pattern, size};
+use bytes::{SIZES, pattern, size};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memfile::{MapOptions, SealedFile};
 
@@ -13,7 +13,9 @@ fn map(c: &mut Criterion) {
     for len in SIZES {
         let sealed = SealedFile::from_bytes("bench", &pattern(len)).expect("a sealed file");
         group.throughput(Throughput::Bytes(len as u64));
-        group.bench_function(BenchmarkId::new("map", size(len)), |b| b.iter(|| sealed.map().expect("mmap")));
+        group.bench_function(BenchmarkId::new("map", size(len)), |b| {
+            b.iter(|| sealed.map().expect("mmap"));
+        });
         let populate = MapOptions::new().populate(true);
         group.bench_function(BenchmarkId::new("populated", size(len)), |b| {
             b.iter(|| sealed.map_with(.., populate).expect("mmap"));
@@ -25,5 +27,5 @@ fn map(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(name = benches; config = criterion(); targets = map);
+criterion_group!(name = benches; config = config::criterion(); targets = map);
 criterion_main!(benches);

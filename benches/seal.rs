@@ -1,10 +1,10 @@
-//! Sealing: adding seals, and proving a file constant.
+//! Sealing: adding seals to files of any size, and proving a file constant.
 
-#![allow(missing_docs, clippy::expect_used, reason = "a bench")]
+#[path = "../compare/src/bytes.rs"]
+mod bytes;
+mod config;
 
-mod common;
-
-use common::{SIZES, criterion, pattern, size};
+use bytes::{SIZES, pattern, size};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memfile::{MemFile, SealedFile, Seals};
 
@@ -18,6 +18,7 @@ fn seal(c: &mut Criterion) {
             file
         };
         group.throughput(Throughput::Bytes(len as u64));
+        // One file at a time: a batch of the largest would not fit into memory.
         group.bench_function(BenchmarkId::new("add_seals", size(len)), |b| {
             b.iter_batched_ref(filled, |file| file.add_seals(Seals::IMMUTABLE), BatchSize::PerIteration);
         });
@@ -31,13 +32,10 @@ fn seal(c: &mut Criterion) {
 fn prove(c: &mut Criterion) {
     let sealed = SealedFile::from_bytes("bench", b"bytes").expect("a sealed file");
     c.bench_function("prove a received descriptor", |b| {
-        b.iter_batched(
-            || sealed.try_clone().expect("a descriptor").into_fd(),
-            SealedFile::try_from,
-            BatchSize::SmallInput,
-        );
+        let received = || sealed.try_clone().expect("a descriptor").into_fd();
+        b.iter_batched(received, SealedFile::try_from, BatchSize::SmallInput);
     });
 }
 
-criterion_group!(name = benches; config = criterion(); targets = seal, prove);
+criterion_group!(name = benches; config = config::criterion(); targets = seal, prove);
 criterion_main!(benches);

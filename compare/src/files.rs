@@ -59,8 +59,3 @@ pub fn sum(bytes: &[u8]) -> u64 {
     let words = words.iter().fold(0, |sum: u64, word| sum.wrapping_add(u64::from_ne_bytes(*word)));
     rest.iter().fold(words, |sum, &byte| sum.wrapping_add(byte.into()))
 }
-
-/// Bytes that are not all the same.
-pub fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i ^ (i >> 8)) as u8).collect()
-}

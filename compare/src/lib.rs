@@ -1,5 +1,9 @@
 //! Comparisons of `memfile` with other crates and with plain recipes. `ci/benchmarks` runs them all.
+//!
+//! They time whole tasks: creating and sealing, filling, copying, reading, handing over. What a single
+//! call of `memfile` costs is measured in `benches/`, and not here a second time.
 
+pub mod bytes;
 pub mod calls;
 pub mod files;
 pub mod race;

@@ -1,16 +1,41 @@
-//! Runs all comparisons side by side and writes `docs/benchmarks.md` with its charts.
+//! Runs all comparisons and writes `docs/benchmarks.md` with its charts. If the arguments name
+//! sections, it runs only these and prints them, and writes no file.
 
 use compare::report::Report;
-use compare::sections::{copy, create, fill, growth, handover, read, shared};
+use compare::sections::{copy, create, fill, handover, read, shared};
+
+/// Its name as an argument, and what adds it to a report.
+type Section = (&'static str, fn(&mut Report));
+
+/// In the order of the page.
+const SECTIONS: [Section; 6] = [
+    ("create", create::run),
+    ("fill", fill::run),
+    ("copy", copy::run),
+    ("read", read::run),
+    ("shared", shared::run),
+    ("handover", handover::run),
+];
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some(handover::READER) {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted.first().is_some_and(|argument| argument == handover::READER) {
         return handover::read();
     }
-    let mut report = Report::new();
-    for section in [create::run, fill::run, copy::run, read::run, shared::run, handover::run, growth::run] {
-        section(&mut report);
+    if wanted.is_empty() {
+        let mut report = Report::new();
+        SECTIONS.iter().for_each(|(_, run)| run(&mut report));
+        report.paragraph(include_str!("honest.md"));
+        return report.write();
     }
-    report.paragraph(include_str!("honest.md"));
-    report.write();
+    for name in wanted {
+        let Some((_, run)) = SECTIONS.iter().find(|(section, _)| *section == name) else {
+            let known = SECTIONS.map(|(section, _)| section).join(", ");
+            eprintln!("there is no section {name}; there are {known}");
+            std::process::exit(2);
+        };
+        let mut report = Report::part();
+        run(&mut report);
+        report.print();
+    }
 }

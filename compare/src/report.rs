@@ -7,6 +7,7 @@ use std::process::Command;
 
 use plotters::prelude::*;
 
+use crate::bytes::size;
 use crate::race::Result;
 
 /// A line of a chart: its name and points.
@@ -15,11 +16,18 @@ pub type Line = (&'static str, Vec<(f64, f64)>);
 #[derive(Default)]
 pub struct Report {
     text: String,
+    charts: bool,
 }
 
 impl Report {
+    /// A part of the page, to be printed. It leaves charts out, because drawing one overwrites its file.
+    pub fn part() -> Self {
+        Self::default()
+    }
+
+    /// The whole page, beginning with the machine that it was measured on.
     pub fn new() -> Self {
-        let mut report = Self::default();
+        let mut report = Self { charts: true, ..Self::default() };
         report.paragraph(include_str!("intro.md"));
         let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
@@ -65,9 +73,16 @@ impl Report {
 
     /// A chart with logarithmic axes.
     pub fn chart(&mut self, name: &str, title: &str, (x, y): (&str, &str), lines: &[Line]) {
+        if !self.charts {
+            return;
+        }
         let path = Path::new("docs").join(format!("{name}.svg"));
         draw(&path, title, (x, y), lines).expect("the chart is written");
         self.paragraph(&format!("![{title}]({name}.svg)"));
+    }
+
+    pub fn print(self) {
+        println!("{}", self.text.trim_end());
     }
 
     pub fn write(self) {
@@ -116,14 +131,6 @@ pub fn time(seconds: f64) -> String {
         s if s < 1e-3 => format!("{:.0} µs", s * 1e6),
         s if s < 0.1 => format!("{:.2} ms", s * 1e3),
         s => format!("{:.0} ms", s * 1e3),
-    }
-}
-
-pub fn size(bytes: usize) -> String {
-    match bytes {
-        b if b >= 1 << 20 => format!("{} MiB", b >> 20),
-        b if b >= 1 << 10 => format!("{} KiB", b >> 10),
-        b => format!("{b} B"),
     }
 }
 

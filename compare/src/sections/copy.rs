@@ -6,9 +6,10 @@ use std::os::fd::OwnedFd;
 
 use memfile::SealedFile;
 
+use crate::bytes::{pattern, size};
 use crate::files;
 use crate::race::{Clock::Cpu, Result, candidate, effort, race};
-use crate::report::{Report, size};
+use crate::report::Report;
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("copy.md"));
@@ -17,16 +18,6 @@ pub fn run(report: &mut Report) {
         let races: Vec<_> = sizes.map(|len| (size(len), copy(&source(len), len))).into();
         report.races(what, &races);
     }
-    let copied = |mut source: File| {
-        source.rewind().expect("lseek");
-        let target = memfile::MemFile::create_default("bench").expect("memfd_create");
-        target.copy_from(&source, u64::MAX).expect("a copy").method
-    };
-    report.paragraph(&format!(
-        "`Copied::method` here: `{:?}` from disk, `{:?}` from memory.",
-        copied(on_disk(1 << 20)),
-        copied(in_memory(1 << 20))
-    ));
 }
 
 /// In the page cache, and gone from its directory.
@@ -34,12 +25,12 @@ fn on_disk(len: usize) -> File {
     let path = std::path::Path::new("docs").join(format!(".source-{}", std::process::id()));
     let mut file = File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
     std::fs::remove_file(path).expect("it can be removed");
-    file.write_all(&files::pattern(len)).expect("write");
+    file.write_all(&pattern(len)).expect("write");
     file
 }
 
 fn in_memory(len: usize) -> File {
-    SealedFile::from_bytes("source", &files::pattern(len)).expect("a sealed file").into_fd().into()
+    SealedFile::from_bytes("source", &pattern(len)).expect("a sealed file").into_fd().into()
 }
 
 fn copy(source: &File, len: usize) -> Vec<Result> {

@@ -5,9 +5,10 @@ use std::os::fd::OwnedFd;
 
 use memfile::{Builder, SealedFile};
 
+use crate::bytes::{pattern, size};
 use crate::files;
 use crate::race::{Clock::Cpu, Result, candidate, effort, race};
-use crate::report::{Line, Report, size};
+use crate::report::{Line, Report};
 
 const SIZES: [usize; 10] = [0, 256, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
 const LARGEST: usize = 256 << 20;
@@ -54,7 +55,7 @@ fn lines(races: &[(usize, Vec<Result>)], huge: Option<&[(usize, Vec<Result>)]>) 
 }
 
 fn fill(len: usize) -> Vec<Result> {
-    let bytes = files::pattern(len);
+    let bytes = pattern(len);
     let bytes = &bytes[..];
     let mut warm = vec![1; len];
     let memfd = || -> OwnedFd {
@@ -87,6 +88,7 @@ fn fill(len: usize) -> Vec<Result> {
         candidate("build", || {
             SealedFile::build("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
         }),
+        candidate("from_reader", || SealedFile::from_reader("bench", bytes).expect("a sealed file")),
         candidate("write 64 KiB", || files::write_and_seal(bytes, 64 << 10)),
         candidate("write 1 MiB", || files::write_and_seal(bytes, 1 << 20)),
         candidate("memfd 0.6, memmap2", memfd),
@@ -100,7 +102,7 @@ fn fill(len: usize) -> Vec<Result> {
 }
 
 fn huge(len: usize) -> Vec<Result> {
-    let bytes = files::pattern(len);
+    let bytes = pattern(len);
     let bytes = &bytes[..];
     let mut warm = vec![1; len];
     let builder = Builder::new().huge_pages(true);
@@ -117,7 +119,7 @@ fn huge(len: usize) -> Vec<Result> {
 }
 
 fn huge_never(len: usize) -> Vec<Result> {
-    let bytes = files::pattern(len);
+    let bytes = pattern(len);
     let bytes = &bytes[..];
     let builder = Builder::new().huge_pages(true);
     let candidates = vec![

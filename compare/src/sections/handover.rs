@@ -14,9 +14,10 @@ use rustix::net::{
     recvmsg, sendmsg,
 };
 
+use crate::bytes::{pattern, size};
 use crate::files;
 use crate::race::{Clock::Wall, Result, candidate, race};
-use crate::report::{Line, Report, size};
+use crate::report::{Line, Report};
 
 /// The argument that makes this program a reader.
 pub const READER: &str = "--reader";
@@ -48,12 +49,6 @@ fn measure(report: &mut Report) {
             memory(report, &mut readers);
         }
     }
-    let sealed = SealedFile::from_bytes("bench", b"bytes").expect("a sealed file");
-    let clone = race(Wall, 41, 200, vec![candidate("try_clone", || sealed.try_clone().expect("a descriptor"))]);
-    report.paragraph(&format!(
-        "A clone within the process (`try_clone`) takes {}.",
-        crate::report::time(clone[0].seconds)
-    ));
 }
 
 /// A child process, and the ways to it.
@@ -108,7 +103,7 @@ impl Drop for Reader {
 
 /// All readers have summed the bytes when a run ends.
 fn hand_over(readers: &mut [Reader], len: usize) -> Vec<Result> {
-    let bytes = files::pattern(len);
+    let bytes = pattern(len);
     let expected = files::sum(&bytes);
     let readers = std::cell::RefCell::new(readers);
     let check = |readers: &mut [Reader]| readers.iter_mut().for_each(|reader| assert_eq!(reader.answer(), expected));
@@ -152,7 +147,7 @@ fn hand_over(readers: &mut [Reader], len: usize) -> Vec<Result> {
 /// What eight readers of 64 MiB take together: the sum of their proportional set sizes.
 fn memory(report: &mut Report, readers: &mut [Reader]) {
     const LEN: usize = 64 << 20;
-    let bytes = files::pattern(LEN);
+    let bytes = pattern(LEN);
     let mut total = |how: u8, give: &mut dyn FnMut(&mut Reader)| {
         for reader in readers.iter_mut() {
             reader.announce(how, LEN);

@@ -3,7 +3,6 @@
 pub mod copy;
 pub mod create;
 pub mod fill;
-pub mod growth;
 pub mod handover;
 pub mod read;
 pub mod shared;

@@ -1,16 +1,18 @@
 //! Reading: the first read of a received file, and reads at random.
 
+use std::fs::File;
 use std::hint::black_box;
 
 use memfile::{Builder, MapOptions, SealedFile};
 
+use crate::bytes::{SIZES, pattern, size};
 use crate::files;
 use crate::race::{Clock::Cpu, Result, candidate, effort, race};
-use crate::report::{Report, size};
+use crate::report::Report;
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("read.md"));
-    let races: Vec<_> = [4 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20].map(|len| (size(len), first(len))).into();
+    let races: Vec<_> = SIZES.map(|len| (size(len), first(len))).into();
     report.races("first read and sum", &races);
     if let Some(races) = crate::with_huge_policy("advise", || vec![(size(LARGE), random())]) {
         report.races("100,000 random reads", &races);
@@ -20,9 +22,10 @@ pub fn run(report: &mut Report) {
 const LARGE: usize = 256 << 20;
 
 fn first(len: usize) -> Vec<Result> {
-    let sealed = SealedFile::from_bytes("bench", &files::pattern(len)).expect("a sealed file");
+    let sealed = SealedFile::from_bytes("bench", &pattern(len)).expect("a sealed file");
     let mut buffer = vec![1; len];
     let populate = MapOptions::new().populate(true);
+    let file = File::from(sealed.try_clone().expect("a descriptor").into_fd());
     let candidates = vec![
         candidate("read to a warm buffer", || {
             sealed.as_mem_file().read_exact_at(&mut buffer, 0).expect("pread");
@@ -30,6 +33,8 @@ fn first(len: usize) -> Vec<Result> {
         }),
         candidate("map", || files::sum(&sealed.map().expect("mmap"))),
         candidate("map, populated", || files::sum(&sealed.map_with(.., populate).expect("mmap"))),
+        // SAFETY: The file is sealed.
+        candidate("memmap2", || files::sum(&unsafe { memmap2::Mmap::map(&file) }.expect("mmap"))),
         candidate("receive, prove, map", || {
             let fd = sealed.try_clone().expect("a descriptor").into_fd();
             let received = SealedFile::try_from(fd).map_err(|error| error.into_error()).expect("a proof");
@@ -42,7 +47,7 @@ fn first(len: usize) -> Vec<Result> {
 
 /// Maps afresh each time, as a reader would.
 fn random() -> Vec<Result> {
-    let bytes = files::pattern(LARGE);
+    let bytes = pattern(LARGE);
     let small = SealedFile::from_bytes("bench", &bytes).expect("a sealed file");
     let huge = Builder::new().huge_pages(true).from_bytes("bench", &bytes).expect("a sealed file");
     let read = |file: &SealedFile, options| {

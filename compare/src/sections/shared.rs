@@ -2,9 +2,10 @@
 
 use memfile::{MemFile, Seals, SharedMap};
 
+use crate::bytes::{pattern, size};
 use crate::files;
 use crate::race::{Clock::Cpu, Result, candidate, effort, race};
-use crate::report::{Report, size};
+use crate::report::Report;
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("shared.md"));
@@ -18,7 +19,7 @@ fn copy(len: usize) -> Vec<Result> {
     file.set_len(len as u64).expect("ftruncate");
     file.add_seals(Seals::FIXED_SIZE).expect("F_ADD_SEALS");
     let map = SharedMap::try_from(file).map_err(|error| error.into_error()).expect("a map");
-    let source = files::pattern(len);
+    let source = pattern(len);
     let mut target = vec![1; len];
     let mut plain = vec![1; len];
     // Memory of the same kind, so that only the way of copying differs.
