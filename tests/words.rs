@@ -1,11 +1,15 @@
-//! The portable copy of `src/sys/copy_words.rs`, on every processor that runs the tests.
+//! The portable copy of shared memory, on memory of this process: a program of its own that makes no system call, so that
+//! Miri can run it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test a panic is the report")]
+#![allow(clippy::cast_possible_truncation, reason = "the numbers in tests are small")]
+#![allow(unsafe_code, reason = "the copies take pointers")]
 
-#[path = "../../src/sys/copy_words.rs"]
+#[path = "../src/sys/copy_words.rs"]
 #[allow(unreachable_pub, reason = "it is a module of the crate")]
 mod copy_words;
 
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 const WORD: usize = size_of::<usize>();
 const LEN: usize = 8 * WORD;
@@ -16,7 +20,7 @@ struct Words([AtomicUsize; LEN / WORD]);
 impl Words {
     fn of(bytes: [u8; LEN]) -> Self {
         let word = |i: usize| bytes[i * WORD..][..WORD].try_into().unwrap();
-        Self(std::array::from_fn(|i| AtomicUsize::new(usize::from_ne_bytes(word(i)))))
+        Self(core::array::from_fn(|i| AtomicUsize::new(usize::from_ne_bytes(word(i)))))
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -31,8 +35,8 @@ impl Words {
 
 #[test]
 fn every_offset_and_length() {
-    let memory: [u8; LEN] = std::array::from_fn(|i| i as u8 + 1);
-    let source: [u8; LEN] = std::array::from_fn(|i| i as u8 + 101);
+    let memory: [u8; LEN] = core::array::from_fn(|i| i as u8 + 1);
+    let source: [u8; LEN] = core::array::from_fn(|i| i as u8 + 101);
     for offset in 0..=LEN {
         for len in 0..=LEN - offset {
             let words = Words::of(memory);

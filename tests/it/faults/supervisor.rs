@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc;
 use std::{io, thread};
 
-use crate::syscalls;
+use crate::support::syscalls;
 
 /// The call that is to fail, and how.
 #[derive(Copy, Clone, Debug)]

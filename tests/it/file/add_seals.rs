@@ -6,14 +6,12 @@ use memfile::{CreateOptions, Exec, MemFile, Seal, Seals};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::pipe::{SpliceFlags, pipe, splice};
 
-use crate::check::{refused, unharmed};
+use crate::support::check::{BUSY, refused, unharmed};
 
 const PAGE: usize = 4096;
 
 const SEALED: &str = "fcntl(F_ADD_SEALS): EPERM: \
     the file has the seal Seal: it was created without sealing, or sealed against more seals";
-const BUSY: &str = "fcntl(F_ADD_SEALS): EBUSY: \
-    a mapping that can write exists, or a page is in flight; no seal was added";
 
 /// A sealable file of 5000 bytes that holds no seal, on every kernel.
 fn plain() -> MemFile {

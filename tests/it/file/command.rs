@@ -8,10 +8,9 @@ use std::process::Stdio;
 
 use memfile::{CreateOptions, Error, Exec, MemFile, SealedFile};
 
-use crate::alone::{alone, alone_behind};
+use crate::support::child;
 
 const ENOEXEC: i32 = 8;
-const EACCES: i32 = 13;
 const ETXTBSY: i32 = 26;
 
 const EXECUTABLE: CreateOptions = CreateOptions::new().exec(Exec::Allow);
@@ -55,13 +54,12 @@ fn the_program_sees_its_path_or_the_name_it_is_given() {
 
 #[test]
 fn the_program_does_not_inherit_its_own_descriptor() {
-    if !alone("exec::the_program_does_not_inherit_its_own_descriptor") {
-        return;
-    }
-    let mut command = shell().to_command().unwrap();
-    let output = command.args(["-c", "echo /proc/$$/fd/*; readlink /proc/$$/fd/*"]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("/fd/0 ") && !text.contains("memfd"), "{text}");
+    child::alone(|| {
+        let mut command = shell().to_command().unwrap();
+        let output = command.args(["-c", "echo /proc/$$/fd/*; readlink /proc/$$/fd/*"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("/fd/0 ") && !text.contains("memfd"), "{text}");
+    });
 }
 
 #[test]
@@ -75,21 +73,20 @@ fn the_command_goes_without_its_file_for_those_who_take_commands() {
 /// The child's own streams would take the place of a program at 0, 1 or 2.
 #[test]
 fn closed_standard_streams_do_not_matter() {
-    if !alone("exec::closed_standard_streams_do_not_matter") {
-        return;
-    }
-    let stdout = io::stdout().as_fd().try_clone_to_owned().unwrap();
-    for fd in [0, 1] {
-        // SAFETY: Nobody reads or writes these streams while they are closed.
-        #[allow(unsafe_code, reason = "closes the streams")]
-        drop(unsafe { OwnedFd::from_raw_fd(fd) });
-    }
-    let file = shell();
-    assert!(file.as_raw_fd() < 2);
-    let result = file.to_command().unwrap().args(["-c", "echo works"]).output();
-    drop(file);
-    nix::unistd::dup2_stdout(&stdout).unwrap();
-    assert_eq!(result.unwrap().stdout, b"works\n");
+    child::alone(|| {
+        let stdout = io::stdout().as_fd().try_clone_to_owned().unwrap();
+        for fd in [0, 1] {
+            // SAFETY: Nobody reads or writes these streams while they are closed.
+            #[allow(unsafe_code, reason = "closes the streams")]
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+        let file = shell();
+        assert!(file.as_raw_fd() < 2);
+        let result = file.to_command().unwrap().args(["-c", "echo works"]).output();
+        drop(file);
+        nix::unistd::dup2_stdout(&stdout).unwrap();
+        assert_eq!(result.unwrap().stdout, b"works\n");
+    });
 }
 
 #[test]
@@ -131,32 +128,19 @@ fn what_is_no_program_fails_as_the_kernel_says() {
 #[test]
 fn a_descriptor_opened_for_writing_by_path_makes_the_text_busy() {
     // A child of another test would hold the descriptor from its fork to its execve.
-    if !alone("exec::a_descriptor_opened_for_writing_by_path_makes_the_text_busy") {
-        return;
-    }
-    let file = shell();
-    let mut command = file.to_command().unwrap();
-    command.args(["-c", "exit 0"]);
-    assert!(command.status().unwrap().success(), "the descriptor of memfd_create does not count");
+    child::alone(|| {
+        let file = shell();
+        let mut command = file.to_command().unwrap();
+        command.args(["-c", "exit 0"]);
+        assert!(command.status().unwrap().success(), "the descriptor of memfd_create does not count");
 
-    let reopened = File::options().read(true).write(true).open(file.proc_path()).unwrap();
-    match command.status() {
-        Err(error) => assert_eq!(error.raw_os_error(), Some(ETXTBSY)),
-        // Linux 6.11 and 6.12 did not look.
-        Ok(status) => println!("this kernel executes a file that is open for writing: {status}"),
-    }
-    drop(reopened);
-    assert!(command.status().unwrap().success());
-}
-
-#[test]
-fn a_policy_against_executable_files_shows_at_creation() {
-    let policy = "echo 2 >/proc/sys/vm/memfd_noexec && exec \"$0\" \"$@\"";
-    let prefix = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", policy];
-    if !alone_behind("exec::a_policy_against_executable_files_shows_at_creation", &prefix) {
-        return;
-    }
-    let error = MemFile::create("program", EXECUTABLE).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(EACCES));
-    assert_eq!(error.to_string(), "memfd_create: EACCES: vm.memfd_noexec is 2: no executable memory files here");
+        let reopened = File::options().read(true).write(true).open(file.proc_path()).unwrap();
+        match command.status() {
+            Err(error) => assert_eq!(error.raw_os_error(), Some(ETXTBSY)),
+            // Linux 6.11 and 6.12 did not look.
+            Ok(status) => println!("this kernel executes a file that is open for writing: {status}"),
+        }
+        drop(reopened);
+        assert!(command.status().unwrap().success());
+    });
 }

@@ -11,15 +11,11 @@ use memfile::CopyMethod::{self, CopyFileRange, ReadWrite, Sendfile, Splice};
 use memfile::{Copied, CreateOptions, Error, HugeTlb, MemFile, Seal};
 use rustix::fs::{Mode, OFlags, open, tell};
 
-use crate::check::refused;
-use crate::skip::skip;
+use crate::support::check::refused;
+use crate::support::pattern;
+use crate::support::skip::skip;
 
 const LEN: usize = 100_000;
-
-/// Bytes with a long period, so that a shifted or repeated part is noticed.
-fn pattern(len: usize) -> Vec<u8> {
-    (0..251).cycle().take(len).collect()
-}
 
 fn memory(bytes: &[u8]) -> MemFile {
     let file = MemFile::create_sealable("source").unwrap();
@@ -281,6 +277,6 @@ fn a_target_that_is_not_written_by_write() {
             assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
             assert_eq!(tell(&source).unwrap(), 0);
         }
-        Err(error) => skip("a_target_that_is_not_written_by_write", error),
+        Err(error) => skip(error),
     }
 }

@@ -2,18 +2,17 @@
 
 use std::ffi::{CStr, CString};
 use std::fs;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use memfile::{CreateOptions, Exec, HugeTlb, MemFile};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::check::refused;
-use crate::skip::skip;
-use crate::{child, seccomp};
+use crate::seed::HUGE_TLB_SIZES;
+use crate::support::check::refused;
+use crate::support::seccomp;
+use crate::support::skip::skip;
 
 #[test]
 fn a_name_comes_back_as_it_was() {
@@ -48,19 +47,18 @@ fn a_bad_name_is_refused_before_any_system_call() {
     const TOO_LONG: &str = "memfd_create: the name is longer than 249 bytes";
     const NUL: &str = "memfd_create: the name has a NUL byte";
 
-    if !child::is_child("create::a_bad_name_is_refused_before_any_system_call") {
-        return;
-    }
-    seccomp::always("memfd_create", seccomp::Action::KillProcess);
-    let create = |name: &str| MemFile::create(name, CreateOptions::new());
-    let create_cstr = |name: &CStr| MemFile::create_cstr(name, CreateOptions::new());
+    seccomp::alone(|| {
+        seccomp::always("memfd_create", seccomp::Action::KillProcess);
+        let create = |name: &str| MemFile::create(name, CreateOptions::new());
+        let create_cstr = |name: &CStr| MemFile::create_cstr(name, CreateOptions::new());
 
-    refused(create(&"n".repeat(250)), None, TOO_LONG);
-    refused(create(&"n".repeat(100_000)), None, TOO_LONG);
-    refused(create_cstr(&CString::new("n".repeat(250)).unwrap()), None, TOO_LONG);
-    for name in ["\0", "a\0b", "trailing\0", &format!("{}\0", "n".repeat(248))] {
-        refused(create(name), None, NUL);
-    }
+        refused(create(&"n".repeat(250)), None, TOO_LONG);
+        refused(create(&"n".repeat(100_000)), None, TOO_LONG);
+        refused(create_cstr(&CString::new("n".repeat(250)).unwrap()), None, TOO_LONG);
+        for name in ["\0", "a\0b", "trailing\0", &format!("{}\0", "n".repeat(248))] {
+            refused(create(name), None, NUL);
+        }
+    });
 }
 
 #[test]
@@ -87,41 +85,12 @@ fn close_on_exec_is_on_unless_switched_off() {
 }
 
 #[test]
-fn out_of_descriptors() {
-    if !child::is_child("create::out_of_descriptors") {
-        return;
-    }
-    let limit = getrlimit(Resource::Nofile);
-    // It has the lowest free number, so there is none below.
-    let file = MemFile::create_default("one more").unwrap();
-    let current = Some(u64::try_from(file.as_raw_fd()).unwrap() + 1);
-    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
-    let created = MemFile::create_default("one too many");
-    let cloned = file.try_clone();
-    let reopened = file.reopen_read_only();
-    setrlimit(Resource::Nofile, limit).unwrap();
-
-    refused(created, libc::EMFILE, "memfd_create: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit");
-    refused(
-        cloned,
-        libc::EMFILE,
-        "fcntl(F_DUPFD_CLOEXEC): EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit",
-    );
-    refused(reopened, libc::EMFILE, "open: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit");
-}
-
-#[test]
 fn huge_pages_of_the_sizes_that_exist() {
-    use HugeTlb::*;
-
     let sizes = Path::new("/sys/kernel/mm/hugepages");
     if !sizes.exists() {
-        return skip("huge_pages_of_the_sizes_that_exist", "this kernel has no huge pages");
+        return skip("this kernel has no huge pages");
     }
-    for size in [
-        Huge64KB, Huge512KB, Huge1MB, Huge2MB, Huge8MB, Huge16MB, Huge32MB, Huge256MB, Huge512MB, Huge1GB, Huge2GB,
-        Huge16GB,
-    ] {
+    for size in HUGE_TLB_SIZES {
         let bytes = size.bytes().unwrap();
         let result = CreateOptions::new().huge_tlb(size).create("huge");
         if sizes.join(format!("hugepages-{}kB", bytes / 1024)).exists() {
@@ -137,7 +106,7 @@ fn huge_pages_of_the_sizes_that_exist() {
 fn huge_pages_of_the_default_size() {
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
     let Some(line) = meminfo.lines().find_map(|line| line.strip_prefix("Hugepagesize:")) else {
-        return skip("huge_pages_of_the_default_size", "this kernel has no huge pages");
+        return skip("this kernel has no huge pages");
     };
     let size = line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024;
     assert_eq!(HugeTlb::Default.bytes(), None);

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 use memfile::{CreateOptions, Exec, MemFile, Seal, Seals};
 
-use crate::check::refused;
-use crate::skip::skip;
-use crate::{child, seccomp};
+use crate::support::check::refused;
+use crate::support::skip::skip;
+use crate::support::{child, seccomp};
 
 const SYSCTL: &str = "/proc/sys/vm/memfd_noexec";
 
@@ -57,39 +56,33 @@ fn on_this_machine() {
 /// `fcntl` and `fchmod` would fail, so creation makes neither call.
 #[test]
 fn a_sealable_file_costs_one_call() {
-    const TEST: &str = "exec_policy::a_sealable_file_costs_one_call";
     match noexec() {
-        None => return skip(TEST, "a kernel before 6.3 needs fchmod"),
-        Some(2) => return skip(TEST, "vm.memfd_noexec is 2"),
-        Some(_) if !child::is_child(TEST) => return,
+        None => return skip("a kernel before 6.3 needs fchmod"),
+        Some(2) => return skip("vm.memfd_noexec is 2"),
         Some(_) => {}
     }
-    seccomp::always("fchmod", seccomp::errno(libc::EIO));
-    seccomp::always("fcntl", seccomp::errno(libc::EIO));
-    for exec in [Exec::Deny, Exec::Allow, Exec::KernelDefault] {
-        CreateOptions::new().exec(exec).allow_sealing(true).create("one call").unwrap();
-    }
-    CreateOptions::new().exec(Exec::Allow).create("one call").unwrap();
+    seccomp::alone(|| {
+        seccomp::always("fchmod", seccomp::errno(libc::EIO));
+        seccomp::always("fcntl", seccomp::errno(libc::EIO));
+        for exec in [Exec::Deny, Exec::Allow, Exec::KernelDefault] {
+            CreateOptions::new().exec(exec).allow_sealing(true).create("one call").unwrap();
+        }
+        CreateOptions::new().exec(Exec::Allow).create("one call").unwrap();
+    });
 }
 
 /// The value of the sysctl binds a pid namespace and those below it, so the machine's own stays as it is.
 const NAMESPACE: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--"];
 
-/// The least value that a namespace can have, or `None` and a word about it where there can be no such namespace.
-fn least_here(test: &str) -> Option<u8> {
+/// The least value that a namespace can have. `None` where there can be no such namespace, after saying so.
+#[track_caller]
+fn least_here() -> Option<u8> {
     let Some(here) = noexec() else {
-        skip(test, "this kernel has no vm.memfd_noexec (Linux 6.3)");
+        skip("this kernel has no vm.memfd_noexec (Linux 6.3)");
         return None;
     };
-    match Command::new(NAMESPACE[0]).args(&NAMESPACE[1..]).args(["test", "-w", SYSCTL]).output() {
-        Ok(output) if output.status.success() => return Some(here),
-        Ok(output) => {
-            let why = String::from_utf8_lossy(&output.stderr);
-            skip(test, format_args!("no pid namespace with a writable {SYSCTL}: {why}"));
-        }
-        Err(error) => skip(test, format_args!("unshare: {error}")),
-    }
-    None
+    let writable = [&NAMESPACE[..], &["test", "-w", SYSCTL]].concat();
+    child::can_run(&writable).then_some(here)
 }
 
 /// Sets the sysctl in a namespace of this process's own.
@@ -101,31 +94,30 @@ fn set_noexec(value: &str) {
 
 #[test]
 fn under_every_sysctl() {
-    const TEST: &str = "exec_policy::under_every_sysctl";
-    if let Some(value) = child::situation() {
-        set_noexec(&value);
-        return check_all(noexec());
-    }
-    let Some(least) = least_here(TEST) else { return };
+    let in_namespace = child::split(|value| {
+        set_noexec(value);
+        check_all(noexec());
+    });
+    let Some(test) = in_namespace else { return };
+    let Some(least) = least_here() else { return };
     for value in least..=2 {
-        child::run(TEST, &NAMESPACE, &value.to_string());
+        test.run(&NAMESPACE, &value.to_string());
     }
 }
 
 /// A sandbox that knows no exec flags, on a kernel that implies them: a file is no more sealable than was asked for.
 #[test]
 fn implied_flags_that_are_refused() {
-    const TEST: &str = "exec_policy::implied_flags_that_are_refused";
-    if let Some(value) = child::situation() {
-        set_noexec(&value);
+    let in_namespace = child::split(|value| {
+        set_noexec(value);
         seccomp::on_bits("memfd_create", 1, libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, seccomp::errno(libc::EINVAL));
         let file = MemFile::create_default("policy").unwrap();
         assert_eq!(file.get_seals().unwrap(), Seal::Exec | Seal::Seal);
-        return;
-    }
-    match least_here(TEST) {
-        Some(0 | 1) => child::run(TEST, &NAMESPACE, "1"),
-        Some(value) => skip(TEST, format_args!("vm.memfd_noexec is {value}")),
-        None => {}
+    });
+    let Some(test) = in_namespace else { return };
+    match least_here() {
+        Some(0 | 1) if seccomp::is_available() => test.run(&NAMESPACE, "1"),
+        Some(value @ 2..) => skip(format_args!("vm.memfd_noexec is {value}")),
+        _ => {}
     }
 }

@@ -9,11 +9,9 @@ use memfile::{FromFdError, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::{Mode, OFlags, fstat};
 use rustix::pipe::pipe;
 
-use crate::check::refused;
-use crate::skip::{on_tmpfs, skip};
+use crate::support::check::{NO_MEMORY_FILE, refused};
+use crate::support::skip::{on_tmpfs, skip};
 
-const NO_SEALS: &str =
-    "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals";
 const O_PATH: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or opened with O_PATH";
 
 /// Refuses `fd` by every form, and gives it back.
@@ -44,7 +42,7 @@ fn given_back(fd: impl Into<OwnedFd>, errno: i32, message: &str) -> OwnedFd {
 #[test]
 fn a_pipe_is_refused() {
     let (reader, writer) = pipe().unwrap();
-    let mut writer = File::from(given_back(writer, libc::EINVAL, NO_SEALS));
+    let mut writer = File::from(given_back(writer, libc::EINVAL, NO_MEMORY_FILE));
     writer.write_all(b"still a pipe").unwrap();
     drop(writer);
     assert_eq!(std::io::read_to_string(File::from(reader)).unwrap(), "still a pipe");
@@ -52,26 +50,26 @@ fn a_pipe_is_refused() {
 
 #[test]
 fn a_socket_is_refused() {
-    given_back(UnixStream::pair().unwrap().0, libc::EINVAL, NO_SEALS);
+    given_back(UnixStream::pair().unwrap().0, libc::EINVAL, NO_MEMORY_FILE);
 }
 
 #[test]
 fn a_device_is_refused() {
-    given_back(File::open("/dev/null").unwrap(), libc::EINVAL, NO_SEALS);
+    given_back(File::open("/dev/null").unwrap(), libc::EINVAL, NO_MEMORY_FILE);
 }
 
 #[test]
 fn a_directory_is_refused() {
-    given_back(File::open("/proc").unwrap(), libc::EINVAL, NO_SEALS);
+    given_back(File::open("/proc").unwrap(), libc::EINVAL, NO_MEMORY_FILE);
 }
 
 #[test]
 fn a_file_of_a_disk_is_refused() {
     let file = File::open(std::env::current_exe().unwrap()).unwrap();
     if on_tmpfs(&file) {
-        return skip("a_file_of_a_disk_is_refused", "the build folder lies on tmpfs");
+        return skip("the build folder lies on tmpfs");
     }
-    given_back(file, libc::EINVAL, NO_SEALS);
+    given_back(file, libc::EINVAL, NO_MEMORY_FILE);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use command_fds::{CommandFdExt, FdMapping};
 use memfile::{MemFile, SealedFile};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
-use crate::alone::{again, alone, inside, open_fds, passed};
+use crate::support::child;
+use crate::support::proc_self::open_descriptors;
 
 fn flags(fd: impl AsFd) -> (OFlag, FdFlag) {
     (
@@ -20,19 +21,17 @@ fn flags(fd: impl AsFd) -> (OFlag, FdFlag) {
 
 #[test]
 fn a_child_finds_files_by_name_and_by_number() {
-    if inside() {
-        return child();
-    }
+    let Some(test) = child::split(|_| find_both()) else { return };
     let state = MemFile::create_default("inherited state").unwrap();
     state.write_all_at(b"parent", 0).unwrap();
     state.as_file().seek(SeekFrom::Start(3)).unwrap();
     let config = SealedFile::from_bytes("inherited config", b"config").unwrap();
-    let mut command = again("inherit::a_child_finds_files_by_name_and_by_number", &[]);
+    let mut command = test.command(&[], "child");
     let mappings = vec![
         FdMapping { parent_fd: state.try_clone().unwrap().into(), child_fd: 20 },
         FdMapping { parent_fd: config.as_mem_file().reopen_read_only().unwrap().into(), child_fd: 21 },
     ];
-    passed(&command.fd_mappings(mappings).unwrap().output().unwrap());
+    test.assert_passed(&command.fd_mappings(mappings).unwrap().output().unwrap());
 
     let mut text = [0; 6];
     state.read_exact_at(&mut text, 0).unwrap();
@@ -41,9 +40,11 @@ fn a_child_finds_files_by_name_and_by_number() {
     assert_eq!(flags(&state).1, FdFlag::FD_CLOEXEC, "the parent's stays close-on-exec");
 }
 
-fn child() {
+/// The child of [`a_child_finds_files_by_name_and_by_number`].
+fn find_both() {
     // Only what was passed is open, at its number.
-    assert!(open_fds().contains(&20) && open_fds().contains(&21));
+    let open = open_descriptors();
+    assert!(open.contains(&20) && open.contains(&21));
 
     let state = MemFile::find_inherited("inherited state").unwrap().unwrap();
     assert_eq!(flags(&state), (OFlag::O_RDWR, FdFlag::FD_CLOEXEC));
@@ -81,32 +82,30 @@ fn the_whole_name_counts_byte_by_byte() {
 /// A file of the same name that another thread closes meanwhile is no file that was inherited, and no error.
 #[test]
 fn files_that_come_and_go() {
-    if !alone("inherit::files_that_come_and_go") {
-        return;
-    }
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Relaxed) {
-                drop(MemFile::create_default("comes and goes").unwrap());
+    child::alone(|| {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Relaxed) {
+                    drop(MemFile::create_default("comes and goes").unwrap());
+                }
+            });
+            let found: Vec<_> = (0..10_000).map(|_| MemFile::find_inherited("comes and goes")).collect();
+            stop.store(true, Relaxed);
+            for found in found {
+                assert!(found.unwrap().is_none());
             }
         });
-        let found: Vec<_> = (0..10_000).map(|_| MemFile::find_inherited("comes and goes")).collect();
-        stop.store(true, Relaxed);
-        for found in found {
-            assert!(found.unwrap().is_none());
-        }
     });
 }
 
 /// A descriptor that can do nothing is passed over.
 #[test]
 fn a_descriptor_of_a_path() {
-    if !alone("inherit::a_descriptor_of_a_path") {
-        return;
-    }
-    let file = MemFile::create_default("by path").unwrap();
-    let path = rustix::fs::OFlags::PATH;
-    let _by_path = rustix::fs::open(&*file.proc_path(), path, rustix::fs::Mode::empty()).unwrap();
-    assert!(MemFile::find_inherited("by path").unwrap().is_none());
+    child::alone(|| {
+        let file = MemFile::create_default("by path").unwrap();
+        let path = rustix::fs::OFlags::PATH;
+        let _by_path = rustix::fs::open(&*file.proc_path(), path, rustix::fs::Mode::empty()).unwrap();
+        assert!(MemFile::find_inherited("by path").unwrap().is_none());
+    });
 }

@@ -1,18 +1,17 @@
 //! A memory file as a file: reading, writing, lengths, memory, clones, conversions.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::process::{Command, Stdio};
 
 use memfile::{CreateOptions, HugeTlb, MemFile, Seal};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::check::refused;
-use crate::child;
-use crate::skip::skip;
+use crate::support::check::{NO_MEMORY, refused};
+use crate::support::child;
+use crate::support::proc_self::descriptors;
+use crate::support::skip::skip;
 
 fn holding(bytes: &[u8]) -> MemFile {
     let file = MemFile::create_sealable("file").unwrap();
@@ -25,9 +24,8 @@ fn write_only(file: &MemFile) -> MemFile {
     MemFile::from_fd(fd).unwrap()
 }
 
-#[test]
-fn reads_writes_and_seeks() {
-    let mut file = MemFile::create_default("owned").unwrap();
+/// As generic code does it, which may get the file itself or a reference to it.
+fn read_write_and_seek(mut file: impl Read + Write + Seek) {
     file.write_all(b"Hello ").unwrap();
     assert_eq!(file.write_vectored(&[IoSlice::new(b"wor"), IoSlice::new(b"ld!")]).unwrap(), 6);
     file.flush().unwrap();
@@ -46,30 +44,19 @@ fn reads_writes_and_seeks() {
     file.read_to_string(&mut text).unwrap();
     assert_eq!(text, "world!");
     assert_eq!(file.read(&mut [0; 8]).unwrap(), 0);
-    assert_eq!(
-        file.seek(SeekFrom::Start(0)).and_then(|_| file.seek(SeekFrom::Current(-1))).unwrap_err().kind(),
-        ErrorKind::InvalidInput
-    );
+    file.seek(SeekFrom::Start(0)).unwrap();
+    let error = file.seek(SeekFrom::Current(-1)).unwrap_err();
+    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::InvalidInput, Some(libc::EINVAL)));
+}
+
+#[test]
+fn reads_writes_and_seeks() {
+    read_write_and_seek(MemFile::create_default("owned").unwrap());
 }
 
 #[test]
 fn reads_writes_and_seeks_through_a_reference() {
-    let owned = MemFile::create_default("borrowed").unwrap();
-    let mut file = &owned;
-    file.write_all(b"Hello ").unwrap();
-    assert_eq!(file.write_vectored(&[IoSlice::new(b"wor"), IoSlice::new(b"ld!")]).unwrap(), 6);
-    file.flush().unwrap();
-
-    file.rewind().unwrap();
-    let (mut first, mut second) = ([0; 5], [0; 3]);
-    let read = file.read_vectored(&mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)]).unwrap();
-    assert_eq!((read, &first, &second), (8, b"Hello", b" wo"));
-    let mut rest = Vec::new();
-    assert_eq!(file.read_to_end(&mut rest).unwrap(), 4);
-    assert_eq!(file.seek(SeekFrom::Start(6)).unwrap(), 6);
-    let mut text = String::new();
-    file.read_to_string(&mut text).unwrap();
-    assert_eq!(text, "world!");
+    read_write_and_seek(&MemFile::create_default("borrowed").unwrap());
 }
 
 #[test]
@@ -203,29 +190,9 @@ fn allocation() {
 #[test]
 fn no_free_huge_pages() {
     let Ok(file) = CreateOptions::new().huge_tlb(HugeTlb::Default).create("huge") else {
-        return skip("no_free_huge_pages", "this kernel has no huge pages");
+        return skip("this kernel has no huge pages");
     };
-    const MESSAGE: &str =
-        "fallocate: ENOSPC: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
-    refused(file.allocate(0, 1 << 40), libc::ENOSPC, MESSAGE);
-}
-
-#[test]
-fn beyond_the_file_size_limit() {
-    if !child::is_child("file::beyond_the_file_size_limit") {
-        return;
-    }
-    // SAFETY: No handler is installed. Without this the signal ends the process.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-    let file = holding(b"abc");
-    setrlimit(Resource::Fsize, Rlimit { current: Some(4096), ..getrlimit(Resource::Fsize) }).unwrap();
-
-    let limit = "EFBIG: beyond RLIMIT_FSIZE or the largest file";
-    refused(file.set_len(4097), libc::EFBIG, &format!("ftruncate: {limit}"));
-    refused(file.allocate(4096, 1), libc::EFBIG, &format!("fallocate: {limit}"));
-    refused(file.write_at(b"x", 4096), libc::EFBIG, &format!("pwrite: {limit}"));
-    assert_eq!(file.len().unwrap(), 3);
-    file.set_len(4096).unwrap();
+    refused(file.allocate(0, 1 << 40), libc::ENOSPC, &format!("fallocate: ENOSPC: {NO_MEMORY}"));
 }
 
 #[test]
@@ -275,35 +242,12 @@ fn conversions_keep_the_descriptor() {
 
 #[test]
 fn dropping_closes() {
-    if !child::is_child("file::dropping_closes") {
-        return;
-    }
-    let open = || fs::read_dir("/proc/self/fd").unwrap().count();
-    let before = open();
-    let file = holding(b"x");
-    let clone = file.try_clone().unwrap();
-    assert_eq!(open(), before + 2);
-    drop((file, clone));
-    assert_eq!(open(), before);
-}
-
-#[test]
-fn a_child_reads_it_as_stdin() {
-    let mut file = MemFile::create_default("stdin").unwrap();
-    file.write_all(b"for the child").unwrap();
-    let cat = |file: MemFile| Command::new("cat").stdin(file).output().unwrap().stdout;
-    assert_eq!(cat(file.try_clone().unwrap()), b"", "the child shares the position, which is at the end");
-    file.rewind().unwrap();
-    assert_eq!(cat(file), b"for the child");
-}
-
-#[test]
-fn a_child_writes_it_as_stdout() {
-    let mut file = MemFile::create_default("stdout").unwrap();
-    let stdout = Stdio::from(file.try_clone().unwrap());
-    assert!(Command::new("echo").arg("from the child").stdout(stdout).status().unwrap().success());
-    file.rewind().unwrap();
-    let mut text = String::new();
-    file.read_to_string(&mut text).unwrap();
-    assert_eq!(text, "from the child\n");
+    child::alone(|| {
+        let before = descriptors();
+        let file = holding(b"x");
+        let clone = file.try_clone().unwrap();
+        assert_eq!(descriptors(), before + 2);
+        drop((file, clone));
+        assert_eq!(descriptors(), before);
+    });
 }

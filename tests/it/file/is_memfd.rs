@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
-use crate::skip::skip;
+use crate::support::skip::skip;
 
 #[track_caller]
 fn is_memfd(file: impl Into<OwnedFd>) -> bool {
@@ -36,7 +36,7 @@ fn a_huge_memfd_is() {
     for exec in [Exec::Deny, Exec::KernelDefault] {
         match options.exec(exec).create("huge") {
             Ok(file) => assert!(file.is_memfd().unwrap()),
-            Err(error) => return skip("a_huge_memfd_is", error),
+            Err(error) => return skip(error),
         }
     }
 }
@@ -63,7 +63,7 @@ fn shared_anonymous_memory_is_not() {
     unsafe { munmap(map, LEN) }.unwrap();
     match opened {
         Ok(file) => assert!(!is_memfd(file)),
-        Err(error) => skip("shared_anonymous_memory_is_not", format_args!("/proc/self/map_files: {error}")),
+        Err(error) => skip(format_args!("/proc/self/map_files: {error}")),
     }
 }
 
@@ -81,7 +81,7 @@ fn on_a_detached_mount(system: &str, name: &str) -> rustix::io::Result<OwnedFd> 
 fn a_file_of_hugetlbfs_is_not() {
     match on_a_detached_mount("hugetlbfs", "file") {
         Ok(file) => assert!(!is_memfd(file)),
-        Err(errno) => skip("a_file_of_hugetlbfs_is_not", format_args!("mounting hugetlbfs: {errno}")),
+        Err(errno) => skip(format_args!("mounting hugetlbfs: {errno}")),
     }
 }
 
@@ -94,6 +94,6 @@ fn a_file_that_is_named_like_one_is_not() {
             assert_eq!(&*file.name().unwrap(), b"forged");
             assert!(!file.is_memfd().unwrap());
         }
-        Err(errno) => skip("a_file_that_is_named_like_one_is_not", format_args!("mounting tmpfs: {errno}")),
+        Err(errno) => skip(format_args!("mounting tmpfs: {errno}")),
     }
 }

@@ -8,8 +8,11 @@ use std::path::Path;
 use std::process::Command;
 
 use memfile::{CreateOptions, Exec, Holes, MemFile, Seal, SharedView};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::check::refused;
+use crate::support::check::refused;
+use crate::support::child;
+use crate::support::skip::skip;
 
 fn holding(text: &str) -> MemFile {
     let mut file = MemFile::create_sealable("proc").unwrap();
@@ -133,7 +136,7 @@ fn a_thread_with_descriptors_of_its_own() {
     let number = other.as_raw_fd();
     std::thread::spawn(move || {
         // SAFETY: The numbers of other threads are not used below.
-        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }.unwrap();
+        unsafe { unshare_unsafe(UnshareFlags::FILES) }.unwrap();
         // SAFETY: In this thread's table the number is nobody's, since the thread that owns it has another table.
         let mut place = unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) };
         let mine = MemFile::create_sealable("mine").unwrap();
@@ -153,4 +156,37 @@ fn a_thread_with_descriptors_of_its_own() {
     .join()
     .unwrap();
     drop(other);
+}
+
+/// Leaves every file system behind, for this process alone.
+fn without_files() -> Result<(), rustix::io::Errno> {
+    let empty = tempfile::tempdir().unwrap();
+    // SAFETY: The process is the child of a test, which shares no descriptors or memory by file system.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    rustix::process::chroot(empty.path())
+}
+
+#[test]
+fn without_proc() {
+    if !rustix::process::geteuid().is_root() {
+        skip("only root can leave all file systems");
+        return;
+    }
+    child::alone(|| {
+        let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+        let file = MemFile::create("limit", options).unwrap();
+        without_files().unwrap();
+        refused(file.reopen_read_only(), libc::ENOENT, "open: ENOENT: /proc is not mounted");
+        refused(file.name(), libc::ENOENT, "readlink: ENOENT: /proc is not mounted");
+        assert!(!format!("{file:?}").contains("name"));
+        // All the rest goes without.
+        file.write_all_at(b"bare", 0).unwrap();
+        let map = file.share().unwrap();
+        let view = SharedView::try_from(map.as_mem_file().try_clone().unwrap()).unwrap();
+        assert_eq!(view.len(), 4);
+        drop(view);
+        let sealed = map.freeze().unwrap();
+        assert_eq!(&sealed.map().unwrap()[..], b"bare");
+        assert!(sealed.as_mem_file().is_memfd().unwrap());
+    });
 }

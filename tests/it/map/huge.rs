@@ -1,112 +1,30 @@
-//! Huge pages: settings of the kernel for the time of a test, and what the crate does under them.
+//! Huge pages, of hugetlbfs and transparent ones: building, mapping and verifying files of them.
 
-use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 
 use memfile::{
     Builder, CreateOptions, Feature, Holes, HugeTlb, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap,
     SharedView,
 };
-use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags};
 
-use crate::check::refused;
-use crate::proc_self::{descriptors_of, mappings, smaps};
-use crate::{child, seccomp, skip};
+use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::huge::{POLICY, Pool, Setting, page};
+use crate::support::pattern;
+use crate::support::proc_self::{descriptors_of, mappings, smaps};
+use crate::support::{child, seccomp, skip};
 
 const MIB: usize = 1 << 20;
-
-/// A setting of the kernel, changed until this is dropped. Tests in other threads and processes wait for their turn.
-pub(crate) struct Setting {
-    file: File,
-    before: String,
-}
-
-impl Setting {
-    /// `None`, and a word about it: this process may not change it.
-    fn take(path: &str, test: &str) -> Option<Self> {
-        match OpenOptions::new().read(true).write(true).open(path) {
-            Err(error) => {
-                skip::skip(test, format_args!("{path}: {error}"));
-                None
-            }
-            Ok(file) => {
-                rustix::fs::flock(&file, FlockOperation::LockExclusive).unwrap();
-                let before = read(&file);
-                Some(Self { file, before })
-            }
-        }
-    }
-
-    fn set(&self, value: &str) -> std::io::Result<()> {
-        self.file.write_all_at(value.as_bytes(), 0)
-    }
-}
-
-impl Drop for Setting {
-    fn drop(&mut self) {
-        // Of several words the one that holds is in brackets.
-        let before = self.before.split(['[', ']']).nth(1).unwrap_or(&self.before).to_owned();
-        self.set(&before).unwrap();
-    }
-}
-
-const POLICY: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
-
-/// While this is held, no test of this binary changes the policy for transparent huge pages. For tests that count
-/// memory.
-pub(crate) fn steady_policy() -> Option<File> {
-    let file = File::open(POLICY).ok()?;
-    rustix::fs::flock(&file, FlockOperation::LockShared).unwrap();
-    Some(file)
-}
-
-fn read(file: &File) -> String {
-    let mut text = [0; 256];
-    let n = file.read_at(&mut text, 0).unwrap();
-    String::from_utf8(text[..n].to_vec()).unwrap().trim().to_owned()
-}
-
-/// The pool of huge pages of the default size, with this many free ones.
-pub(crate) struct Pool(#[allow(dead_code, reason = "put back when dropped")] Setting);
-
-impl Pool {
-    pub(crate) fn of(pages: u64, test: &str) -> Option<Self> {
-        let setting = Setting::take("/proc/sys/vm/nr_hugepages", test)?;
-        let used = meminfo("HugePages_Total:") - meminfo("HugePages_Free:") + meminfo("HugePages_Rsvd:");
-        setting.set(&(used + pages).to_string()).unwrap();
-        let pool = Self(setting);
-        if meminfo("HugePages_Total:") == used + pages {
-            return Some(pool);
-        }
-        skip::skip(test, "no huge pages to be had");
-        None
-    }
-}
-
-fn meminfo(field: &str) -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
-    let line = text.lines().find(|line| line.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn page() -> usize {
-    usize::try_from(meminfo("Hugepagesize:")).unwrap() * 1024
-}
 
 fn builder() -> Builder {
     SealedFile::builder().options(CreateOptions::new().huge_tlb(HugeTlb::Default))
 }
 
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i % 251).to_le_bytes()[0]).collect()
-}
-
 /// A missing page is an error, and not SIGBUS.
 #[test]
 fn no_free_pages() {
-    let Some(_pool) = Pool::of(0, "huge::no_free_pages") else { return };
-    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    let Some(_pool) = Pool::of(0) else { return };
+    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
     refused(builder().from_bytes("huge no pages", b"1"), libc::ENOMEM, message);
     refused(builder().build("huge no pages", 1, |_| unreachable!("no memory to fill")), libc::ENOMEM, message);
     assert_eq!(descriptors_of("huge no pages"), 0);
@@ -118,24 +36,21 @@ fn no_free_pages() {
 /// Memory is taken before a byte is written, on a kernel that cannot populate too.
 #[test]
 fn no_memory_to_write_to() {
-    const TEST: &str = "huge::no_memory_to_write_to";
-    if !child::is_child(TEST) {
-        return;
-    }
-    let Some(_pool) = Pool::of(1, TEST) else { return };
-    // The bit that MADV_POPULATE_WRITE alone has of the advice that is given here.
-    seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EINVAL));
-    assert_eq!(builder().from_bytes("huge memory", &[1]).unwrap().map().unwrap()[0], 1);
-    seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
-    let message =
-        "fallocate: ENOSPC: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
-    refused(builder().from_bytes("huge memory", &[1]), libc::ENOSPC, message);
-    assert!(mappings("huge memory").is_empty());
+    seccomp::alone(|| {
+        let Some(_pool) = Pool::of(1) else { return };
+        // The bit that MADV_POPULATE_WRITE alone has of the advice that is given here.
+        seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EINVAL));
+        assert_eq!(builder().from_bytes("huge memory", &[1]).unwrap().map().unwrap()[0], 1);
+        seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
+        let message = &format!("fallocate: ENOSPC: {NO_MEMORY}");
+        refused(builder().from_bytes("huge memory", &[1]), libc::ENOSPC, message);
+        assert!(mappings("huge memory").is_empty());
+    });
 }
 
 #[test]
 fn a_file_of_huge_pages() {
-    let Some(_pool) = Pool::of(4, "huge::a_file_of_huge_pages") else { return };
+    let Some(_pool) = Pool::of(4) else { return };
     let page = page();
     for len in [1, page - 1, page, page + 1, 2 * page] {
         let bytes = pattern(len);
@@ -172,13 +87,10 @@ fn a_file_of_huge_pages() {
 }
 
 #[test]
-fn a_file_of_huge_pages_has_no_write() {
-    let Some(_pool) = Pool::of(1, "huge::a_file_of_huge_pages_has_no_write") else { return };
-    let message = "pwrite: EINVAL: a file of huge pages has no write(2): fill it through a mapping";
+fn sources_that_are_written_cannot_fill_a_file_of_huge_pages() {
+    let Some(_pool) = Pool::of(1) else { return };
     let error = builder().from_reader("huge reader", &b"1"[..]).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
-    let file = MemFile::create("huge write", CreateOptions::new().huge_tlb(HugeTlb::Default)).unwrap();
-    refused(file.write_all_at(b"1", 0), libc::EINVAL, message);
     let source = MemFile::create_default("source").unwrap();
     source.write_all_at(b"1", 0).unwrap();
     let message = "write: EINVAL: a file of huge pages has no write(2): fill it through a mapping";
@@ -189,7 +101,7 @@ fn a_file_of_huge_pages_has_no_write() {
 /// A file that ends within a huge page, which `fallocate` makes: Linux 5.10 raises SIGBUS for that page.
 #[test]
 fn a_length_that_is_no_multiple() {
-    let Some(_pool) = Pool::of(1, "huge::a_length_that_is_no_multiple") else { return };
+    let Some(_pool) = Pool::of(1) else { return };
     let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
     let odd = || {
         let fd = rustix::fs::memfd_create(c"huge odd", flags).unwrap();
@@ -213,17 +125,13 @@ fn a_length_that_is_no_multiple() {
 /// The kernel sets pages apart for the copies before anybody writes.
 #[test]
 fn a_copy_on_write_map_takes_as_many_pages_again() {
-    const TEST: &str = "huge::a_copy_on_write_map_takes_as_many_pages_again";
-    let sealed = || {
-        let options = CreateOptions::new().huge_tlb(HugeTlb::Default);
-        SealedFile::builder().options(options).from_bytes("huge copy", &[1; 5000]).unwrap()
-    };
-    let Some(pool) = Pool::of(1, TEST) else { return };
-    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    let sealed = || builder().from_bytes("huge copy", &[1; 5000]).unwrap();
+    let Some(pool) = Pool::of(1) else { return };
+    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
     refused(sealed().map_copy_on_write(), libc::ENOMEM, message);
     drop(pool);
 
-    let Some(_pool) = Pool::of(2, TEST) else { return };
+    let Some(_pool) = Pool::of(2) else { return };
     let sealed = sealed();
     let mut copy = sealed.map_copy_on_write().unwrap();
     copy.fill(2);
@@ -234,10 +142,10 @@ fn a_copy_on_write_map_takes_as_many_pages_again() {
 
 #[test]
 fn holes_of_huge_pages() {
-    if skip::lacks("huge::holes_of_huge_pages", Feature::Populate) {
+    if skip::lacks(Feature::Populate) {
         return;
     }
-    let Some(pool) = Pool::of(1, "huge::holes_of_huge_pages") else { return };
+    let Some(pool) = Pool::of(1) else { return };
     let page = page() as u64;
     let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
     let two_pages = || {
@@ -245,10 +153,8 @@ fn holes_of_huge_pages() {
         rustix::fs::ftruncate(&fd, 2 * page).unwrap();
         fd
     };
-    let message = "verify: the file has holes: reading them would make this process pay for them";
-    refused(SealedFile::seal(two_pages(), Holes::Refuse), None, message);
-    let message =
-        "fallocate: ENOSPC: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    refused(SealedFile::seal(two_pages(), Holes::Refuse), None, HOLES);
+    let message = &format!("fallocate: ENOSPC: {NO_MEMORY}");
     refused(SealedFile::seal(two_pages(), Holes::Allocate), libc::ENOSPC, message);
     refused(
         SealedFile::seal(two_pages(), Holes::Populate),
@@ -257,12 +163,12 @@ fn holes_of_huge_pages() {
     );
     // The kernel sets pages apart for the map before anybody touches it.
     let accepted = SealedFile::seal(two_pages(), Holes::Accept).unwrap();
-    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
     refused(accepted.map(), libc::ENOMEM, message);
     assert!(mappings("huge holes").is_empty());
     drop((accepted, pool));
 
-    let Some(_pool) = Pool::of(2, "huge::holes_of_huge_pages") else { return };
+    let Some(_pool) = Pool::of(2) else { return };
     for holes in [Holes::Allocate, Holes::Populate] {
         let sealed = SealedFile::seal(two_pages(), holes).unwrap();
         let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
@@ -280,70 +186,66 @@ fn holes_of_huge_pages() {
 /// With transparent huge pages the bytes are the same, under every policy, and they are used where they are allowed.
 #[test]
 fn transparent() {
-    const TEST: &str = "huge::transparent";
     // So that it may be skipped aloud and alone: smaps of a busy process is long.
-    if !child::is_child(TEST) {
-        return;
-    }
-    let policy = Setting::take(POLICY, TEST);
-    let shared = !skip::lacks("huge::transparent: the size of the pages of a map", Feature::MapSealedShared);
-    for value in ["as it is", "never", "advise", "within_size", "always"] {
-        match &policy {
-            _ if value == "as it is" => {}
-            Some(policy) => policy.set(value).unwrap(),
-            None => return,
-        }
-        for len in [1, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3] {
-            let bytes = pattern(len);
-            let huge = SealedFile::builder().huge_pages(true);
-            let options = MapOptions::new().huge_pages(true).populate(true);
-            let files = [
-                huge.from_bytes("huge transparent", &bytes).unwrap(),
-                huge.build("huge transparent", len, |target| target.copy_from_slice(&bytes)).unwrap(),
-                SealedFile::from_bytes("huge transparent", &bytes).unwrap(),
-            ];
-            for (i, file) in files.iter().enumerate() {
-                assert_eq!((file.len(), file.as_mem_file().len().unwrap()), (len as u64, len as u64));
-                let map = file.map_with(.., options).unwrap();
-                assert!(*map == bytes, "{value}, {len}, {i}");
-                let by_huge_pages = smaps("huge transparent", "ShmemPmdMapped") as usize * 1024;
-                // A private map is made of small ones.
-                if value == "advise" && len > 4 * MIB && shared {
-                    assert_eq!(by_huge_pages, if i == 2 { 0 } else { 4 * MIB }, "{len}, {i}");
+    child::alone(|| {
+        let policy = Setting::take(POLICY);
+        let shared = !skip::lacks(Feature::MapSealedShared);
+        for value in ["as it is", "never", "advise", "within_size", "always"] {
+            match &policy {
+                _ if value == "as it is" => {}
+                Some(policy) => policy.set(value).unwrap(),
+                None => return,
+            }
+            for len in [1, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3] {
+                let bytes = pattern(len);
+                let huge = SealedFile::builder().huge_pages(true);
+                let options = MapOptions::new().huge_pages(true).populate(true);
+                let files = [
+                    huge.from_bytes("huge transparent", &bytes).unwrap(),
+                    huge.build("huge transparent", len, |target| target.copy_from_slice(&bytes)).unwrap(),
+                    SealedFile::from_bytes("huge transparent", &bytes).unwrap(),
+                ];
+                for (i, file) in files.iter().enumerate() {
+                    assert_eq!((file.len(), file.as_mem_file().len().unwrap()), (len as u64, len as u64));
+                    let map = file.map_with(.., options).unwrap();
+                    assert!(*map == bytes, "{value}, {len}, {i}");
+                    let by_huge_pages = smaps("huge transparent", "ShmemPmdMapped") as usize * 1024;
+                    // A private map is made of small ones.
+                    if value == "advise" && len > 4 * MIB && shared {
+                        assert_eq!(by_huge_pages, if i == 2 { 0 } else { 4 * MIB }, "{len}, {i}");
+                    }
+                    if value == "never" {
+                        assert_eq!(by_huge_pages, 0);
+                    }
+                    drop(map);
+                    // Where the policy is `always` the block size of every file is 2 MiB, far more than it may hold.
+                    let received = SealedFile::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap();
+                    for start in [0, 1, len as u64 / 2, len as u64 - 1] {
+                        let part = received.map_with(start.., options).unwrap();
+                        assert!(*part == bytes[start as usize..], "{value}, {len}, {i}, {start}");
+                    }
+                    assert!(mappings("huge transparent").is_empty());
                 }
-                if value == "never" {
-                    assert_eq!(by_huge_pages, 0);
-                }
-                drop(map);
-                // Where the policy is `always` the block size of every file is 2 MiB, far more than it may hold.
-                let received = SealedFile::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap();
-                for start in [0, 1, len as u64 / 2, len as u64 - 1] {
-                    let part = received.map_with(start.., options).unwrap();
-                    assert!(*part == bytes[start as usize..], "{value}, {len}, {i}, {start}");
-                }
-                assert!(mappings("huge transparent").is_empty());
             }
         }
-    }
+    });
 }
 
 /// Where the kernel refuses a shared map of a sealed file: a private one would take huge pages of its own for the holes, and
 /// find none when it is read.
 #[test]
 fn holes_of_huge_pages_where_no_shared_map_is() {
-    const TEST: &str = "huge::holes_of_huge_pages_where_no_shared_map_is";
-    if !child::is_child(TEST) {
-        return;
-    }
-    let Some(_pool) = Pool::of(2, TEST) else { return };
-    let len = 2 * page() as u64;
-    let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
-    let fd = rustix::fs::memfd_create(c"huge private", flags).unwrap();
-    rustix::fs::ftruncate(&fd, len).unwrap();
-    seccomp::on_bits("mmap", 3, libc::MAP_SHARED.try_into().unwrap(), seccomp::errno(libc::EPERM));
-    let sealed = SealedFile::seal(fd, Holes::Populate).unwrap();
-    let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
-    assert_eq!(u64::try_from(blocks).unwrap() * 512, len);
-    let (one, two) = (sealed.map().unwrap(), sealed.map().unwrap());
-    assert!(one.iter().chain(&two[..]).all(|&byte| byte == 0), "both share the two pages that there are");
+    seccomp::alone(|| {
+        let Some(_pool) = Pool::of(2) else { return };
+        let len = 2 * page() as u64;
+        let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+        let fd = rustix::fs::memfd_create(c"huge private", flags).unwrap();
+        rustix::fs::ftruncate(&fd, len).unwrap();
+        seccomp::on_bits("mmap", 3, libc::MAP_SHARED.try_into().unwrap(), seccomp::errno(libc::EPERM));
+        let sealed = SealedFile::seal(fd, Holes::Populate).unwrap();
+        let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
+        assert_eq!(u64::try_from(blocks).unwrap() * 512, len);
+        let (one, two) = (sealed.map().unwrap(), sealed.map().unwrap());
+        assert!(one.iter().chain(&two[..]).all(|&byte| byte == 0), "both share the two pages that there are");
+    });
 }

@@ -13,25 +13,20 @@ use memfile::{CowMap, Feature, Holes, Map, MapOptions, MemFile, SealedFile};
 use rustix::mm::MprotectFlags;
 use zerocopy::{FromBytes, Immutable, KnownLayout, little_endian::U32};
 
-use crate::check::refused;
-use crate::huge::steady_policy;
-use crate::peer::{Channel, Peer};
-use crate::proc_self::{descriptors_of, mappings, smaps};
-use crate::skip::lacks;
-use crate::{child, seccomp};
-
-/// Bytes of which each range differs from its neighbours.
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i % 251).to_le_bytes()[0]).collect()
-}
-
-fn assert_anywhere<T: Send + Sync + 'static>() {}
+use crate::support::assert_goes_anywhere;
+use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::huge::steady_policy;
+use crate::support::pattern;
+use crate::support::peer::{Channel, Peer};
+use crate::support::proc_self::{descriptors_of, mappings, smaps};
+use crate::support::skip::{lacks, skip};
+use crate::support::{child, seccomp};
 
 #[test]
 fn is_send_sync_and_static() {
-    assert_anywhere::<Map>();
-    assert_anywhere::<CowMap>();
-    assert_anywhere::<SealedFile>();
+    assert_goes_anywhere::<Map>();
+    assert_goes_anywhere::<CowMap>();
+    assert_goes_anywhere::<SealedFile>();
 }
 
 #[test]
@@ -129,20 +124,18 @@ fn beyond_the_address_space() {
     let file = MemFile::create_sealable("map long").unwrap();
     file.set_len(i64::MAX as u64).unwrap();
     file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
-    let message = "verify: the file has holes: reading them would make this process pay for them";
     let file = SealedFile::try_from(file).unwrap_err();
-    assert_eq!(file.to_string(), message);
+    assert_eq!(file.to_string(), HOLES);
     let (errno, message) = if usize::BITS == 32 {
-        (None, "mmap: the length does not fit the address space")
+        (None, "mmap: the length does not fit the address space".to_owned())
     } else {
-        let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
-        (Some(ENOMEM), message)
+        (Some(ENOMEM), format!("mmap: ENOMEM: {NO_MEMORY}"))
     };
     let file = SealedFile::verify(file.into_inner(), Holes::Populate).unwrap_err();
     assert_eq!(file.to_string(), message);
     let file = SealedFile::verify(file.into_inner(), Holes::Accept).unwrap();
-    refused(file.map(), errno, message);
-    refused(file.map_copy_on_write(), errno, message);
+    refused(file.map(), errno, &message);
+    refused(file.map_copy_on_write(), errno, &message);
     // Not the very last: a mapping ends with a page, which may be a huge one, and the file does not.
     // On 32-bit systems offsets are numbers of pages, and so end at 16 TiB.
     let end = if usize::BITS == 32 { 1 << 44 } else { i64::MAX as u64 };
@@ -169,7 +162,7 @@ fn outlives_the_descriptors() {
 
 #[test]
 fn populate() {
-    if lacks("map::populate", Feature::Populate) {
+    if lacks(Feature::Populate) {
         return;
     }
     let _steady = steady_policy();
@@ -189,7 +182,7 @@ fn populate() {
 /// A shared mapping, so that even a debugger cannot write to it.
 #[test]
 fn is_shared_and_read_only() {
-    if lacks("map::is_shared_and_read_only", Feature::MapSealedShared) {
+    if lacks(Feature::MapSealedShared) {
         return;
     }
     let file = SealedFile::from_bytes("map shared", b"constant").unwrap();
@@ -213,42 +206,44 @@ const SHARED: u32 = 1;
 /// As on Linux 5.10, which takes a shared mapping of a write-sealed file for the wish to write later.
 #[test]
 fn private_where_shared_is_refused() {
-    if !child::is_child("map::private_where_shared_is_refused") {
-        return;
-    }
-    let bytes = pattern(100_000);
-    let file = SealedFile::from_bytes("map private", &bytes).unwrap();
-    seccomp::on_bits("mmap", 3, SHARED, seccomp::errno(EPERM));
-    let map = file.map().unwrap();
-    assert!(*map == bytes);
-    assert_eq!(mappings("map private")[0].split_whitespace().nth(1), Some("r--p"));
-    assert!(*file.map_with(70_000..70_001, MapOptions::new().populate(true)).unwrap() == bytes[70_000..70_001]);
-    assert!(*file.map_copy_on_write().unwrap() == bytes);
+    seccomp::alone(|| {
+        let bytes = pattern(100_000);
+        let file = SealedFile::from_bytes("map private", &bytes).unwrap();
+        seccomp::on_bits("mmap", 3, SHARED, seccomp::errno(EPERM));
+        let map = file.map().unwrap();
+        assert!(*map == bytes);
+        assert_eq!(mappings("map private")[0].split_whitespace().nth(1), Some("r--p"));
+        assert!(*file.map_with(70_000..70_001, MapOptions::new().populate(true)).unwrap() == bytes[70_000..70_001]);
+        assert!(*file.map_copy_on_write().unwrap() == bytes);
 
-    let _steady = steady_policy();
-    let sparse = MemFile::create_sealable("map private").unwrap();
-    sparse.set_len(8192).unwrap();
-    sparse.add_seals(memfile::Seals::IMMUTABLE).unwrap();
-    if !lacks("map::private_where_shared_is_refused, and populated", Feature::Populate) {
-        let sealed = SealedFile::verify(sparse, Holes::Populate).unwrap();
-        assert_eq!(rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks, 16, "the file has them, not the private map");
-    }
-    drop((map, file));
-    assert!(mappings("map private").is_empty());
+        let _steady = steady_policy();
+        let sparse = MemFile::create_sealable("map private").unwrap();
+        sparse.set_len(8192).unwrap();
+        sparse.add_seals(memfile::Seals::IMMUTABLE).unwrap();
+        if !lacks(Feature::Populate) {
+            let sealed = SealedFile::verify(sparse, Holes::Populate).unwrap();
+            assert_eq!(
+                rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks,
+                16,
+                "the file has them, not the private map"
+            );
+        }
+        drop((map, file));
+        assert!(mappings("map private").is_empty());
+    });
 }
 
 /// Another refusal is no reason for another attempt.
 #[test]
 fn refusals_are_passed_on() {
-    if !child::is_child("map::refusals_are_passed_on") {
-        return;
-    }
-    let file = SealedFile::from_bytes("map refused", b"1").unwrap();
-    seccomp::on_bits("mmap", 3, SHARED, seccomp::errno(EACCES));
-    let message =
-        "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module forbids it";
-    refused(file.map(), EACCES, message);
-    assert_eq!(&file.map_copy_on_write().unwrap()[..], b"1");
+    seccomp::alone(|| {
+        let file = SealedFile::from_bytes("map refused", b"1").unwrap();
+        seccomp::on_bits("mmap", 3, SHARED, seccomp::errno(EACCES));
+        let message =
+            "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module forbids it";
+        refused(file.map(), EACCES, message);
+        assert_eq!(&file.map_copy_on_write().unwrap()[..], b"1");
+    });
 }
 
 #[test]
@@ -310,8 +305,12 @@ fn searched() {
 /// What one process writes to its copy, neither the file nor the copy of another process shows.
 #[test]
 fn copies_of_two_processes() {
+    let Some(peer) = Peer::start(|channel| {
+        write_copy(channel);
+    }) else {
+        return;
+    };
     let file = SealedFile::from_bytes("map two", &[b'0'; 10_000]).unwrap();
-    let peer = Peer::start("write_copy");
     let mut copy = file.map_copy_on_write().unwrap();
     peer.channel().send(b'f', &[file.as_fd()]);
     peer.channel().expect(b'w');
@@ -325,7 +324,7 @@ fn copies_of_two_processes() {
 }
 
 /// The other process of [`copies_of_two_processes`].
-pub(crate) fn write_copy(channel: &Channel) {
+fn write_copy(channel: &Channel) {
     let fd = channel.expect(b'f').pop().unwrap();
     let mut copy = SealedFile::try_from(fd).unwrap().map_copy_on_write().unwrap();
     copy.fill(b'2');
@@ -338,7 +337,11 @@ pub(crate) fn write_copy(channel: &Channel) {
 /// A mapping stays valid when the process that made the file is gone.
 #[test]
 fn outlives_the_maker() {
-    let peer = Peer::start("read_on_signal");
+    let Some(peer) = Peer::start(|channel| {
+        read_on_signal(channel);
+    }) else {
+        return;
+    };
     let bytes = pattern(100_000);
     {
         let file = SealedFile::from_bytes("map maker", &bytes).unwrap();
@@ -353,7 +356,7 @@ fn outlives_the_maker() {
 }
 
 /// The other process of [`outlives_the_maker`].
-pub(crate) fn read_on_signal(channel: &Channel) {
+fn read_on_signal(channel: &Channel) {
     let fd = channel.expect(b'f').pop().unwrap();
     let map = SealedFile::try_from(fd).unwrap().map().unwrap();
     assert_eq!(descriptors_of("map maker"), 0);
@@ -367,41 +370,39 @@ pub(crate) fn read_on_signal(channel: &Channel) {
 /// limit of mappings forbids that, nothing happens.
 #[test]
 fn at_the_limit_of_mappings() {
-    const TEST: &str = "map::at_the_limit_of_mappings";
-    if !child::is_child(TEST) {
-        return;
-    }
-    let limit: usize = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
-    if limit > 200_000 {
-        crate::skip::skip(TEST, format_args!("vm.max_map_count is {limit}"));
-        return;
-    }
-    let other = SealedFile::from_bytes("map other", &[1; 4096]).unwrap();
-    // The kernel maps from the top down, unless there is a gap, which is then filled.
-    let mut gaps = Vec::new();
-    let (name, mut pieces) = loop {
-        let name = format!("map limit {}", gaps.len());
-        let file = SealedFile::from_bytes(&name, &pattern(3 << 16)).unwrap();
-        let pieces: Vec<_> = [2, 1, 0].map(|i| file.map_range(i << 16..(i + 1) << 16).unwrap()).into();
-        if mappings(&name).len() == 1 {
-            break (name, pieces);
+    child::alone(|| {
+        let limit: usize = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+        if limit > 200_000 {
+            skip(format_args!("vm.max_map_count is {limit}"));
+            return;
         }
-        assert!(gaps.len() < 100, "the pieces never become one mapping");
-        gaps.push(pieces);
-    };
-    // Two neighbours of the same offset stay two mappings.
-    let mut others = Vec::with_capacity(limit);
-    let error = loop {
-        match other.map() {
-            Ok(map) => others.push(map),
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(error.raw_os_error(), Some(ENOMEM));
-    drop(pieces.remove(1));
-    drop(others);
-    assert_eq!(mappings(&name).len(), 1, "it could not be split");
-    assert!(*pieces[0] == pattern(3 << 16)[2 << 16..] && *pieces[1] == pattern(1 << 16));
+        let other = SealedFile::from_bytes("map other", &[1; 4096]).unwrap();
+        // The kernel maps from the top down, unless there is a gap, which is then filled.
+        let mut gaps = Vec::new();
+        let (name, mut pieces) = loop {
+            let name = format!("map limit {}", gaps.len());
+            let file = SealedFile::from_bytes(&name, &pattern(3 << 16)).unwrap();
+            let pieces: Vec<_> = [2, 1, 0].map(|i| file.map_range(i << 16..(i + 1) << 16).unwrap()).into();
+            if mappings(&name).len() == 1 {
+                break (name, pieces);
+            }
+            assert!(gaps.len() < 100, "the pieces never become one mapping");
+            gaps.push(pieces);
+        };
+        // Two neighbours of the same offset stay two mappings.
+        let mut others = Vec::with_capacity(limit);
+        let error = loop {
+            match other.map() {
+                Ok(map) => others.push(map),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.raw_os_error(), Some(ENOMEM));
+        drop(pieces.remove(1));
+        drop(others);
+        assert_eq!(mappings(&name).len(), 1, "it could not be split");
+        assert!(*pieces[0] == pattern(3 << 16)[2 << 16..] && *pieces[1] == pattern(1 << 16));
+    });
 }
 
 /// `File` and `OwnedFd` go in, and come out.

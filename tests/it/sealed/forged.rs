@@ -10,9 +10,9 @@ use memfile::{Feature, Holes, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::check::refused;
-use crate::skip::lacks;
-use crate::{child, seccomp};
+use crate::support::check::refused;
+use crate::support::seccomp;
+use crate::support::skip::lacks;
 
 const UNTESTED: &str =
     "verify: the Write seal came with Exec, and it cannot be tested whether this kernel looked for old mappings";
@@ -52,7 +52,7 @@ const SUSPECT: Seals = Seals::from_bits_retain(Seals::CONSTANT.bits() | Seal::Ex
 
 #[test]
 fn a_mended_kernel_is_found_out() {
-    if lacks("forged::a_mended_kernel_is_found_out", Feature::ExecSeal) {
+    if lacks(Feature::ExecSeal) {
         return;
     }
     match try_to_forge() {
@@ -71,69 +71,66 @@ fn a_mended_kernel_is_found_out() {
 /// Where the kernel cannot be tested it is not trusted; and when it can be tested again, it is.
 #[test]
 fn a_test_that_cannot_run_is_a_no() {
-    if lacks("forged::a_test_that_cannot_run_is_a_no", Feature::ExecSeal) {
+    if lacks(Feature::ExecSeal) {
         return;
     }
-    if !child::is_child("forged::a_test_that_cannot_run_is_a_no") {
-        return;
-    }
-    let mended = kernel_is_mended();
-    let file = honest(SUSPECT);
-    // Only this thread is kept from the test.
-    let file = std::thread::spawn(move || {
-        let execute = MemfdFlags::EXEC.bits();
-        seccomp::on_bits("memfd_create", 1, execute, seccomp::errno(EACCES));
-        let (error, file) = SealedFile::try_from(file).unwrap_err().into_parts();
-        assert_eq!(error.to_string(), UNTESTED);
-        assert_eq!(error.raw_os_error(), None);
-        assert!(error.is_unproven() && error.seals().is_empty());
-        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    seccomp::alone(|| {
+        let mended = kernel_is_mended();
+        let file = honest(SUSPECT);
+        // Only this thread is kept from the test.
+        let file = std::thread::spawn(move || {
+            let execute = MemfdFlags::EXEC.bits();
+            seccomp::on_bits("memfd_create", 1, execute, seccomp::errno(EACCES));
+            let (error, file) = SealedFile::try_from(file).unwrap_err().into_parts();
+            assert_eq!(error.to_string(), UNTESTED);
+            assert_eq!(error.raw_os_error(), None);
+            assert!(error.is_unproven() && error.seals().is_empty());
+            assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
 
-        let error = SealedFile::seal(MemFile::from_fd(file).unwrap(), Holes::Refuse).unwrap_err();
-        assert_eq!(error.to_string(), UNTESTED);
-        error.into_inner()
+            let error = SealedFile::seal(MemFile::from_fd(file).unwrap(), Holes::Refuse).unwrap_err();
+            assert_eq!(error.to_string(), UNTESTED);
+            error.into_inner()
+        });
+        assert_eq!(SealedFile::try_from(file.join().unwrap()).is_ok(), mended);
     });
-    assert_eq!(SealedFile::try_from(file.join().unwrap()).is_ok(), mended);
 }
 
 /// The answer is remembered: the next file costs no test.
 #[test]
 fn the_test_runs_once() {
-    if lacks("forged::the_test_runs_once", Feature::ExecSeal) {
+    if lacks(Feature::ExecSeal) {
         return;
     }
-    if !child::is_child("forged::the_test_runs_once") || !kernel_is_mended() {
-        return;
-    }
-    SealedFile::try_from(honest(SUSPECT)).unwrap();
-    let file = honest(SUSPECT);
-    seccomp::always("memfd_create", seccomp::Action::KillProcess);
-    SealedFile::try_from(file).unwrap();
+    seccomp::alone(|| {
+        SealedFile::try_from(honest(SUSPECT)).unwrap();
+        let file = honest(SUSPECT);
+        seccomp::always("memfd_create", seccomp::Action::KillProcess);
+        SealedFile::try_from(file).unwrap();
+    });
 }
 
 /// Ordinary files cost no test, not even the first.
 #[test]
 fn other_files_need_no_test() {
-    if lacks("forged::other_files_need_no_test", Feature::ExecSeal) {
+    if lacks(Feature::ExecSeal) {
         return;
     }
-    if !child::is_child("forged::other_files_need_no_test") {
-        return;
-    }
-    let files = [
-        Seals::CONSTANT,
-        Seals::IMMUTABLE,
-        Seals::CONSTANT | Seal::Exec,
-        Seals::IMMUTABLE | Seal::Exec,
-        Seals::CONSTANT | Seal::FutureWrite,
-        Seals::IMMUTABLE | Seal::FutureWrite,
-    ]
-    .map(honest);
-    let shared = honest(Seal::Shrink | Seal::Exec | Seal::FutureWrite);
-    seccomp::always("memfd_create", seccomp::Action::KillProcess);
-    for file in files {
-        SealedFile::try_from(file).unwrap();
-    }
-    // A view relies on no Write seal.
-    drop(memfile::SharedView::try_from(shared).unwrap());
+    seccomp::alone(|| {
+        let files = [
+            Seals::CONSTANT,
+            Seals::IMMUTABLE,
+            Seals::CONSTANT | Seal::Exec,
+            Seals::IMMUTABLE | Seal::Exec,
+            Seals::CONSTANT | Seal::FutureWrite,
+            Seals::IMMUTABLE | Seal::FutureWrite,
+        ]
+        .map(honest);
+        let shared = honest(Seal::Shrink | Seal::Exec | Seal::FutureWrite);
+        seccomp::always("memfd_create", seccomp::Action::KillProcess);
+        for file in files {
+            SealedFile::try_from(file).unwrap();
+        }
+        // A view relies on no Write seal.
+        drop(memfile::SharedView::try_from(shared).unwrap());
+    });
 }

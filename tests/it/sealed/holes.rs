@@ -7,13 +7,12 @@ use libc::{EBADF, EINVAL, ENOMEM, ENOSPC};
 use memfile::{Feature, Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
 use rustix::fs::FallocateFlags;
 
-use crate::check::refused;
-use crate::huge::steady_policy;
-use crate::proc_self::mappings;
-use crate::skip::lacks;
-use crate::{child, seccomp};
+use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::huge::steady_policy;
+use crate::support::proc_self::mappings;
+use crate::support::seccomp;
+use crate::support::skip::lacks;
 
-const HOLES: &str = "verify: the file has holes: reading them would make this process pay for them";
 const LEN: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 
@@ -76,7 +75,7 @@ fn allocate() {
 
 #[test]
 fn populate() {
-    if lacks("holes::populate", Feature::Populate) {
+    if lacks(Feature::Populate) {
         return;
     }
     let _steady = steady_policy();
@@ -89,7 +88,7 @@ fn accept() {
     let _steady = steady_policy();
     look(&SealedFile::verify(sparse(), Holes::Accept).unwrap(), PAGE);
     look(&SealedFile::verify(read_only(&sparse()), Holes::Accept).unwrap(), PAGE);
-    if lacks("holes::accept, and populate the map", Feature::Populate) {
+    if lacks(Feature::Populate) {
         return;
     }
     let sealed = SealedFile::verify(sparse(), Holes::Accept).unwrap();
@@ -111,7 +110,7 @@ fn hidden() {
     };
     look(&SealedFile::verify(hidden(), Holes::Refuse).unwrap(), LEN + PAGE);
     look(&SealedFile::verify(hidden(), Holes::Allocate).unwrap(), 2 * LEN);
-    if !lacks("holes::hidden, and populated", Feature::Populate) {
+    if !lacks(Feature::Populate) {
         look(&SealedFile::verify(read_only(&hidden()), Holes::Populate).unwrap(), 2 * LEN);
     }
 }
@@ -134,7 +133,7 @@ fn empty_files_have_none() {
 fn a_file_without_holes_passes_every_policy() {
     let _steady = steady_policy();
     let mut policies = vec![Holes::Refuse, Holes::Allocate, Holes::Accept];
-    if !lacks("holes::a_file_without_holes, populated", Feature::Populate) {
+    if !lacks(Feature::Populate) {
         policies.push(Holes::Populate);
     }
     for len in [1, 4095, 4096, 4097, 100_000] {
@@ -152,50 +151,46 @@ fn a_file_without_holes_passes_every_policy() {
 /// shortage would be one for all.
 #[test]
 fn no_memory() {
-    if !child::is_child("holes::no_memory") {
-        return;
-    }
-    let _steady = steady_policy();
-    let no_memory = "no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
-    for (errno, name) in [(ENOSPC, "ENOSPC"), (ENOMEM, "ENOMEM")] {
-        std::thread::spawn(move || {
-            let file = sparse();
-            seccomp::always("fallocate", seccomp::errno(errno));
-            let message = format!("fallocate: {name}: {no_memory}");
-            let (error, file) = file.into_sealed().unwrap_err().into_parts();
-            assert_eq!((error.to_string(), error.raw_os_error()), (message, Some(errno)));
-            assert!(file.get_seals().unwrap().contains(Seals::IMMUTABLE), "sealed already");
-        })
-        .join()
-        .unwrap();
-    }
-    for (errno, message) in [
-        (EINVAL, "madvise: EINVAL: this kernel does not know MADV_POPULATE_READ (Linux 5.14)"),
-        (ENOMEM, "madvise: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)"),
-        (
-            libc::EFAULT,
-            "madvise: EFAULT: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)",
-        ),
-    ] {
-        std::thread::spawn(move || {
-            // Read-only, since Linux 5.10 maps no sealed file that is open for writing.
-            let (file, accepted) = (read_only(&sparse()), SealedFile::verify(sparse(), Holes::Accept).unwrap());
-            // The bit that MADV_POPULATE_READ alone has of the advice that is given here.
-            seccomp::on_bits("madvise", 2, 16, seccomp::errno(errno));
-            let error = refused(SealedFile::verify(file, Holes::Populate), errno, message);
-            assert_eq!(error.is_unsupported(), errno == EINVAL);
-            assert!(mappings("holes").is_empty(), "what was mapped to populate is gone");
-            // A kernel that cannot populate maps without.
-            let map = accepted.map_with(.., MapOptions::new().populate(true));
-            match errno {
-                EINVAL => assert_eq!(&map.unwrap()[4096..4102], b"island"),
-                _ => drop(refused(map, errno, message)),
-            }
-            assert!(mappings("holes").is_empty());
-        })
-        .join()
-        .unwrap();
-    }
-    let error = SealedFile::verify(File::from(sparse().into_fd()), Holes::Refuse).unwrap_err();
-    assert_eq!(error.to_string(), HOLES);
+    seccomp::alone(|| {
+        let _steady = steady_policy();
+        for (errno, name) in [(ENOSPC, "ENOSPC"), (ENOMEM, "ENOMEM")] {
+            std::thread::spawn(move || {
+                let file = sparse();
+                seccomp::always("fallocate", seccomp::errno(errno));
+                let message = format!("fallocate: {name}: {NO_MEMORY}");
+                let (error, file) = file.into_sealed().unwrap_err().into_parts();
+                assert_eq!((error.to_string(), error.raw_os_error()), (message, Some(errno)));
+                assert!(file.get_seals().unwrap().contains(Seals::IMMUTABLE), "sealed already");
+            })
+            .join()
+            .unwrap();
+        }
+        for (errno, name, reason) in [
+            (EINVAL, "EINVAL", "this kernel does not know MADV_POPULATE_READ (Linux 5.14)"),
+            (ENOMEM, "ENOMEM", NO_MEMORY),
+            (libc::EFAULT, "EFAULT", NO_MEMORY),
+        ] {
+            std::thread::spawn(move || {
+                // Read-only, since Linux 5.10 maps no sealed file that is open for writing.
+                let (file, accepted) = (read_only(&sparse()), SealedFile::verify(sparse(), Holes::Accept).unwrap());
+                // The bit that MADV_POPULATE_READ alone has of the advice that is given here.
+                seccomp::on_bits("madvise", 2, 16, seccomp::errno(errno));
+                let message = &format!("madvise: {name}: {reason}");
+                let error = refused(SealedFile::verify(file, Holes::Populate), errno, message);
+                assert_eq!(error.is_unsupported(), errno == EINVAL);
+                assert!(mappings("holes").is_empty(), "what was mapped to populate is gone");
+                // A kernel that cannot populate maps without.
+                let map = accepted.map_with(.., MapOptions::new().populate(true));
+                match errno {
+                    EINVAL => assert_eq!(&map.unwrap()[4096..4102], b"island"),
+                    _ => drop(refused(map, errno, message)),
+                }
+                assert!(mappings("holes").is_empty());
+            })
+            .join()
+            .unwrap();
+        }
+        let error = SealedFile::verify(File::from(sparse().into_fd()), Holes::Refuse).unwrap_err();
+        assert_eq!(error.to_string(), HOLES);
+    });
 }

@@ -12,8 +12,8 @@ use rustix::io::Result;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use rustix::pipe::SpliceFlags;
 
-use crate::forged;
-use crate::peer::{Channel, Peer};
+use super::forged;
+use crate::support::peer::{Channel, Peer};
 
 const LEN: usize = 3 * 65_536 + 100;
 const TIME: Duration = Duration::from_secs(3);
@@ -42,7 +42,11 @@ fn victim(round: u64) -> MemFile {
 
 #[test]
 fn nothing_changes() {
-    let peer = Peer::start("attack");
+    let Some(peer) = Peer::start(|channel| {
+        attack(channel);
+    }) else {
+        return;
+    };
     let mut rounds = Rounds::default();
     let end = Instant::now() + TIME;
     let mut round = 0;
@@ -139,7 +143,7 @@ fn shared(file: &MemFile, read_only: &MemFile) {
 }
 
 /// The peer: takes a file, makes all mappings of it that it can get, and attacks until it is told to stop.
-pub(crate) fn attack(channel: &Channel) {
+fn attack(channel: &Channel) {
     let mut round = 0_u32;
     while let Some((b'f', fds)) = channel.receive() {
         round += 1;
@@ -277,7 +281,11 @@ impl Drop for Mappings {
 /// For the rounds above: what is proven when the peer is too late.
 #[test]
 fn sealed_before_it_is_sent() {
-    let peer = Peer::start("attack");
+    let Some(peer) = Peer::start(|channel| {
+        attack(channel);
+    }) else {
+        return;
+    };
     let file = victim(1);
     file.add_seals(Seals::IMMUTABLE).unwrap();
     peer.channel().send(b'f', &[file.as_fd(), file.reopen_read_only().unwrap().as_fd()]);

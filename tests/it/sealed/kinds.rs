@@ -12,11 +12,11 @@ use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
-use crate::huge::Pool;
-use crate::{child, forged, proc_self, seccomp, skip};
+use super::forged;
+use crate::support::check::NO_MEMORY_FILE;
+use crate::support::huge::Pool;
+use crate::support::{child, proc_self, seccomp, skip};
 
-const NO_MEMORY_FILE: &str =
-    "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals";
 const PATH_ONLY: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or opened with O_PATH";
 const LEN: usize = 10_000;
 
@@ -83,73 +83,71 @@ fn keeps_promise(fd: BorrowedFd<'_>, len: usize) {
 
 #[test]
 fn no_memory_files() {
-    if !child::is_child("kinds::no_memory_files") {
-        return;
-    }
-    let (read, write) = rustix::pipe::pipe().unwrap();
-    let (one, two) = UnixStream::pair().unwrap();
-    let clock = rustix::time::TimerfdClockId::Monotonic;
-    let open = |path: &str| OwnedFd::from(OpenOptions::new().read(true).write(true).open(path).unwrap());
-    let mut files: Vec<OwnedFd> = vec![
-        read,
-        write,
-        one.into(),
-        two.into(),
-        rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).unwrap(),
-        rustix::event::epoll::create(rustix::event::epoll::CreateFlags::empty()).unwrap(),
-        rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::empty()).unwrap(),
-        rustix::time::timerfd_create(clock, rustix::time::TimerfdFlags::empty()).unwrap(),
-        rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()).unwrap(),
-        File::open("/").unwrap().into(),
-        File::open("/proc/self/maps").unwrap().into(),
-        open("/dev/null"),
-        open("/dev/zero"),
-    ];
-    let executable = File::open(std::env::current_exe().unwrap()).unwrap();
-    if skip::on_tmpfs(&executable) {
-        skip::skip("kinds::no_memory_files: the executable", "it lies on tmpfs");
-    } else {
-        files.push(executable.into());
-    }
-    for fd in files {
-        let error = refuse(fd, libc::EINVAL, NO_MEMORY_FILE);
-        assert!(error.is_not_a_memory_file());
-    }
-    // SAFETY: A system call without pointers.
-    match unsafe { libc::syscall(libc::SYS_memfd_secret, 0) } {
-        -1 => skip::skip("kinds::no_memory_files", "no memfd_secret"),
-        // SAFETY: A descriptor that was just made.
-        fd => drop(refuse(unsafe { OwnedFd::from_raw_fd(fd.try_into().unwrap()) }, libc::EINVAL, NO_MEMORY_FILE)),
-    }
-    let memfd = memfd(MemfdFlags::empty(), 0o666, Seals::IMMUTABLE);
-    for target in [format!("/proc/self/fd/{}", memfd.as_raw_fd()), "/".into()] {
-        // On musl `OpenOptions` takes the flag away.
-        let path = rustix::fs::open(target, OFlags::PATH, Mode::empty()).unwrap();
-        assert!(refuse(path, libc::EBADF, PATH_ONLY).is_not_a_memory_file());
-    }
+    child::alone(|| {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (one, two) = UnixStream::pair().unwrap();
+        let clock = rustix::time::TimerfdClockId::Monotonic;
+        let open = |path: &str| OwnedFd::from(OpenOptions::new().read(true).write(true).open(path).unwrap());
+        let mut files: Vec<OwnedFd> = vec![
+            read,
+            write,
+            one.into(),
+            two.into(),
+            rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).unwrap(),
+            rustix::event::epoll::create(rustix::event::epoll::CreateFlags::empty()).unwrap(),
+            rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::empty()).unwrap(),
+            rustix::time::timerfd_create(clock, rustix::time::TimerfdFlags::empty()).unwrap(),
+            rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()).unwrap(),
+            File::open("/").unwrap().into(),
+            File::open("/proc/self/maps").unwrap().into(),
+            open("/dev/null"),
+            open("/dev/zero"),
+        ];
+        let executable = File::open(std::env::current_exe().unwrap()).unwrap();
+        if skip::on_tmpfs(&executable) {
+            skip::skip("it lies on tmpfs");
+        } else {
+            files.push(executable.into());
+        }
+        for fd in files {
+            let error = refuse(fd, libc::EINVAL, NO_MEMORY_FILE);
+            assert!(error.is_not_a_memory_file());
+        }
+        // SAFETY: A system call without pointers.
+        match unsafe { libc::syscall(libc::SYS_memfd_secret, 0) } {
+            -1 => skip::skip("no memfd_secret"),
+            // SAFETY: A descriptor that was just made.
+            fd => drop(refuse(unsafe { OwnedFd::from_raw_fd(fd.try_into().unwrap()) }, libc::EINVAL, NO_MEMORY_FILE)),
+        }
+        let memfd = memfd(MemfdFlags::empty(), 0o666, Seals::IMMUTABLE);
+        for target in [format!("/proc/self/fd/{}", memfd.as_raw_fd()), "/".into()] {
+            // On musl `OpenOptions` takes the flag away.
+            let path = rustix::fs::open(target, OFlags::PATH, Mode::empty()).unwrap();
+            assert!(refuse(path, libc::EBADF, PATH_ONLY).is_not_a_memory_file());
+        }
+    });
 }
 
 /// They have seals, namely Seal.
 #[test]
 fn files_of_tmpfs() {
-    if !child::is_child("kinds::files_of_tmpfs") {
-        return;
-    }
-    let name = format!("/dev/shm/memfile-test-{}", std::process::id());
-    let open = |options: &mut OpenOptions, path: &str| options.read(true).write(true).open(path);
-    match open(OpenOptions::new().create_new(true), &name) {
-        Err(error) => skip::skip("kinds::files_of_tmpfs", error),
-        Ok(named) => {
-            std::fs::remove_file(&name).unwrap();
-            let unnamed = open(OpenOptions::new().custom_flags(libc::O_TMPFILE), "/dev/shm").unwrap();
-            for file in [named, unnamed] {
-                file.write_all_at(&[1; LEN], 0).unwrap();
-                let error = refuse(file.into(), None, "verify: the file lacks seals (Shrink | Write)");
-                assert!(error.is_unproven());
-                assert_eq!(error.seals(), Seals::CONSTANT);
+    child::alone(|| {
+        let name = format!("/dev/shm/memfile-test-{}", std::process::id());
+        let open = |options: &mut OpenOptions, path: &str| options.read(true).write(true).open(path);
+        match open(OpenOptions::new().create_new(true), &name) {
+            Err(error) => skip::skip(error),
+            Ok(named) => {
+                std::fs::remove_file(&name).unwrap();
+                let unnamed = open(OpenOptions::new().custom_flags(libc::O_TMPFILE), "/dev/shm").unwrap();
+                for file in [named, unnamed] {
+                    file.write_all_at(&[1; LEN], 0).unwrap();
+                    let error = refuse(file.into(), None, "verify: the file lacks seals (Shrink | Write)");
+                    assert!(error.is_unproven());
+                    assert_eq!(error.seals(), Seals::CONSTANT);
+                }
             }
         }
-    }
+    });
 }
 
 /// A memory file of [`LEN`] bytes and not a hole, or a page of huge pages, with this mode and these seals.
@@ -211,54 +209,51 @@ fn proofs(mode: u32) -> usize {
 
 #[test]
 fn every_set_of_seals() {
-    if !child::is_child("kinds::every_set_of_seals") {
-        return;
-    }
-    for (flags, mode) in [(MemfdFlags::empty(), 0o777), (MemfdFlags::empty(), 0o666), (MemfdFlags::empty(), 0o600)] {
-        let accepted = every_set().filter(|&seals| judge(memfd(flags, mode, seals))).count();
-        assert_eq!(accepted, proofs(mode), "mode {mode:o}");
-    }
+    child::alone(|| {
+        for (flags, mode) in [(MemfdFlags::empty(), 0o777), (MemfdFlags::empty(), 0o666), (MemfdFlags::empty(), 0o600)]
+        {
+            let accepted = every_set().filter(|&seals| judge(memfd(flags, mode, seals))).count();
+            assert_eq!(accepted, proofs(mode), "mode {mode:o}");
+        }
+    });
 }
 
 #[test]
 fn every_set_of_seals_on_huge_pages() {
-    const TEST: &str = "kinds::every_set_of_seals_on_huge_pages";
-    if !child::is_child(TEST) {
-        return;
-    }
-    let Some(_pool) = Pool::of(1, TEST) else { return };
-    for mode in [0o777, 0o666] {
-        let accepted = every_set().filter(|&seals| judge(memfd(MemfdFlags::HUGETLB, mode, seals))).count();
-        assert_eq!(accepted, proofs(mode), "mode {mode:o}");
-    }
+    child::alone(|| {
+        let Some(_pool) = Pool::of(1) else { return };
+        for mode in [0o777, 0o666] {
+            let accepted = every_set().filter(|&seals| judge(memfd(MemfdFlags::HUGETLB, mode, seals))).count();
+            assert_eq!(accepted, proofs(mode), "mode {mode:o}");
+        }
+    });
 }
 
 /// What a descriptor was opened for is not part of the proof.
 #[test]
 fn opened_again() {
-    if !child::is_child("kinds::opened_again") {
-        return;
-    }
-    for seals in every_set() {
-        let file = memfd(MemfdFlags::empty(), 0o666, seals);
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let proven = judge(File::open(&path).unwrap());
-        let write_only = OpenOptions::new().write(true).open(&path).unwrap();
-        if proven {
-            let before = proc_self::descriptors();
-            let sealed = SealedFile::try_from(OwnedFd::from(write_only)).unwrap();
-            let error = sealed.map().unwrap_err();
-            let message = "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module \
-                           forbids it";
-            assert_eq!(error.to_string(), message);
-            assert_eq!(error.raw_os_error(), Some(libc::EACCES));
-            assert_eq!(error.kind(), PermissionDenied);
-            drop(sealed);
-            assert_eq!(proc_self::descriptors(), before - 1);
-        } else {
-            judge(write_only);
+    child::alone(|| {
+        for seals in every_set() {
+            let file = memfd(MemfdFlags::empty(), 0o666, seals);
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            let proven = judge(File::open(&path).unwrap());
+            let write_only = OpenOptions::new().write(true).open(&path).unwrap();
+            if proven {
+                let before = proc_self::descriptors();
+                let sealed = SealedFile::try_from(OwnedFd::from(write_only)).unwrap();
+                let error = sealed.map().unwrap_err();
+                let message = "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module \
+                               forbids it";
+                assert_eq!(error.to_string(), message);
+                assert_eq!(error.raw_os_error(), Some(libc::EACCES));
+                assert_eq!(error.kind(), PermissionDenied);
+                drop(sealed);
+                assert_eq!(proc_self::descriptors(), before - 1);
+            } else {
+                judge(write_only);
+            }
         }
-    }
+    });
 }
 
 /// A type may show one descriptor and hand over another. What counts is the one that is kept.
@@ -293,13 +288,12 @@ fn two_faces() {
 /// A length from before the seals could be shrunk away. So nobody asks for it before they are there.
 #[test]
 fn the_length_comes_after_the_seals() {
-    if !child::is_child("kinds::the_length_comes_after_the_seals") {
-        return;
-    }
-    let file = OwnedFd::from(memfd(MemfdFlags::empty(), 0o666, Seals::empty()));
-    seccomp::always("fstat", seccomp::Action::KillProcess);
-    let error = SealedFile::try_from(file).unwrap_err();
-    assert_eq!(error.to_string(), "verify: the file lacks seals (Shrink | Write)");
+    seccomp::alone(|| {
+        let file = OwnedFd::from(memfd(MemfdFlags::empty(), 0o666, Seals::empty()));
+        seccomp::always("fstat", seccomp::Action::KillProcess);
+        let error = SealedFile::try_from(file).unwrap_err();
+        assert_eq!(error.to_string(), "verify: the file lacks seals (Shrink | Write)");
+    });
 }
 
 /// A receiver that wants to seal and may not learns which seals are missing, and gets the file back as it was.

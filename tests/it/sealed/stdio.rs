@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use memfile::{MemFile, SealedFile};
 
-use crate::alone::alone_behind;
+use crate::support::child;
 
 const ENOENT: i32 = 2;
 
@@ -36,6 +36,15 @@ fn a_child_cannot_write_through_the_descriptor_that_it_gets() {
 }
 
 #[test]
+fn a_child_reads_a_memory_file_from_the_position_that_they_share() {
+    let mut file = MemFile::create_default("stdin").unwrap();
+    file.write_all(b"for the child").unwrap();
+    assert_eq!(cat(file.try_clone().unwrap()), "", "the position is at the end");
+    file.rewind().unwrap();
+    assert_eq!(cat(file), "for the child");
+}
+
+#[test]
 fn a_memory_file_is_the_same_open_file_and_takes_a_childs_output() {
     let mut file = MemFile::create_default("output").unwrap();
     file.write_all(b"parent, ").unwrap();
@@ -51,24 +60,27 @@ fn a_memory_file_is_the_same_open_file_and_takes_a_childs_output() {
 #[test]
 fn without_proc_the_descriptor_itself_is_rewound() {
     let prefix = ["unshare", "--mount", "sh", "-c", "umount -l /proc && exec \"$0\" \"$@\""];
-    if !alone_behind("stdio::without_proc_the_descriptor_itself_is_rewound", &prefix) {
-        return;
-    }
-    let file = SealedFile::from_bytes("input", b"0123456789").unwrap();
-    let error = file.to_stdio().unwrap_err();
-    assert_eq!(
-        (error.raw_os_error(), error.to_string().as_str()),
-        (Some(ENOENT), "open: ENOENT: /proc is not mounted")
-    );
+    child::alone_through(&prefix, || {
+        let file = SealedFile::from_bytes("input", b"0123456789").unwrap();
+        let error = file.to_stdio().unwrap_err();
+        assert_eq!(
+            (error.raw_os_error(), error.to_string().as_str()),
+            (Some(ENOENT), "open: ENOENT: /proc is not mounted")
+        );
 
-    let clone = file.try_clone().unwrap();
-    file.as_mem_file().as_file().seek(SeekFrom::Start(4)).unwrap();
-    assert_eq!(cat(file), "0123456789");
-    assert_eq!(clone.as_mem_file().as_file().stream_position().unwrap(), 10, "shared with the child, as documented");
+        let clone = file.try_clone().unwrap();
+        file.as_mem_file().as_file().seek(SeekFrom::Start(4)).unwrap();
+        assert_eq!(cat(file), "0123456789");
+        assert_eq!(
+            clone.as_mem_file().as_file().stream_position().unwrap(),
+            10,
+            "shared with the child, as documented"
+        );
 
-    assert_eq!(MemFile::find_inherited("x").unwrap_err().raw_os_error(), Some(ENOENT));
-    let options = memfile::CreateOptions::new().exec(memfile::Exec::Allow);
-    let program =
-        SealedFile::builder().options(options).copy_of("sh", std::fs::File::open("/bin/sh").unwrap()).unwrap();
-    assert_eq!(program.as_mem_file().to_command().unwrap().status().unwrap_err().raw_os_error(), Some(ENOENT));
+        assert_eq!(MemFile::find_inherited("x").unwrap_err().raw_os_error(), Some(ENOENT));
+        let options = memfile::CreateOptions::new().exec(memfile::Exec::Allow);
+        let program =
+            SealedFile::builder().options(options).copy_of("sh", std::fs::File::open("/bin/sh").unwrap()).unwrap();
+        assert_eq!(program.as_mem_file().to_command().unwrap().status().unwrap_err().raw_os_error(), Some(ENOENT));
+    });
 }

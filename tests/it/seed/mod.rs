@@ -6,21 +6,23 @@ use std::os::unix::fs::PermissionsExt;
 
 use memfile::{MemFile, Seal, Seals};
 
-use crate::skip::skip;
+use crate::support::skip::skip;
 
 #[path = "."]
 mod ours {
     use memfile as memfile_under_test;
 
-    #[path = "seed_program.rs"]
-    pub(super) mod program;
+    #[path = "program.rs"]
+    pub(crate) mod program;
 }
+
+pub(crate) use ours::program::HUGE_TLB_SIZES;
 
 #[path = "."]
 mod theirs {
     use memfile03 as memfile_under_test;
 
-    #[path = "seed_program.rs"]
+    #[path = "program.rs"]
     #[allow(clippy::duplicate_mod, reason = "the same program, for the other crate")]
     pub(super) mod program;
 }
@@ -48,7 +50,7 @@ fn differs_in_the_exec_seal() {
 
     let ours = MemFile::create_sealable("exec").unwrap();
     if let Err(error) = ours.add_seal(Seal::Exec) {
-        return skip("differs_in_the_exec_seal", error);
+        return skip(error);
     }
     let theirs = memfile03::MemFile::from_fd(ours.try_clone().unwrap().into_fd()).ok().unwrap();
     assert_eq!(theirs.get_seals().unwrap(), memfile03::Seals::empty());

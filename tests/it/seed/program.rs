@@ -8,6 +8,16 @@ use std::process::{Command, Stdio};
 
 use super::memfile_under_test::{CreateOptions, FromFdError, HugeTlb, MemFile, Seal, Seals};
 
+/// Every size of huge pages that the kernel can have on some processor.
+pub(crate) const HUGE_TLB_SIZES: [HugeTlb; 12] = {
+    use HugeTlb::*;
+
+    [
+        Huge64KB, Huge512KB, Huge1MB, Huge2MB, Huge8MB, Huge16MB, Huge32MB, Huge256MB, Huge512MB, Huge1GB, Huge2GB,
+        Huge16GB,
+    ]
+};
+
 /// One line for each thing seen.
 type Transcript = Vec<String>;
 
@@ -70,9 +80,7 @@ fn seals_as_values(seen: &mut Transcript) {
 }
 
 fn creating(seen: &mut Transcript) -> Result<()> {
-    use HugeTlb::*;
-
-    let options = CreateOptions::new().allow_sealing(true).huge_tlb(Huge2MB).huge_tlb(None);
+    let options = CreateOptions::new().allow_sealing(true).huge_tlb(HugeTlb::Huge2MB).huge_tlb(None);
     let files = [
         MemFile::create("one", options)?,
         MemFile::create_cstr(c"two", CreateOptions::default())?,
@@ -88,10 +96,7 @@ fn creating(seen: &mut Transcript) -> Result<()> {
         seen.push(format!("{:?}", file.get_seals()?.contains(Seal::Seal)));
         seen.push(format!("{:?}", rustix::io::fcntl_getfd(file)?));
     }
-    for size in [
-        Huge64KB, Huge512KB, Huge1MB, Huge2MB, Huge8MB, Huge16MB, Huge32MB, Huge256MB, Huge512MB, Huge1GB, Huge2GB,
-        Huge16GB,
-    ] {
+    for size in HUGE_TLB_SIZES {
         let created = CreateOptions::new().huge_tlb(size).create("huge");
         let errno = created.map(drop).map_err(|error| error.raw_os_error());
         seen.push(format!("{size:?} {} {errno:?}", size as u32));

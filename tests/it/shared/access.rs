@@ -1,9 +1,7 @@
-//! [`SharedMap`] and [`SharedView`]: bounds, copies, atomics, and more than one process at once.
+//! What can be mapped, and the copies in and out of the map.
 
-use std::fmt::Debug;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use std::thread;
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 use std::{
     arch::asm,
@@ -12,47 +10,26 @@ use std::{
 };
 
 use libc::{EACCES, EPERM};
-use memfile::{Atomic, AtomicView, AtomicWord, Error, Feature, Holes, MemFile, Seal, Seals, SharedMap, SharedView};
+use memfile::{Feature, Holes, MemFile, Seal, Seals, SharedMap, SharedView};
 
-use crate::alone::alone_behind;
-use crate::check::refused;
-#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
-use crate::child;
-use crate::peer::{Channel, Peer};
-use crate::proc_self::{descriptors_of, mappings};
-use crate::skip::lacks;
-
-const RANGE: &str = "access: the range does not lie within the file";
-const MISALIGNED: &str = "access: the offset is not a multiple of the value's size";
-
-fn file(name: &str, len: u64) -> MemFile {
-    let file = MemFile::create_sealable(name).unwrap();
-    file.set_len(len).unwrap();
-    file.add_seals(Seals::FIXED_SIZE).unwrap();
-    file
-}
-
-fn map(name: &str, len: u64) -> SharedMap {
-    SharedMap::try_from(file(name, len)).unwrap()
-}
-
-fn view(map: &SharedMap) -> SharedView {
-    SharedView::try_from(map.reader().unwrap()).unwrap()
-}
-
-fn assert_anywhere<T: Send + Sync + 'static>() {}
+use super::{RANGE, file, map, view};
+use crate::support::assert_goes_anywhere;
+use crate::support::check::{NO_MEMORY_FILE, refused};
+use crate::support::child;
+use crate::support::proc_self::{descriptors_of, mappings};
+use crate::support::skip::lacks;
 
 #[test]
 fn is_send_sync_and_static() {
-    assert_anywhere::<SharedMap>();
-    assert_anywhere::<SharedView>();
+    assert_goes_anywhere::<SharedMap>();
+    assert_goes_anywhere::<SharedView>();
 }
 
 /// A length that can shrink is refused, and so is what cannot be written.
 #[test]
 fn needs_shrink() {
     let mut others = vec![Seals::empty(), Seal::Grow.into()];
-    if !lacks("shared::needs_shrink", Feature::ExecSeal) {
+    if !lacks(Feature::ExecSeal) {
         others.push(Seal::Exec.into());
     }
     for seals in others {
@@ -97,8 +74,7 @@ fn what_cannot_be_mapped_for_writing() {
     refused(SharedMap::map(read_only, Holes::Accept), EACCES, message);
     assert!(mappings("shared write").is_empty());
     let pipe = rustix::pipe::pipe().unwrap().0;
-    let message =
-        "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals";
+    let message = NO_MEMORY_FILE;
     refused(SharedView::try_from(pipe), libc::EINVAL, message);
 }
 
@@ -185,28 +161,27 @@ fn copies_write_each_byte_once() {
         }
     }
 
-    if !child::is_child("shared::copies_write_each_byte_once") {
-        return;
-    }
-    let map = map("shared once", LEN as u64);
-    let access = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE;
-    let flags = rustix::mm::MapFlags::SHARED;
-    // SAFETY: The kernel chooses the address.
-    let base = unsafe { rustix::mm::mmap(ptr::null_mut(), LEN, access, flags, map.as_fd(), 0) }.unwrap();
-    BYTES.store(base.cast(), Relaxed);
-    // SAFETY: The handler makes atomic accesses alone.
-    unsafe { libc::signal(libc::SIGTRAP, look as extern "C" fn(libc::c_int) as libc::sighandler_t) };
-    for len in (0..70).chain([1023, 1024, 1025, LEN]) {
-        map.write_all_at(&[0; LEN], 0).unwrap();
-        WRITTEN.store(0, Relaxed);
-        // SAFETY: It sets the trap flag, so that each instruction is followed by SIGTRAP.
-        unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
-        let result = map.write_all_at(&[1; LEN][..len], 0);
-        // SAFETY: It clears the trap flag.
-        unsafe { asm!("pushfq", "and qword ptr [rsp], ~0x100", "popfq") };
-        result.unwrap();
-        assert_eq!(WRITTEN.load(Relaxed), len);
-    }
+    child::alone(|| {
+        let map = map("shared once", LEN as u64);
+        let access = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE;
+        let flags = rustix::mm::MapFlags::SHARED;
+        // SAFETY: The kernel chooses the address.
+        let base = unsafe { rustix::mm::mmap(ptr::null_mut(), LEN, access, flags, map.as_fd(), 0) }.unwrap();
+        BYTES.store(base.cast(), Relaxed);
+        // SAFETY: The handler makes atomic accesses alone.
+        unsafe { libc::signal(libc::SIGTRAP, look as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+        for len in (0..70).chain([1023, 1024, 1025, LEN]) {
+            map.write_all_at(&[0; LEN], 0).unwrap();
+            WRITTEN.store(0, Relaxed);
+            // SAFETY: It sets the trap flag, so that each instruction is followed by SIGTRAP.
+            unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
+            let result = map.write_all_at(&[1; LEN][..len], 0);
+            // SAFETY: It clears the trap flag.
+            unsafe { asm!("pushfq", "and qword ptr [rsp], ~0x100", "popfq") };
+            result.unwrap();
+            assert_eq!(WRITTEN.load(Relaxed), len);
+        }
+    });
 }
 
 #[test]
@@ -238,153 +213,6 @@ fn copies_out_of_bounds() {
     map.read_exact_at(&mut whole, 0).unwrap();
     assert_eq!(whole, [1; LEN], "nothing is copied");
     map.read_exact_at(&mut [], LEN).unwrap();
-}
-
-/// Every width at every offset of a file that ends within a word: in place, or the exact error.
-#[test]
-fn atomics_everywhere() {
-    fn at<T: AtomicWord + From<u8> + Debug>(len: usize, bytes: fn(T) -> Vec<u8>, value: T) {
-        let size = size_of::<T>();
-        let map = map("shared atomics", len as u64);
-        let view = view(&map);
-        for offset in 0..len + 20 {
-            let (atomic, seen) = (map.atomic::<T>(offset), view.atomic::<T>(offset));
-            let message = if offset + size > len { RANGE } else { MISALIGNED };
-            if offset + size > len || offset % size != 0 {
-                assert!(refused(atomic, None, message).is_out_of_bounds());
-                refused(seen, None, message);
-                continue;
-            }
-            let (atomic, seen): (Atomic<T>, AtomicView<T>) = (atomic.unwrap(), seen.unwrap());
-            map.write_all_at(&vec![0xaa; len], 0).unwrap();
-            atomic.store(value, SeqCst);
-            let mut model = vec![0xaa; len];
-            model[offset..offset + size].copy_from_slice(&bytes(value));
-            let mut whole = vec![0; len];
-            map.read_exact_at(&mut whole, 0).unwrap();
-            assert_eq!(whole, model, "its neighbours are as they were");
-            assert_eq!((atomic.load(SeqCst), seen.load(SeqCst)), (value, value));
-            assert_eq!((format!("{atomic:?}"), format!("{seen:?}")), (format!("{value:?}"), format!("{value:?}")));
-        }
-        for offset in [usize::MAX, usize::MAX - size + 1, isize::MAX as usize] {
-            refused(map.atomic::<T>(offset), None, RANGE);
-            refused(view.atomic::<T>(offset), None, RANGE);
-        }
-    }
-    for len in [8, 29, 4096, 4097 + 4] {
-        at::<u8>(len, |value| value.to_ne_bytes().into(), 0x12);
-        at::<u16>(len, |value| value.to_ne_bytes().into(), 0x1234);
-        at::<u32>(len, |value| value.to_ne_bytes().into(), 0x1234_5678);
-        at::<usize>(len, |value| value.to_ne_bytes().into(), 0x1234_5678);
-        #[cfg(target_pointer_width = "64")]
-        at::<u64>(len, |value| value.to_ne_bytes().into(), 0x1234_5678_9abc_def0);
-    }
-}
-
-/// The operations do what those of `core::sync::atomic` do, and take every ordering.
-#[test]
-fn atomic_operations() {
-    fn check<T>(map: &SharedMap, offset: usize, max: T)
-    where
-        T: AtomicWord + From<u8> + Debug,
-    {
-        let t = T::from;
-        let atomic = map.atomic::<T>(offset).unwrap();
-        for order in [Relaxed, Acquire, Release, AcqRel, SeqCst] {
-            atomic.store(t(5), order);
-            assert_eq!(atomic.load(order), t(5));
-            assert_eq!(atomic.swap(t(6), order), t(5));
-            assert_eq!(atomic.fetch_add(t(4), order), t(6));
-            assert_eq!(atomic.fetch_sub(t(2), order), t(10));
-            assert_eq!(atomic.fetch_and(t(12), order), t(8));
-            assert_eq!(atomic.fetch_or(t(3), order), t(8));
-            for failure in [Relaxed, Acquire, Release, AcqRel, SeqCst] {
-                assert_eq!(atomic.compare_exchange(t(9), t(1), order, failure), Err(t(11)));
-                assert_eq!(atomic.compare_exchange(t(11), t(1), order, failure), Ok(t(11)));
-                assert_eq!(atomic.fetch_update(order, failure, |_| None), Err(t(1)));
-                assert_eq!(atomic.fetch_update(order, failure, |old| (old == t(1)).then_some(t(11))), Ok(t(1)));
-            }
-            atomic.store(max, order);
-            assert_eq!(atomic.fetch_add(t(1), order), max);
-            assert_eq!(atomic.load(order), t(0), "it wraps around");
-            assert_eq!(atomic.fetch_sub(t(1), order), t(0));
-            assert_eq!(atomic.load(order), max);
-        }
-    }
-    let map = map("shared operations", 64);
-    map.write_all_at(&[0x55; 64], 0).unwrap();
-    check::<u8>(&map, 9, u8::MAX);
-    check::<u16>(&map, 18, u16::MAX);
-    check::<u32>(&map, 36, u32::MAX);
-    check::<usize>(&map, 48, usize::MAX);
-    let mut whole = [0; 64];
-    map.read_exact_at(&mut whole, 0).unwrap();
-    let expected: [u8; 64] = std::array::from_fn(|i| match i {
-        9 | 18..20 | 36..40 => 0xff,
-        i if (48..48 + size_of::<usize>()).contains(&i) => 0xff,
-        _ => 0x55,
-    });
-    assert_eq!(whole, expected, "the neighbours are as they were");
-}
-
-/// Narrow integers in one word, and bytes that are copied beside them, do not disturb each other.
-#[test]
-fn neighbours_in_a_word() {
-    const ROUNDS: u16 = 20_000;
-    let map = map("shared neighbours", 8);
-    let atomic = |offset: usize| map.atomic::<u16>(offset).unwrap();
-    thread::scope(|scope| {
-        for offset in [0, 2, 4] {
-            scope.spawn(move || {
-                for _ in 0..ROUNDS {
-                    atomic(offset).fetch_add(1, Relaxed);
-                }
-            });
-        }
-        let map = &map;
-        scope.spawn(move || {
-            for round in 0..ROUNDS {
-                map.atomic::<u8>(6).unwrap().store(round as u8, Relaxed);
-            }
-        });
-    });
-    assert_eq!([0, 2, 4].map(|offset| atomic(offset).load(Relaxed)), [ROUNDS; 3]);
-    assert_eq!(map.atomic::<u16>(6).unwrap().load(Relaxed).to_ne_bytes(), [(ROUNDS - 1) as u8, 0]);
-}
-
-const COUNT: u32 = 100_000;
-
-/// Two processes count in the same places.
-#[test]
-fn counters_of_two_processes() {
-    let map = map("shared count", 4096);
-    let peer = Peer::start("add");
-    peer.channel().send(b'm', &[map.as_fd()]);
-    peer.channel().expect(b'r');
-    count(&map).unwrap();
-    peer.channel().expect(b'o');
-    peer.finish();
-    assert_eq!(map.atomic::<usize>(8).unwrap().load(Acquire), 2 * COUNT as usize);
-    assert_eq!(map.atomic::<u32>(16).unwrap().load(Acquire), 2 * COUNT);
-    assert_eq!(map.atomic::<u16>(20).unwrap().load(Acquire), (2 * COUNT) as u16);
-}
-
-fn count(map: &SharedMap) -> Result<(), Error> {
-    for _ in 0..COUNT {
-        map.atomic::<usize>(8)?.fetch_add(1, AcqRel);
-        map.atomic::<u32>(16)?.fetch_add(1, AcqRel);
-        map.atomic::<u16>(20)?.fetch_add(1, Relaxed);
-    }
-    Ok(())
-}
-
-/// The other process of [`counters_of_two_processes`].
-pub(crate) fn add(channel: &Channel) {
-    let file = MemFile::from_fd(channel.expect(b'm').pop().unwrap()).unwrap();
-    let map = SharedMap::try_from(file).unwrap();
-    channel.send(b'r', &[]);
-    count(&map).unwrap();
-    channel.send(b'o', &[]);
 }
 
 /// A view cannot be written, not even by what it does itself: its pages are read-only.
@@ -440,17 +268,15 @@ fn two_maps() {
 /// What is mounted at `/proc` may be another file system, with another file under the number of the descriptor.
 #[test]
 fn a_view_is_of_the_file_that_is_proven() {
-    const TEST: &str = "shared::a_view_is_of_the_file_that_is_proven";
     let prefix =
         ["unshare", "--mount", "sh", "-c", "umount -l /proc && mount -t tmpfs none /proc && exec \"$0\" \"$@\""];
-    if !alone_behind(TEST, &prefix) {
-        return;
-    }
-    let file = file("shared proven", 10);
-    for process in ["self", "thread-self"] {
-        let fds = format!("/proc/{process}/fd");
-        std::fs::create_dir_all(&fds).unwrap();
-        std::fs::write(format!("{fds}/{}", file.as_raw_fd()), b"this can shrink").unwrap();
-    }
-    refused(SharedView::map(&file, Holes::Accept), None, "verify: the file lacks seals (Shrink)");
+    child::alone_through(&prefix, || {
+        let file = file("shared proven", 10);
+        for process in ["self", "thread-self"] {
+            let fds = format!("/proc/{process}/fd");
+            std::fs::create_dir_all(&fds).unwrap();
+            std::fs::write(format!("{fds}/{}", file.as_raw_fd()), b"this can shrink").unwrap();
+        }
+        refused(SharedView::map(&file, Holes::Accept), None, "verify: the file lacks seals (Shrink)");
+    });
 }

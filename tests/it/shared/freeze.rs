@@ -9,14 +9,12 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::pipe::SpliceFlags;
 
-use crate::check::refused;
-use crate::peer::{Channel, Peer};
-use crate::proc_self::{descriptors_of, mappings};
-use crate::{child, seccomp};
+use crate::support::check::{BUSY, refused};
+use crate::support::peer::{Channel, Peer};
+use crate::support::proc_self::{descriptors_of, mappings};
+use crate::support::seccomp;
 
 const LEN: u64 = 10_000;
-const BUSY: &str =
-    "fcntl(F_ADD_SEALS): EBUSY: a mapping that can write exists, or a page is in flight; no seal was added";
 const SHARED: Seals = Seals::from_bits_retain(Seals::FIXED_SIZE.bits() | Seal::FutureWrite as u32);
 
 fn file(name: &str) -> MemFile {
@@ -106,27 +104,26 @@ fn what_cannot_be_shared() {
 /// A kernel before 5.1, and one without memory: the file comes back, and the map is gone.
 #[test]
 fn share_gives_the_file_back() {
-    if !child::is_child("freeze::share_gives_the_file_back") {
-        return;
-    }
-    let (old, short) = (file("freeze back"), file("freeze back"));
-    let future = Seal::FutureWrite as u32;
-    let thread = std::thread::spawn(move || {
-        seccomp::on_seals(future, seccomp::errno(EINVAL));
-        let (error, file) = old.share().unwrap_err().into_parts();
-        let message = "fcntl(F_ADD_SEALS): EINVAL: this kernel does not know all of the seals (FutureWrite: Linux 5.1, \
-                       Exec: 6.3) (FutureWrite)";
-        assert_eq!((error.to_string().as_str(), error.raw_os_error()), (message, Some(EINVAL)));
-        assert!(error.is_unsupported());
+    seccomp::alone(|| {
+        let (old, short) = (file("freeze back"), file("freeze back"));
+        let future = Seal::FutureWrite as u32;
+        let thread = std::thread::spawn(move || {
+            seccomp::on_seals(future, seccomp::errno(EINVAL));
+            let (error, file) = old.share().unwrap_err().into_parts();
+            let message = "fcntl(F_ADD_SEALS): EINVAL: this kernel does not know all of the seals (FutureWrite: Linux 5.1, \
+                           Exec: 6.3) (FutureWrite)";
+            assert_eq!((error.to_string().as_str(), error.raw_os_error()), (message, Some(EINVAL)));
+            assert!(error.is_unsupported());
+            assert_eq!(file.get_seals().unwrap(), Seals::FIXED_SIZE);
+            assert!(mappings("freeze back").is_empty());
+        });
+        thread.join().unwrap();
+        seccomp::always("fallocate", seccomp::errno(ENOSPC));
+        let (error, file) = short.share().unwrap_err().into_parts();
+        assert_eq!(error.raw_os_error(), Some(ENOSPC));
         assert_eq!(file.get_seals().unwrap(), Seals::FIXED_SIZE);
         assert!(mappings("freeze back").is_empty());
     });
-    thread.join().unwrap();
-    seccomp::always("fallocate", seccomp::errno(ENOSPC));
-    let (error, file) = short.share().unwrap_err().into_parts();
-    assert_eq!(error.raw_os_error(), Some(ENOSPC));
-    assert_eq!(file.get_seals().unwrap(), Seals::FIXED_SIZE);
-    assert!(mappings("freeze back").is_empty());
 }
 
 /// After EBUSY the file is whole: no seal more, the bytes there, and as soon as the holder has gone it can be sealed.
@@ -174,13 +171,17 @@ fn a_mapping_elsewhere() {
 /// A child that was forked has the writer's map too, until it ends.
 #[test]
 fn a_forked_child() {
-    let peer = Peer::start("build_and_fork");
+    let Some(peer) = Peer::start(|channel| {
+        build_and_fork(channel);
+    }) else {
+        return;
+    };
     peer.channel().expect(b'o');
     peer.finish();
 }
 
 /// The process of [`a_forked_child`]: forks while it shares a file.
-pub(crate) fn build_and_fork(channel: &Channel) {
+fn build_and_fork(channel: &Channel) {
     let fork = |lifetime: Duration| {
         let (read, write) = rustix::pipe::pipe().unwrap();
         // SAFETY: The child makes system calls alone.

@@ -17,7 +17,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::alone::{again, alone, alone_behind, inside, open_fds, passed};
+use crate::support::check::{HOLES, NO_MEMORY_FILE};
+use crate::support::child;
+use crate::support::proc_self::open_descriptors;
+use crate::support::skip::skip;
 
 const EBADF: i32 = 9;
 const EAGAIN: i32 = 11;
@@ -26,6 +29,9 @@ const EPIPE: i32 = 32;
 const ENOTSOCK: i32 = 88;
 const EMSGSIZE: i32 = 90;
 const ECONNRESET: i32 = 104;
+
+const TOO_MANY: &str = "recvmsg: the message has more descriptors than expected";
+const TOO_LONG: &str = "recvmsg: the message is longer than the buffer";
 
 fn pair(kind: SockType) -> (OwnedFd, OwnedFd) {
     socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap()
@@ -156,53 +162,51 @@ fn the_end_of_a_connection_is_told_from_a_message_without_a_descriptor() {
 
 #[test]
 fn more_descriptors_than_slots_are_closed_and_reported() {
-    if !alone("socket::more_descriptors_than_slots_are_closed_and_reported") {
-        return;
-    }
-    // Two fit into the padding of one slot; ten into the room for credentials; the rest the kernel drops.
-    for count in [2, 3, 10, 11, 253] {
+    child::alone(|| {
+        // Two fit into the padding of one slot; ten into the room for credentials; the rest the kernel drops.
+        for count in [2, 3, 10, 11, 253] {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let file = sealed("stray");
+            send(&ours, b"x", &vec![file.as_fd(); count]).unwrap();
+            let before = open_descriptors();
+            let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
+            assert_refused(error, TOO_MANY);
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+            assert_eq!(open_descriptors(), before, "{count}");
+        }
+        // A read that expects none.
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let file = sealed("stray");
-        send(&ours, b"x", &vec![file.as_fd(); count]).unwrap();
-        let before = open_fds();
-        let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
-        assert_refused(error, "recvmsg: the message has more descriptors than expected");
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
-        assert_eq!(open_fds(), before, "{count}");
-    }
-    // A read that expects none.
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    sealed("stray").send(&ours, b"x").unwrap();
-    let before = open_fds();
-    let error = recv(&theirs, &mut [0; 8], &mut []).unwrap_err();
-    assert_refused(error, "recvmsg: the message has more descriptors than expected");
-    assert_eq!(open_fds(), before);
+        sealed("stray").send(&ours, b"x").unwrap();
+        let before = open_descriptors();
+        let error = recv(&theirs, &mut [0; 8], &mut []).unwrap_err();
+        assert_refused(error, TOO_MANY);
+        assert_eq!(open_descriptors(), before);
+    });
 }
 
 #[test]
 fn descriptors_that_find_no_room_in_this_process_are_reported() {
-    let test = "socket::descriptors_that_find_no_room_in_this_process_are_reported";
-    if !alone_behind(test, &["sh", "-c", "ulimit -n 40; exec \"$0\" \"$@\""]) {
-        return;
-    }
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let file = sealed("dropped");
-    send(&ours, b"x", &[file.as_fd(); 30]).unwrap();
-    let mut taken: Vec<File> = core::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-    // Room for three of thirty.
-    taken.truncate(taken.len() - 3);
-    let before = nix_open_fds();
-    let mut slots: Vec<Option<OwnedFd>> = (0..30).map(|_| None).collect();
-    let error = recv(&theirs, &mut [0; 8], &mut slots).unwrap_err();
-    let reason = "recvmsg: the kernel dropped descriptors: RLIMIT_NOFILE is reached, or a security module forbids them";
-    assert_refused(error, reason);
-    assert_eq!(error.kind(), ErrorKind::InvalidData);
-    assert!(slots.iter().all(Option::is_none));
-    assert_eq!(nix_open_fds(), before);
+    child::alone_through(&["sh", "-c", "ulimit -n 40; exec \"$0\" \"$@\""], || {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let file = sealed("dropped");
+        send(&ours, b"x", &[file.as_fd(); 30]).unwrap();
+        let mut taken: Vec<File> = core::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        // Room for three of thirty.
+        taken.truncate(taken.len() - 3);
+        let before = low_descriptors();
+        let mut slots: Vec<Option<OwnedFd>> = (0..30).map(|_| None).collect();
+        let error = recv(&theirs, &mut [0; 8], &mut slots).unwrap_err();
+        let reason =
+            "recvmsg: the kernel dropped descriptors: RLIMIT_NOFILE is reached, or a security module forbids them";
+        assert_refused(error, reason);
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(slots.iter().all(Option::is_none));
+        assert_eq!(low_descriptors(), before);
+    });
 }
 
 /// Counted without a descriptor for the search, where there is none left.
-fn nix_open_fds() -> Vec<i32> {
+fn low_descriptors() -> Vec<i32> {
     // SAFETY: F_GETFD does nothing to the number, whoever owns it.
     #[allow(unsafe_code, reason = "asks for numbers without an owner")]
     let is_open = |&fd: &i32| fcntl(unsafe { BorrowedFd::borrow_raw(fd) }, FcntlArg::F_GETFD).is_ok();
@@ -211,22 +215,21 @@ fn nix_open_fds() -> Vec<i32> {
 
 #[test]
 fn a_message_longer_than_the_buffer_is_an_error_but_on_a_stream() {
-    if !alone("socket::a_message_longer_than_the_buffer_is_an_error_but_on_a_stream") {
-        return;
-    }
-    for kind in [SockType::Datagram, SockType::SeqPacket] {
-        let (ours, theirs) = pair(kind);
+    child::alone(|| {
+        for kind in [SockType::Datagram, SockType::SeqPacket] {
+            let (ours, theirs) = pair(kind);
+            sealed("cut off").send(&ours, b"0123456789").unwrap();
+            let before = open_descriptors();
+            let error = SealedFile::recv(&theirs, &mut [0; 9]).unwrap_err();
+            assert_refused(error, TOO_LONG);
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+            assert_eq!(open_descriptors(), before, "{kind:?}");
+        }
+        let (ours, theirs) = pair(SockType::Stream);
         sealed("cut off").send(&ours, b"0123456789").unwrap();
-        let before = open_fds();
-        let error = SealedFile::recv(&theirs, &mut [0; 9]).unwrap_err();
-        assert_refused(error, "recvmsg: the message is longer than the buffer");
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
-        assert_eq!(open_fds(), before, "{kind:?}");
-    }
-    let (ours, theirs) = pair(SockType::Stream);
-    sealed("cut off").send(&ours, b"0123456789").unwrap();
-    assert_eq!(SealedFile::recv(&theirs, &mut [0; 9]).unwrap().0, 9);
-    assert_eq!(received(&theirs, &mut [0; 9], &mut []), (1, 0));
+        assert_eq!(SealedFile::recv(&theirs, &mut [0; 9]).unwrap().0, 9);
+        assert_eq!(received(&theirs, &mut [0; 9], &mut []), (1, 0));
+    });
 }
 
 #[test]
@@ -244,15 +247,12 @@ fn a_received_file_is_verified() {
     file.set_len(1 << 20).unwrap();
     file.add_seals(Seals::IMMUTABLE).unwrap();
     send(&ours, b"x", &[file.as_fd()]).unwrap();
-    assert_refused(recv(), "verify: the file has holes: reading them would make this process pay for them");
+    assert_refused(recv(), HOLES);
 
     send(&ours, b"x", &[File::open("/dev/null").unwrap().as_fd()]).unwrap();
     let error = recv();
     assert_eq!((error.raw_os_error(), error.is_not_a_memory_file()), (Some(EINVAL), true));
-    assert_eq!(
-        error.to_string(),
-        "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals"
-    );
+    assert_eq!(error.to_string(), NO_MEMORY_FILE);
 
     let path = rustix::fs::open("/", OFlags::PATH, Mode::empty()).unwrap();
     send(&ours, b"x", &[path.as_fd()]).unwrap();
@@ -277,26 +277,25 @@ fn a_socket_that_does_not_block_says_so() {
 
 #[test]
 fn a_closed_peer_is_an_error_and_no_signal() {
-    if !alone("socket::a_closed_peer_is_an_error_and_no_signal") {
-        return;
-    }
-    // std ignores the signal, other programs do not.
-    // SAFETY: The default action runs no code of this program.
-    #[allow(unsafe_code, reason = "installs a signal's action")]
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
-    for kind in [SockType::Stream, SockType::SeqPacket] {
-        let (ours, theirs) = pair(kind);
-        drop(theirs);
-        let error = sealed("nobody").send(&ours, b"x").unwrap_err();
-        assert_eq!(error.to_string(), "sendmsg: EPIPE: the peer has closed the connection");
-        assert_eq!((error.raw_os_error(), error.is_closed_by_peer()), (Some(EPIPE), true), "{kind:?}");
-    }
+    child::alone(|| {
+        // std ignores the signal, other programs do not.
+        // SAFETY: The default action runs no code of this program.
+        #[allow(unsafe_code, reason = "installs a signal's action")]
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
+        for kind in [SockType::Stream, SockType::SeqPacket] {
+            let (ours, theirs) = pair(kind);
+            drop(theirs);
+            let error = sealed("nobody").send(&ours, b"x").unwrap_err();
+            assert_eq!(error.to_string(), "sendmsg: EPIPE: the peer has closed the connection");
+            assert_eq!((error.raw_os_error(), error.is_closed_by_peer()), (Some(EPIPE), true), "{kind:?}");
+        }
 
-    let (ours, theirs) = pair(SockType::Stream);
-    sealed("never read").send(&ours, b"x").unwrap();
-    drop(theirs);
-    let error = SealedFile::recv(&ours, &mut [0; 8]).unwrap_err();
-    assert_eq!((error.raw_os_error(), error.is_closed_by_peer()), (Some(ECONNRESET), true));
+        let (ours, theirs) = pair(SockType::Stream);
+        sealed("never read").send(&ours, b"x").unwrap();
+        drop(theirs);
+        let error = SealedFile::recv(&ours, &mut [0; 8]).unwrap_err();
+        assert_eq!((error.raw_os_error(), error.is_closed_by_peer()), (Some(ECONNRESET), true));
+    });
 }
 
 #[test]
@@ -332,16 +331,17 @@ fn a_socket_may_pass_credentials() {
 /// With a timeout set, the kernel does not restart the call by itself after the process was stopped: signal(7).
 #[test]
 fn a_signal_does_not_interrupt_receiving() {
-    let test = "socket::a_signal_does_not_interrupt_receiving";
-    if inside() {
+    let receiver = child::split(|_| {
         let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
         socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let (len, file) = SealedFile::recv(&socket, &mut [0; 8]).unwrap();
         assert_eq!((len, file.len()), (1, 4));
-        return;
-    }
+    });
+    let Some(test) = receiver else { return };
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let child = again(test, &[]).stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).spawn().unwrap();
+    let mut command = test.command(&[], "receiver");
+    let child = command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).spawn().unwrap();
+    drop(command);
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
     // Every thread of the child, since one of them runs the test and the others wait for it.
     let threads = |file: &str| -> Vec<String> {
@@ -362,7 +362,7 @@ fn a_signal_does_not_interrupt_receiving() {
         wait_until("it goes on", || in_state(" S"));
     }
     sealed("late").send(&ours, b"x").unwrap();
-    passed(&child.wait_with_output().unwrap());
+    test.assert_passed(&child.wait_with_output().unwrap());
 }
 
 /// Waits for another process, but not for ever.
@@ -380,7 +380,7 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
 fn a_peer_in_python_gives_and_takes() {
     match Command::new("python3").arg("--version").output() {
         Ok(output) if output.status.success() => {}
-        other => return println!("not run: no python3: {other:?}"),
+        other => return skip(format_args!("no python3: {other:?}")),
     }
     let mut peer = Command::new("python3");
     peer.args(["-c", include_str!("peers/peer.py")]);
@@ -390,10 +390,10 @@ fn a_peer_in_python_gives_and_takes() {
 #[test]
 fn a_peer_in_c_gives_and_takes() {
     let program = concat!(env!("CARGO_TARGET_TMPDIR"), "/peer");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/peers/peer.c");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/socket/peers/peer.c");
     match Command::new("cc").args(["-Wall", "-Werror", "-o", program, source]).status() {
         Ok(status) => assert!(status.success(), "{status}"),
-        Err(error) => return println!("not run: no cc: {error}"),
+        Err(error) => return skip(format_args!("no cc: {error}")),
     }
     give_and_take(Command::new(program), b"from C");
 }
@@ -410,7 +410,7 @@ fn give_and_take(mut peer: Command, text: &[u8]) {
     let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
     assert_refused(error, "verify: the file lacks seals (Write)");
     let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
-    assert_refused(error, "recvmsg: the message has more descriptors than expected");
+    assert_refused(error, TOO_MANY);
     assert!(SealedFile::recv(&ours, &mut payload).unwrap_err().is_closed_by_peer());
 
     let output = child.wait_with_output().unwrap();
@@ -420,33 +420,32 @@ fn give_and_take(mut peer: Command, text: &[u8]) {
 
 #[test]
 fn thousands_of_rounds_leave_no_descriptor() {
-    if !alone("socket::thousands_of_rounds_leave_no_descriptor") {
-        return;
-    }
-    let (ours, theirs) = pair(SockType::SeqPacket);
-    let good = sealed("good");
-    let bad = MemFile::create_default("bad").unwrap();
-    let before = open_fds();
-    for _ in 0..3000 {
-        good.send(&ours, b"good").unwrap();
-        SealedFile::recv(&theirs, &mut [0; 8]).unwrap();
+    child::alone(|| {
+        let (ours, theirs) = pair(SockType::SeqPacket);
+        let good = sealed("good");
+        let bad = MemFile::create_default("bad").unwrap();
+        let before = open_descriptors();
+        for _ in 0..3000 {
+            good.send(&ours, b"good").unwrap();
+            SealedFile::recv(&theirs, &mut [0; 8]).unwrap();
 
-        send(&ours, b"unproven", &[bad.as_fd()]).unwrap();
-        assert!(SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err().is_unproven());
+            send(&ours, b"unproven", &[bad.as_fd()]).unwrap();
+            assert!(SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err().is_unproven());
 
-        send(&ours, b"stray", &[good.as_fd(), bad.as_fd()]).unwrap();
-        SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
+            send(&ours, b"stray", &[good.as_fd(), bad.as_fd()]).unwrap();
+            assert_refused(SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err(), TOO_MANY);
 
-        send(&ours, b"control data cut off", &[good.as_fd(); 100]).unwrap();
-        recv(&theirs, &mut [0; 64], &mut [None, None]).unwrap_err();
+            send(&ours, b"control data cut off", &[good.as_fd(); 100]).unwrap();
+            assert_refused(recv(&theirs, &mut [0; 64], &mut [None, None]).unwrap_err(), TOO_MANY);
 
-        send(&ours, b"payload cut off", &[good.as_fd(); 4]).unwrap();
-        recv(&theirs, &mut [0; 4], &mut [const { None }; 4]).unwrap_err();
+            send(&ours, b"payload cut off", &[good.as_fd(); 4]).unwrap();
+            assert_refused(recv(&theirs, &mut [0; 4], &mut [const { None }; 4]).unwrap_err(), TOO_LONG);
 
-        send(&ours, b"", &[good.as_fd(); 3]).unwrap();
-        assert_eq!(received(&theirs, &mut [0; 4], &mut [const { None }; 9]), (0, 3));
-    }
-    assert_eq!(open_fds(), before);
+            send(&ours, b"", &[good.as_fd(); 3]).unwrap();
+            assert_eq!(received(&theirs, &mut [0; 4], &mut [const { None }; 9]), (0, 3));
+        }
+        assert_eq!(open_descriptors(), before);
+    });
 }
 
 /// The kernel's doing, which the documentation warns of.

@@ -4,6 +4,14 @@ use std::fmt::Debug;
 
 use memfile::{Error, MemFile, Seals};
 
+/// The messages that more than one module provokes.
+pub(crate) const HOLES: &str = "verify: the file has holes: reading them would make this process pay for them";
+pub(crate) const NO_MEMORY: &str = "no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+pub(crate) const NO_MEMORY_FILE: &str =
+    "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals";
+pub(crate) const BUSY: &str =
+    "fcntl(F_ADD_SEALS): EBUSY: a mapping that can write exists, or a page is in flight; no seal was added";
+
 /// Takes the error out of `result`, after a look at its errno and its message.
 #[track_caller]
 pub(crate) fn refused<T: Debug, E: Into<Error>>(

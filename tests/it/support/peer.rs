@@ -1,29 +1,19 @@
-//! A role in another process: the test binary started again, with a socket to it that carries descriptors.
+//! Another process that takes part in a test: the test itself, run as a child, with a socket to it that carries
+//! descriptors.
 
-use std::env;
 use std::io::{IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
 };
 
-const ROLE: &str = "MEMFILE_TEST_ROLE";
+use super::child::{Test, situation};
 
-type Role = fn(&Channel);
-
-/// All that a peer can do: the functions whose names are given to [`Peer::start`].
-const ROLES: [(&str, Role); 6] = [
-    ("add", crate::shared::add),
-    ("attack", crate::hostile::attack),
-    ("build_and_fork", crate::freeze::build_and_fork),
-    ("read_on_signal", crate::map::read_on_signal),
-    ("write_copy", crate::map::write_copy),
-    ("write_inherited", crate::fill::write_inherited),
-];
+const PEER: &str = "peer";
 
 /// The other process. It is ended when this is dropped.
 pub(crate) struct Peer {
@@ -35,30 +25,31 @@ pub(crate) struct Peer {
 pub(crate) struct Channel(UnixStream);
 
 impl Peer {
-    /// Starts a process that plays `role`.
-    pub(crate) fn start(role: &str) -> Self {
+    /// Starts a process that runs `role`. In that process it runs `role` itself, and returns `None`.
+    ///
+    /// The process runs the whole test again, so a test calls this first.
+    pub(crate) fn start(role: impl FnOnce(&Channel)) -> Option<Self> {
+        if situation().as_deref() == Some(PEER) {
+            let stdin = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+            role(&Channel(stdin.into()));
+            return None;
+        }
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let child = command(role).stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
-        Self { child, channel: Channel(ours) }
+        let mut command = Test::around(&role).command(&[], PEER);
+        let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).spawn().unwrap();
+        Some(Self { child, channel: Channel(ours) })
     }
 
     pub(crate) fn channel(&self) -> &Channel {
         &self.channel
     }
 
-    /// Waits for the end of the role, which must be a good one.
+    /// Waits for the end of the process, whose role must have passed.
     #[track_caller]
     pub(crate) fn finish(mut self) {
         let status = self.child.wait().unwrap();
         assert!(status.success(), "the peer: {status}");
     }
-}
-
-/// The command of a process that plays `role`, with the channel as its standard input.
-pub(crate) fn command(role: &str) -> Command {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "peer::main", "--nocapture", "--test-threads=1"]).env(ROLE, role).stdout(Stdio::null());
-    command
 }
 
 impl Drop for Peer {
@@ -110,13 +101,4 @@ impl Channel {
         self.0.set_nonblocking(false).unwrap();
         !matches!(result, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
-}
-
-/// Where a peer begins. In the first process there is no role, and nothing to do.
-#[test]
-fn main() {
-    let Ok(role) = env::var(ROLE) else { return };
-    let (_, play) = ROLES.into_iter().find(|(name, _)| *name == role).expect("a role of that name");
-    let stdin = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
-    play(&Channel(stdin.into()));
 }

@@ -1,14 +1,28 @@
 //! What `/proc/self` says about descriptors and mappings.
 
 use std::fs;
+use std::os::fd::RawFd;
 
-/// The number of open descriptors. For a [child](crate::child) alone: in the first process other tests run beside.
+/// The numbers of the open descriptors, in order. Only where a test is [alone](super::child::alone): other tests open and
+/// close theirs meanwhile.
+pub(crate) fn open_descriptors() -> Vec<RawFd> {
+    let entries = fs::read_dir("/proc/self/fd").unwrap();
+    let mut numbers: Vec<RawFd> =
+        entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    numbers.sort_unstable();
+    // The directory that was read has been closed by now.
+    numbers.retain(|number| fs::read_link(format!("/proc/self/fd/{number}")).is_ok());
+    numbers
+}
+
+/// How many descriptors are open, under the same condition.
 pub(crate) fn descriptors() -> usize {
     // One of them is the directory that is being read.
     fs::read_dir("/proc/self/fd").unwrap().count() - 1
 }
 
-/// The lines of `maps` that map the memory file of this name. Names in tests are unique, so other tests do not disturb.
+/// The lines of `maps` that map the memory file of this name. Each test uses a name of its own, so that others do not
+/// matter.
 pub(crate) fn mappings(name: &str) -> Vec<String> {
     let file = format!("/memfd:{name} (deleted)");
     let maps = fs::read_to_string("/proc/self/maps").unwrap();

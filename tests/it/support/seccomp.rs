@@ -1,6 +1,35 @@
-//! Other kernels and sandboxes, played by a filter of this thread's system calls. Only for a [child](crate::child).
+//! Other kernels and sandboxes, played by a filter of this thread's system calls, which stays for the life of the thread.
 
-use crate::syscalls;
+use super::{child, skip, syscalls};
+
+/// Runs `body`, which installs filters, in a process of its own. Where there are no filters, the test is skipped.
+#[track_caller]
+pub(crate) fn alone(body: impl FnOnce()) {
+    if is_available() {
+        child::alone(body);
+    }
+}
+
+/// Whether filters can be made here. If not, says so.
+#[track_caller]
+pub(crate) fn is_available() -> bool {
+    if !filter::AVAILABLE {
+        skip::skip("seccompiler makes no filters for this processor");
+    }
+    filter::AVAILABLE && is_allowed(libc::SECCOMP_RET_ERRNO)
+}
+
+/// Whether the kernel has filters that answer a call in this way. If not, says so.
+#[track_caller]
+pub(crate) fn is_allowed(action: u32) -> bool {
+    // SAFETY: The kernel reads the number, which lives until then.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, std::ptr::from_ref(&action)) };
+    if answer != 0 {
+        skip::skip(format_args!("no filter of system calls: {}", std::io::Error::last_os_error()));
+    }
+    answer == 0
+}
 
 /// What becomes of a call.
 pub(crate) enum Action {
@@ -20,7 +49,7 @@ struct Condition {
     value: u32,
 }
 
-/// From now on the system call of this [name](crate::syscalls) gets `action`. A later filter with another errno wins over an earlier one.
+/// From now on the system call of this [name](super::syscalls) gets `action`. A later filter with another errno wins over an earlier one.
 pub(crate) fn always(syscall: &str, action: Action) {
     install(syscall, vec![], action);
 }
@@ -66,6 +95,9 @@ mod filter {
 
     use super::{Action, Condition};
 
+    pub(super) const AVAILABLE: bool =
+        cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"));
+
     pub(super) fn apply(numbers: &[i64], rules: Vec<Vec<Condition>>, action: Action) {
         let condition = |Condition { argument, mask, value }| {
             SeccompCondition::new(argument, Dword, MaskedEq(mask.into()), value.into()).unwrap()
@@ -88,7 +120,9 @@ mod filter {
 mod filter {
     use super::{Action, Condition};
 
+    pub(super) const AVAILABLE: bool = false;
+
     pub(super) fn apply(_: &[i64], _: Vec<Vec<Condition>>, _: Action) {
-        panic!("seccompiler makes no filters for big-endian processors");
+        unreachable!("seccompiler does not compile for big-endian processors");
     }
 }
