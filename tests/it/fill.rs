@@ -17,7 +17,8 @@ use crate::support::{child, seccomp};
 const MIB: usize = 1 << 20;
 const SIZES: [usize; 8] = [0, 1, 4095, 4096, 4097, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3];
 
-/// Its bytes, its length by every account, its seals, and that there are no holes, for the sender and for a receiver.
+/// Its bytes, its length by every account, its seals, and that there are no holes, for the sender
+/// and for a receiver.
 #[track_caller]
 fn look(file: &SealedFile, bytes: &[u8]) {
     assert!(*file.map().unwrap() == *bytes);
@@ -138,7 +139,8 @@ fn readers() {
     assert_eq!(descriptors_of("fill reader"), 0);
 }
 
-/// A reader may be wrong about what it has read, in safe code. The length that is proven must be true all the same.
+/// A reader may be wrong about what it has read, in safe code. The length that is proven must be
+/// true all the same.
 #[test]
 fn a_reader_that_lies() {
     struct Liar(usize);
@@ -154,7 +156,8 @@ fn a_reader_that_lies() {
     assert_eq!(descriptors_of("fill liar"), 0);
 }
 
-/// A program that is started while a file is filled must not get it, even if it may have it when it is sealed.
+/// A program that is started while a file is filled must not get it, even if it may have it when it
+/// is sealed.
 #[test]
 fn inheritable_when_it_is_sealed() {
     let Some(program) = child::split(|_| empty_what_is_inherited()) else { return };
@@ -190,14 +193,14 @@ fn empty_what_is_inherited() {
     for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
         let path = entry.unwrap().path();
         if std::fs::read_link(&path).is_ok_and(|link| link.as_os_str() == "/memfd:fill inherited (deleted)") {
-            // One that is sealed already it may have.
+            // It may have a file that is already sealed, and this fails for that one.
             drop(std::fs::OpenOptions::new().write(true).truncate(true).open(path));
         }
     }
 }
 
-/// Memory that is not to be had is an error, and not SIGBUS: nothing is touched before the kernel has given it. The
-/// shortage is played, since a real one would be one for all.
+/// A lack of memory is an error and not SIGBUS: no page is touched before the kernel has allocated
+/// it. A filter plays the lack, since a real one would hit every process.
 #[test]
 fn no_memory() {
     seccomp::alone(|| {
@@ -234,7 +237,8 @@ fn limits() {
     refused(result, None, "read: the source is longer than the limit");
 }
 
-/// The copy is of the whole source, whose position neither matters nor moves, and of nothing that the source does later.
+/// The copy is of the whole source, whose position neither matters nor moves, and of nothing that
+/// the source does later.
 #[test]
 fn copies() {
     let source = MemFile::create_default("fill source").unwrap();

@@ -57,7 +57,8 @@ fn get_says_what_the_calls_do() {
     }
 }
 
-/// What is missing is reported with the errno of the call that was refused, and everything else stays.
+/// What is missing is reported with the errno of the call that was refused, and everything else
+/// stays.
 #[test]
 fn get_says_why_a_feature_is_missing() {
     seccomp::alone(|| {

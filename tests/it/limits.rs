@@ -1,4 +1,5 @@
-//! The limits of a process: descriptors, file sizes, address space, memory. Here once, for all that meets them.
+//! The limits of a process: descriptors, file sizes, address space, memory. Each limit is tested
+//! here, once, for every call that meets it.
 
 use std::fs;
 use std::io;
@@ -25,7 +26,7 @@ fn set_signal(signal: i32, action: libc::sighandler_t) {
     assert_ne!(unsafe { libc::signal(signal, action) }, libc::SIG_ERR);
 }
 
-/// Every way to make a sealed file of bytes that are there, with its own system calls.
+/// Every way to make a sealed file of bytes in memory that makes system calls of its own.
 fn every_builder(len: usize) -> [Result<SealedFile, Error>; 3] {
     let bytes = vec![1; len];
     [
@@ -119,7 +120,8 @@ fn without_address_space_left() {
     });
 }
 
-/// Holes in a memory control group: filling them is the end of the process, which `Holes::Refuse` spares a receiver.
+/// Holes in a memory control group: filling them ends the process, and `Holes::Refuse` protects a
+/// receiver from that.
 #[test]
 fn a_hole_is_refused_where_memory_is_limited() {
     const LEN: u64 = 256 << 20;
@@ -149,7 +151,8 @@ fn a_hole_is_refused_where_memory_is_limited() {
     fs::remove_dir(group).unwrap();
 }
 
-/// A new control group whose processes get so many bytes, by version 2 or 1, if one of them is there.
+/// A new control group that limits the memory of its processes, of version 2 or 1, if this process
+/// can make one.
 fn memory_group(limit: u64) -> Option<PathBuf> {
     for (root, file) in [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")] {
         let group = Path::new(root).join(format!("memfile-{}", std::process::id()));

@@ -1,5 +1,6 @@
-//! Every system call of every public call fails with each errno, once and for good: what comes of it is the errno under the
-//! call's name, or the documented way around. Nothing panics, no descriptor and no mapping is left over.
+//! Every system call of every public call fails with each errno, once and for good: what comes of
+//! it is the errno under the call's name, or the documented way around. Nothing panics, no
+//! descriptor and no mapping is left over.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -29,7 +30,7 @@ fn mappings() -> usize {
     fs::read_to_string("/proc/self/maps").unwrap().matches("/memfd:").count()
 }
 
-/// Injects every fault, but for those of `spared`, if any: a system call and its errno. Returns how many.
+/// Injects every fault except `spared`, a system call and its errno. Returns how many it injected.
 fn inject(again: bool, spared: Option<(&'static str, i32)>) -> usize {
     let mut faults = 0;
     for (name, prepare) in all() {
@@ -69,7 +70,8 @@ fn inject(again: bool, spared: Option<(&'static str, i32)>) -> usize {
 /// What only an old kernel does. The crate remembers it, so other calls would change.
 const EXEC_FLAGS_REFUSED: Option<(&str, i32)> = Some(("memfd_create", libc::EINVAL));
 
-/// Runs `body` in a process of its own, unless this kernel cannot hand system calls to a supervisor.
+/// Runs `body` in a process of its own, unless this kernel cannot hand system calls to a
+/// supervisor.
 #[track_caller]
 fn supervised(body: impl FnOnce()) {
     if seccomp::is_allowed(libc::SECCOMP_RET_USER_NOTIF) {

@@ -1,4 +1,5 @@
-//! [`MemFile::copy_from`]: every kind of source, the system call that copies it, and where both positions end up.
+//! [`MemFile::copy_from`]: every kind of source, the system call that copies it, and where both
+//! positions end up.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -1,4 +1,5 @@
-//! Every [`Exec`] policy, with and without sealing, under every `vm.memfd_noexec`: the mode and the seals of the file.
+//! Every [`Exec`] policy, with and without sealing, under every `vm.memfd_noexec`: the mode and the
+//! seals of the file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -71,10 +72,12 @@ fn a_sealable_file_costs_one_call() {
     });
 }
 
-/// The value of the sysctl binds a pid namespace and those below it, so the machine's own stays as it is.
+/// The value of the sysctl binds a pid namespace and those below it, so the machine's own stays as
+/// it is.
 const NAMESPACE: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--"];
 
-/// The least value that a namespace can have. `None` where there can be no such namespace, after saying so.
+/// The least value that a namespace can have. `None` where there can be no such namespace, after
+/// saying so.
 #[track_caller]
 fn least_here() -> Option<u8> {
     let Some(here) = noexec() else {
@@ -105,7 +108,8 @@ fn under_every_sysctl() {
     }
 }
 
-/// A sandbox that knows no exec flags, on a kernel that implies them: a file is no more sealable than was asked for.
+/// A sandbox that knows no exec flags, on a kernel that implies them: a file is no more sealable
+/// than was asked for.
 #[test]
 fn implied_flags_that_are_refused() {
     let in_namespace = child::split(|value| {

@@ -1,4 +1,5 @@
-//! [`MemFile::is_memfd`]: true for what `memfd_create` made, false for everything else that has seals.
+//! [`MemFile::is_memfd`]: true for what `memfd_create` made, false for everything else that has
+//! seals.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;

@@ -52,7 +52,7 @@ fn only_the_refused_flag_is_left_out() {
     });
 }
 
-/// EINVAL of another flag's making does not count against the exec flags.
+/// EINVAL because of another flag does not mean that the exec flags are unknown.
 #[test]
 fn another_refused_flag_is_reported_and_not_remembered() {
     seccomp::alone(|| {

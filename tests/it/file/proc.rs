@@ -128,7 +128,8 @@ fn debug_tells_what_the_kernel_knows() {
     assert_eq!(format!("{file:?}"), expected("Shrink | Write"));
 }
 
-/// A thread may have a table of descriptors of its own; `/proc/self` shows that of the first thread.
+/// A thread may have a table of descriptors of its own; `/proc/self` shows that of the first
+/// thread.
 #[test]
 fn a_thread_with_descriptors_of_its_own() {
     let other = holding("another file");
@@ -137,7 +138,8 @@ fn a_thread_with_descriptors_of_its_own() {
     std::thread::spawn(move || {
         // SAFETY: The numbers of other threads are not used below.
         unsafe { unshare_unsafe(UnshareFlags::FILES) }.unwrap();
-        // SAFETY: In this thread's table the number is nobody's, since the thread that owns it has another table.
+        // SAFETY: In this thread's table the number is nobody's, since the thread that owns it has
+        // another table.
         let mut place = unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) };
         let mine = MemFile::create_sealable("mine").unwrap();
         rustix::io::dup2(&mine, &mut place).unwrap();
@@ -161,7 +163,8 @@ fn a_thread_with_descriptors_of_its_own() {
 /// Leaves every file system behind, for this process alone.
 fn without_files() -> Result<(), rustix::io::Errno> {
     let empty = tempfile::tempdir().unwrap();
-    // SAFETY: The process is the child of a test, which shares no descriptors or memory by file system.
+    // SAFETY: The process is the child of a test, which shares no descriptors or memory by file
+    // system.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
     rustix::process::chroot(empty.path())
 }

@@ -98,7 +98,8 @@ fn sources_that_are_written_cannot_fill_a_file_of_huge_pages() {
     assert_eq!(descriptors_of("huge copy") + descriptors_of("huge reader"), 0);
 }
 
-/// A file that ends within a huge page, which `fallocate` makes: Linux 5.10 raises SIGBUS for that page.
+/// A file that ends within a huge page, which `fallocate` makes: Linux 5.10 raises SIGBUS for that
+/// page.
 #[test]
 fn a_length_that_is_no_multiple() {
     let Some(_pool) = Pool::of(1) else { return };
@@ -183,7 +184,8 @@ fn holes_of_huge_pages() {
     assert!(mappings("huge holes").is_empty());
 }
 
-/// With transparent huge pages the bytes are the same, under every policy, and they are used where they are allowed.
+/// With transparent huge pages the bytes are the same, under every policy, and they are used where
+/// they are allowed.
 #[test]
 fn transparent() {
     // So that it may be skipped aloud and alone: smaps of a busy process is long.
@@ -218,7 +220,8 @@ fn transparent() {
                         assert_eq!(by_huge_pages, 0);
                     }
                     drop(map);
-                    // Where the policy is `always` the block size of every file is 2 MiB, far more than it may hold.
+                    // Where the policy is `always` the block size of every file is 2 MiB, far more
+                    // than it may hold.
                     let received = SealedFile::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap();
                     for start in [0, 1, len as u64 / 2, len as u64 - 1] {
                         let part = received.map_with(start.., options).unwrap();
@@ -231,8 +234,8 @@ fn transparent() {
     });
 }
 
-/// Where the kernel refuses a shared map of a sealed file: a private one would take huge pages of its own for the holes, and
-/// find none when it is read.
+/// Where the kernel refuses a shared map of a sealed file: a private one would take huge pages of
+/// its own for the holes, and find none when it is read.
 #[test]
 fn holes_of_huge_pages_where_no_shared_map_is() {
     seccomp::alone(|| {

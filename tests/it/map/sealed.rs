@@ -1,4 +1,5 @@
-//! [`Map`] and [`CowMap`]: the bytes, the ranges, the life of a mapping, and the crates that take it.
+//! [`Map`] and [`CowMap`]: the bytes, the ranges, the life of a mapping, and the crates that take
+//! it.
 
 use std::borrow::Borrow;
 use std::fs::File;
@@ -136,8 +137,8 @@ fn beyond_the_address_space() {
     let file = SealedFile::verify(file.into_inner(), Holes::Accept).unwrap();
     refused(file.map(), errno, &message);
     refused(file.map_copy_on_write(), errno, &message);
-    // Not the very last: a mapping ends with a page, which may be a huge one, and the file does not.
-    // On 32-bit systems offsets are numbers of pages, and so end at 16 TiB.
+    // Not the very last: a mapping ends with a page, which may be a huge one, and the file does
+    // not. On 32-bit systems offsets are numbers of pages, and so end at 16 TiB.
     let end = if usize::BITS == 32 { 1 << 44 } else { i64::MAX as u64 };
     let last = end - 10_000_000;
     assert_eq!(*file.map_range(last..=last).unwrap(), [0], "one byte of it fits");
@@ -203,7 +204,8 @@ fn is_shared_and_read_only() {
 /// `MAP_SHARED`
 const SHARED: u32 = 1;
 
-/// As on Linux 5.10, which takes a shared mapping of a write-sealed file for the wish to write later.
+/// As on Linux 5.10, which takes a shared mapping of a write-sealed file for the wish to write
+/// later.
 #[test]
 fn private_where_shared_is_refused() {
     seccomp::alone(|| {
@@ -366,8 +368,8 @@ fn read_on_signal(channel: &Channel) {
     channel.send(b'o', &[]);
 }
 
-/// A file that was mapped in pieces becomes one mapping of the kernel's, and to drop a piece is to split it. Where the
-/// limit of mappings forbids that, nothing happens.
+/// The kernel joins the maps of neighbouring ranges of a file, and dropping one in the middle
+/// splits them again. Where the limit of mappings forbids the split, the drop does nothing.
 #[test]
 fn at_the_limit_of_mappings() {
     child::alone(|| {

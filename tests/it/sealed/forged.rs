@@ -1,4 +1,5 @@
-//! The rule against forged Write seals: a file with Exec and FutureWrite is trusted only if the kernel was seen to be mended.
+//! The rule against forged Write seals: a file with Exec and FutureWrite is trusted only if a test
+//! has shown that the kernel has the fix.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -29,7 +30,8 @@ fn honest(seals: Seals) -> OwnedFd {
     file.into()
 }
 
-/// Adds Exec to an executable file that is mapped for writing. The answer, and the file if the seal was added.
+/// Adds Exec to an executable file that is mapped for writing. The answer, and the file if the seal
+/// was added.
 fn try_to_forge() -> Result<OwnedFd, rustix::io::Errno> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let fd = rustix::fs::memfd_create(c"forged", flags).unwrap();

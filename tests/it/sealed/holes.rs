@@ -16,7 +16,7 @@ use crate::support::skip::lacks;
 const LEN: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 
-/// A sealed file of [`LEN`] bytes, of which those of the second page are there.
+/// A sealed file of [`LEN`] bytes, of which only the second page is allocated.
 fn sparse() -> MemFile {
     let file = MemFile::create_sealable("holes").unwrap();
     file.set_len(LEN).unwrap();
@@ -147,8 +147,8 @@ fn a_file_without_holes_passes_every_policy() {
     }
 }
 
-/// Memory that is not to be had is an error with its errno, for files of any kind. The kernel is played, since a real
-/// shortage would be one for all.
+/// A lack of memory is an error with its errno, for files of any kind. A filter plays the lack,
+/// since a real one would hit every process.
 #[test]
 fn no_memory() {
     seccomp::alone(|| {

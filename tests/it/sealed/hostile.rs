@@ -31,7 +31,8 @@ struct Rounds {
     bytes: u64,
 }
 
-/// A file that the peer gets before it is sealed. It seals too, at any time, and what it adds decides what can be proven.
+/// A file that the peer gets before it is sealed. It seals too, at any time, and what it adds
+/// decides what can be proven.
 fn victim(round: u64) -> MemFile {
     let options = memfile::CreateOptions::new().allow_sealing(true);
     let exec = [memfile::Exec::Deny, memfile::Exec::DenyUnsealed, memfile::Exec::Allow];
@@ -85,7 +86,7 @@ fn nothing_changes() {
         }
     }
     assert!(!peer.channel().is_over(), "the peer is alive to the end");
-    // Past the capture of the test harness.
+    // To the standard error itself, which the harness does not capture.
     writeln!(
         stderr(),
         "hostile: {round} files, {} proofs, {} refused, {} busy, {} bytes read twice",
@@ -142,7 +143,8 @@ fn shared(file: &MemFile, read_only: &MemFile) {
     }
 }
 
-/// The peer: takes a file, makes all mappings of it that it can get, and attacks until it is told to stop.
+/// The peer: takes a file, makes all mappings of it that it can get, and attacks until it is told
+/// to stop.
 fn attack(channel: &Channel) {
     let mut round = 0_u32;
     while let Some((b'f', fds)) = channel.receive() {
@@ -221,14 +223,15 @@ impl Mappings {
         Ok(())
     }
 
-    /// Writes through each mapping, by the kernel, so that what cannot be written is EFAULT and not the end. And puts a
-    /// page into a pipe, which gets in the way of the Write seal.
+    /// Writes through each mapping, by the kernel, so that what cannot be written is EFAULT and not
+    /// the end. And puts a page into a pipe, which gets in the way of the Write seal.
     fn write(&self, file: BorrowedFd<'_>, byte: u8) -> Result<()> {
         let (read, write) = rustix::pipe::pipe()?;
         for &(base, len) in &self.0 {
             for offset in [0, 4096, len / 2, len - 1] {
                 rustix::io::write(&write, &[byte])?;
-                // SAFETY: The address is one of a mapping, and the kernel checks what it may write there.
+                // SAFETY: The address is one of a mapping, and the kernel checks what it may write
+                // there.
                 let address = unsafe { base.byte_add(offset) };
                 // SAFETY: As before.
                 if unsafe { libc::read(read.as_raw_fd(), address, 1) } < 1 {

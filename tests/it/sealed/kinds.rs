@@ -1,4 +1,5 @@
-//! Every kind of descriptor: a [`SealedFile`] that keeps its promise, or the exact error with the descriptor in it.
+//! Every kind of descriptor: a [`SealedFile`] that keeps its promise, or the exact error with the
+//! descriptor in it.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind::PermissionDenied;
@@ -57,7 +58,8 @@ fn accept(fd: OwnedFd) {
 #[track_caller]
 fn keeps_promise(fd: BorrowedFd<'_>, len: usize) {
     let denied = |result: Result<(), Errno>| {
-        // EBADF, EACCES, EINVAL: a descriptor that is not open for writing. EINVAL: write(2) to huge pages.
+        // EBADF, EACCES, EINVAL: a descriptor that is not open for writing. EINVAL: write(2) to
+        // huge pages.
         let errno = result.expect_err("a sealed file was changed");
         assert!([Errno::PERM, Errno::BADF, Errno::ACCESS, Errno::INVAL].contains(&errno), "{errno:?}");
     };
@@ -150,7 +152,8 @@ fn files_of_tmpfs() {
     });
 }
 
-/// A memory file of [`LEN`] bytes and not a hole, or a page of huge pages, with this mode and these seals.
+/// A memory file of [`LEN`] bytes and not a hole, or a page of huge pages, with this mode and these
+/// seals.
 fn memfd(flags: MemfdFlags, mode: u32, seals: Seals) -> File {
     let fd = rustix::fs::memfd_create(c"kinds", flags | MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
     let file = File::from(fd);
@@ -175,7 +178,8 @@ fn every_set() -> impl Iterator<Item = Seals> {
     })
 }
 
-/// What a file must be answered by the seals that it has, which can be more than those that were asked for.
+/// What a file must be answered by the seals that it has, which can be more than those that were
+/// asked for.
 #[track_caller]
 fn judge(file: File) -> bool {
     let seals = Seals::from_bits_retain(rustix::fs::fcntl_get_seals(&file).unwrap().bits());
@@ -194,8 +198,8 @@ fn judge(file: File) -> bool {
     true
 }
 
-/// How many of the sets make a proof: Write and Shrink with every set of the others. With an execute bit all that have Exec
-/// too, which implies Write, unless the kernel forges it.
+/// How many of the sets make a proof: Write and Shrink with every set of the others. With an
+/// execute bit all that have Exec too, which implies Write, unless the kernel forges it.
 fn proofs(mode: u32) -> usize {
     let exec = KernelSupport::probe().get(Feature::ExecSeal).is_ok();
     match (exec, forged::kernel_is_mended(), mode == 0o777) {
@@ -285,7 +289,8 @@ fn two_faces() {
     assert!(sealed.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
 }
 
-/// A length from before the seals could be shrunk away. So nobody asks for it before they are there.
+/// A length that is asked for before the seals are checked can still shrink, so it is asked for
+/// after.
 #[test]
 fn the_length_comes_after_the_seals() {
     seccomp::alone(|| {
@@ -296,7 +301,8 @@ fn the_length_comes_after_the_seals() {
     });
 }
 
-/// A receiver that wants to seal and may not learns which seals are missing, and gets the file back as it was.
+/// A receiver that wants to seal and may not learns which seals are missing, and gets the file back
+/// as it was.
 #[test]
 fn seals_that_cannot_be_added() {
     let sealed_up = "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: it was created without sealing, or sealed \

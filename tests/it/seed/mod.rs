@@ -1,4 +1,5 @@
-//! A program written against memfile 0.3.2 compiles unchanged and does the same, but for what is listed here.
+//! A program written against memfile 0.3.2 compiles unchanged and does the same, but for what is
+//! listed here.
 
 use std::fmt::Debug;
 use std::io::ErrorKind;

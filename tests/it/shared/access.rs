@@ -141,8 +141,9 @@ fn copies() {
     assert!(whole == model);
 }
 
-/// A second write of a byte would undo what another process, which has seen the first, has written there meanwhile. The
-/// processor stops after each instruction, and what was written up to then is counted and changed.
+/// A second write of a byte would undo what another process, which has seen the first, has written
+/// there meanwhile. The processor stops after each instruction, and what was written up to then is
+/// counted and changed.
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 #[test]
 fn copies_write_each_byte_once() {
@@ -152,7 +153,8 @@ fn copies_write_each_byte_once() {
 
     extern "C" fn look(_: libc::c_int) {
         for i in 0..LEN {
-            // SAFETY: The mapping has that many bytes, and is there as long as the instructions are stepped through.
+            // SAFETY: The mapping has that many bytes, and is there as long as the instructions are
+            // stepped through.
             let byte = unsafe { AtomicU8::from_ptr(BYTES.load(Relaxed).wrapping_add(i)) };
             if byte.load(Relaxed) == 1 {
                 byte.store(2, Relaxed);
@@ -265,7 +267,8 @@ fn two_maps() {
     assert_eq!(format!("{:?}", view(&two)), "SharedView { len: 10 }");
 }
 
-/// What is mounted at `/proc` may be another file system, with another file under the number of the descriptor.
+/// What is mounted at `/proc` may be another file system, with another file under the number of the
+/// descriptor.
 #[test]
 fn a_view_is_of_the_file_that_is_proven() {
     let prefix =

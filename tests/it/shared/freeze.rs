@@ -40,7 +40,8 @@ fn seals_at_each_step() {
     SealedFile::try_from(sealed.into_fd()).unwrap();
 }
 
-/// Whoever has a descriptor, open for writing even, can neither write, nor change the length, nor map for writing.
+/// Whoever has a descriptor, open for writing even, can neither write, nor change the length, nor
+/// map for writing.
 #[test]
 fn others_cannot_write() {
     let writer = file("freeze others").share().unwrap();
@@ -126,7 +127,8 @@ fn share_gives_the_file_back() {
     });
 }
 
-/// After EBUSY the file is whole: no seal more, the bytes there, and as soon as the holder has gone it can be sealed.
+/// After EBUSY the file is whole: no seal more, the bytes there, and as soon as the holder has gone
+/// it can be sealed.
 #[track_caller]
 fn is_busy(writer: SharedMap) -> MemFile {
     let before = writer.as_mem_file().get_seals().unwrap();
@@ -189,7 +191,8 @@ fn build_and_fork(channel: &Channel) {
             0 => {
                 drop(write);
                 let mut poll = libc::pollfd { fd: read.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-                // SAFETY: The structure is alive. The child holds the map until the pipe or the time ends.
+                // SAFETY: The structure is alive. The child holds the map until the pipe or the
+                // time ends.
                 unsafe { libc::poll(&mut poll, 1, lifetime.as_millis().try_into().unwrap_or(-1)) };
                 // SAFETY: It ends the child without a word to the parent's library.
                 unsafe { libc::_exit(0) }
@@ -223,7 +226,8 @@ fn build_and_fork(channel: &Channel) {
     channel.send(b'o', &[]);
 }
 
-/// A view through a descriptor that is open for writing would count as a writer, were it not opened again.
+/// A view through a descriptor that is open for writing would count as a writer, were it not opened
+/// again.
 #[test]
 fn a_view_is_no_writer() {
     let file = file("freeze view");

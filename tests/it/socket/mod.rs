@@ -163,7 +163,8 @@ fn the_end_of_a_connection_is_told_from_a_message_without_a_descriptor() {
 #[test]
 fn more_descriptors_than_slots_are_closed_and_reported() {
     child::alone(|| {
-        // Two fit into the padding of one slot; ten into the room for credentials; the rest the kernel drops.
+        // Two fit into the padding of one slot; ten into the room for credentials; the rest the
+        // kernel drops.
         for count in [2, 3, 10, 11, 253] {
             let (ours, theirs) = UnixStream::pair().unwrap();
             let file = sealed("stray");
@@ -328,7 +329,8 @@ fn a_socket_may_pass_credentials() {
     }
 }
 
-/// With a timeout set, the kernel does not restart the call by itself after the process was stopped: signal(7).
+/// With a timeout set, the kernel does not restart the call by itself after the process was
+/// stopped: signal(7).
 #[test]
 fn a_signal_does_not_interrupt_receiving() {
     let receiver = child::split(|_| {
@@ -349,7 +351,8 @@ fn a_signal_does_not_interrupt_receiving() {
         tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join(file)).ok()).collect()
     };
     let in_state = |letter| threads("stat").iter().all(|stat| stat.rsplit(')').next().unwrap().starts_with(letter));
-    // By the kernel's function, which an emulator does not hide, or where that is not told by the system call.
+    // By the kernel's function, which an emulator does not hide, or where that is not told by the
+    // system call.
     let call = format!("{} ", libc::SYS_recvmsg);
     wait_until("it receives", || {
         threads("wchan").iter().any(|wchan| wchan.contains("unix_stream"))

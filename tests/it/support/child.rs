@@ -1,5 +1,5 @@
-//! Runs a test once more in a process of its own, for what belongs to a whole process: its descriptors, its limits, its
-//! namespaces, and what this crate remembers of the kernel.
+//! Runs a test once more in a process of its own, for what belongs to a whole process: its
+//! descriptors, its limits, its namespaces, and what this crate remembers of the kernel.
 
 use std::any::type_name;
 use std::env;
@@ -27,7 +27,8 @@ pub(crate) fn alone(body: impl FnOnce()) {
     }
 }
 
-/// Does the same through a command, such as `unshare` or `sh -c`. Where that is not permitted, the test is skipped.
+/// Does the same through a command, such as `unshare` or `sh -c`. Where that is not permitted, the
+/// test is skipped.
 #[track_caller]
 pub(crate) fn alone_through(wrapper: &[&str], body: impl FnOnce()) {
     if situation().is_some() {
@@ -37,7 +38,8 @@ pub(crate) fn alone_through(wrapper: &[&str], body: impl FnOnce()) {
     }
 }
 
-/// Runs `body` if this is a child. In the first process it returns the test, which can then be run as a child.
+/// Runs `body` if this is a child. In the first process it returns the test, which can then be run
+/// as a child.
 pub(crate) fn split(body: impl FnOnce(&str)) -> Option<Test> {
     let test = Test::around(&body);
     match situation() {
@@ -64,7 +66,8 @@ pub(crate) fn can_run(command: &[&str]) -> bool {
 pub(crate) struct Test(&'static str);
 
 impl Test {
-    /// The test that `body` is written in: the name of a closure's type begins with the path of its function.
+    /// The test that `body` is written in: the name of a closure's type begins with the path of its
+    /// function.
     pub(crate) fn around<F>(_body: &F) -> Self {
         let path = type_name::<F>();
         let (_crate, path) = path.split_once("::").unwrap();
@@ -86,7 +89,8 @@ impl Test {
         self.assert_passed(&self.command(wrapper, situation).output().unwrap());
     }
 
-    /// Asserts that a child ran this test, and that it passed. What the child skipped is repeated here.
+    /// Asserts that a child ran this test, and that it passed. What the child skipped is repeated
+    /// here.
     #[track_caller]
     pub(crate) fn assert_passed(self, output: &Output) {
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

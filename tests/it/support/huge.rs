@@ -7,7 +7,8 @@ use rustix::fs::FlockOperation;
 
 use super::skip;
 
-/// A setting of the kernel, changed until this is dropped. Tests in other threads and processes wait for their turn.
+/// A setting of the kernel, changed until this is dropped. Tests in other threads and processes
+/// wait for their turn.
 pub(crate) struct Setting {
     file: File,
     before: String,
@@ -45,8 +46,8 @@ impl Drop for Setting {
 
 pub(crate) const POLICY: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
-/// While this is held, no test of this binary changes the policy for transparent huge pages. For tests that count
-/// memory.
+/// While this is held, no test of this binary changes the policy for transparent huge pages. For
+/// tests that count memory.
 pub(crate) fn steady_policy() -> Option<File> {
     let file = File::open(POLICY).ok()?;
     rustix::fs::flock(&file, FlockOperation::LockShared).unwrap();

@@ -9,7 +9,8 @@ pub(crate) mod seccomp;
 pub(crate) mod skip;
 pub(crate) mod syscalls;
 
-/// Bytes of which each page and each word differs from its neighbours, so that a shifted or repeated part is noticed.
+/// Bytes of which each page and each word differs from its neighbours, so that a shifted or
+/// repeated part is noticed.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..251).cycle().take(len).collect()
 }

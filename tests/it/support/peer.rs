@@ -1,5 +1,5 @@
-//! Another process that takes part in a test: the test itself, run as a child, with a socket to it that carries
-//! descriptors.
+//! Another process that takes part in a test: the test itself, run as a child, with a socket to it
+//! that carries descriptors.
 
 use std::io::{IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -25,7 +25,8 @@ pub(crate) struct Peer {
 pub(crate) struct Channel(UnixStream);
 
 impl Peer {
-    /// Starts a process that runs `role`. In that process it runs `role` itself, and returns `None`.
+    /// Starts a process that runs `role`. In that process it runs `role` itself, and returns
+    /// `None`.
     ///
     /// The process runs the whole test again, so a test calls this first.
     pub(crate) fn start(role: impl FnOnce(&Channel)) -> Option<Self> {

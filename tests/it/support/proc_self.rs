@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::fd::RawFd;
 
-/// The numbers of the open descriptors, in order. Only where a test is [alone](super::child::alone): other tests open and
-/// close theirs meanwhile.
+/// The numbers of the open descriptors, in order. Only where a test is
+/// [alone](super::child::alone): other tests open and close theirs meanwhile.
 pub(crate) fn open_descriptors() -> Vec<RawFd> {
     let entries = fs::read_dir("/proc/self/fd").unwrap();
     let mut numbers: Vec<RawFd> =
@@ -21,8 +21,8 @@ pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count() - 1
 }
 
-/// The lines of `maps` that map the memory file of this name. Each test uses a name of its own, so that others do not
-/// matter.
+/// The lines of `maps` that map the memory file of this name. Each test uses a name of its own, so
+/// that others do not matter.
 pub(crate) fn mappings(name: &str) -> Vec<String> {
     let file = format!("/memfd:{name} (deleted)");
     let maps = fs::read_to_string("/proc/self/maps").unwrap();

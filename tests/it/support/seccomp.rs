@@ -1,8 +1,10 @@
-//! Other kernels and sandboxes, played by a filter of this thread's system calls, which stays for the life of the thread.
+//! Other kernels and sandboxes, played by a filter of this thread's system calls, which stays for
+//! the life of the thread.
 
 use super::{child, skip, syscalls};
 
-/// Runs `body`, which installs filters, in a process of its own. Where there are no filters, the test is skipped.
+/// Runs `body`, which installs filters, in a process of its own. Where there are no filters, the
+/// test is skipped.
 #[track_caller]
 pub(crate) fn alone(body: impl FnOnce()) {
     if is_available() {
@@ -49,7 +51,8 @@ struct Condition {
     value: u32,
 }
 
-/// From now on the system call of this [name](super::syscalls) gets `action`. A later filter with another errno wins over an earlier one.
+/// From now on the system call of this [name](super::syscalls) gets `action`. A later filter with
+/// another errno wins over an earlier one.
 pub(crate) fn always(syscall: &str, action: Action) {
     install(syscall, vec![], action);
 }
@@ -64,8 +67,8 @@ pub(crate) fn on_fcntl(command: i32, action: Action) {
     install("fcntl", vec![vec![is_command(command)]], action);
 }
 
-/// From now on adding one of these seals gets `action`. The command is compared too: what glibc passes as the argument of another
-/// one is what the register held.
+/// From now on adding one of these seals gets `action`. The command is compared too: what glibc
+/// passes as the argument of another one is what the register held.
 pub(crate) fn on_seals(seals: u32, action: Action) {
     let rule = |bit| vec![is_command(libc::F_ADD_SEALS), Condition { argument: 2, mask: bit, value: bit }];
     install("fcntl", single(seals).map(rule).collect(), action);

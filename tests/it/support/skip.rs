@@ -14,13 +14,15 @@ pub(crate) fn skip(why: impl Display) {
     let why = why.to_string();
     let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
     match thread::current().name() {
-        // The harness names the thread of a test after it, unless it runs the tests in its main thread.
+        // The harness names the thread of a test after it, unless it runs the tests in its main
+        // thread.
         Some(test) if test != "main" => print(format_args!("skipped: {test}: {why}")),
         _ => print(format_args!("skipped: {}: {why}", Location::caller())),
     }
 }
 
-/// Prints to the standard error itself: the harness hides what a passing test prints by `eprintln!`.
+/// Prints to the standard error itself: the harness hides what a passing test prints by
+/// `eprintln!`.
 pub(crate) fn print(line: impl Display) {
     let mut stderr = stderr();
     writeln!(stderr, "{line}").unwrap();

@@ -1,4 +1,5 @@
-//! The system calls that the crate makes, by the names that its errors give them, with their numbers on this processor.
+//! The system calls that the crate makes, by the names that its errors give them, with their
+//! numbers on this processor.
 
 use libc::c_long;
 
