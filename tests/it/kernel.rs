@@ -16,9 +16,9 @@ const FEATURES: [Feature; 9] = [
     Feature::HugeTlb,
 ];
 
-/// A new file that has no seal on any kernel.
+/// A new file that can be sealed, under every `vm.memfd_noexec`.
 fn sealable() -> Result<MemFile, Error> {
-    CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed).create("kernel")
+    CreateOptions::new().allow_sealing(true).exec(Exec::Deny).create("kernel")
 }
 
 /// A use of the feature in one call, or `None` where another one stands in for it if it is missing.
@@ -37,7 +37,9 @@ fn try_to_use(feature: Feature) -> Option<Result<(), Error>> {
             Ok(())
         }),
         Feature::ProcFd => sealable().and_then(|file| file.reopen_read_only()).map(drop),
-        Feature::HugeTlb => CreateOptions::new().huge_tlb(HugeTlb::Default).create("kernel").map(drop),
+        Feature::HugeTlb => {
+            CreateOptions::new().allow_sealing(true).huge_tlb(HugeTlb::Default).create("kernel").map(drop)
+        }
         _ => return None,
     })
 }
