@@ -134,7 +134,7 @@ pub(super) fn above_stdio(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, E
     if fd.as_raw_fd() >= FIRST_FD { Ok(fd) } else { move_up(fd, close_on_exec) }
 }
 
-#[inline(never)]
+#[cold]
 fn move_up(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
     let moved = dup(fd.as_fd())?;
     if !close_on_exec {
