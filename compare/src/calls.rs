@@ -1,4 +1,4 @@
-//! Every call of `memfile` beside direct calls of rustix and the peers' calls, to be counted one by one.
+//! Every call of `memfile`, next to direct calls of rustix and the calls of other crates, each to be measured alone.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -28,11 +28,11 @@ pub const SUBJECTS: [&str; 5] = [MEMFILE, DIRECT, MEMFD, MEMFILE_03, MEMMAP2];
 const NAME: &str = "a name of usual length";
 const LEN: usize = 64;
 const SEALABLE: MemfdFlags = MemfdFlags::CLOEXEC.union(MemfdFlags::ALLOW_SEALING).union(MemfdFlags::NOEXEC_SEAL);
+const PUNCH_HOLE: FallocateFlags = FallocateFlags::PUNCH_HOLE.union(FallocateFlags::KEEP_SIZE);
 const IMMUTABLE: SealFlags = SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
 
-/// Makes each call once. What a process does only the first time was done before.
+/// Makes each call once.
 pub fn all(meter: &mut impl Meter) {
-    warm_up();
     create(meter);
     length(meter);
     bytes(meter);
@@ -42,12 +42,6 @@ pub fn all(meter: &mut impl Meter) {
     maps(meter);
     fill(meter);
     shared(meter);
-}
-
-/// The first adding of a seal is read back, to notice a kernel that ignores it.
-fn warm_up() {
-    SealedFile::from_bytes("warm-up", b"x").expect("a sealed file");
-    let _shared = sized().share().map_err(|error| error.into_error()).expect("a shared file");
 }
 
 fn create(meter: &mut impl Meter) {
@@ -86,6 +80,8 @@ fn length(meter: &mut impl Meter) {
     meter
         .measure("allocate", DIRECT, || rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len))
         .expect("fallocate");
+    meter.measure("punch_hole", MEMFILE, || file.punch_hole(0, len)).expect("fallocate");
+    meter.measure("punch_hole", DIRECT, || rustix::fs::fallocate(&file, PUNCH_HOLE, 0, len)).expect("fallocate");
 }
 
 fn bytes(meter: &mut impl Meter) {
@@ -135,6 +131,8 @@ fn seals(meter: &mut impl Meter) {
     meter.measure("get_seals", DIRECT, || fcntl_get_seals(&file)).expect("F_GET_SEALS");
     meter.measure("get_seals", MEMFD, || memfd.seals()).expect("F_GET_SEALS");
     meter.measure("get_seals", MEMFILE_03, || old.get_seals()).expect("F_GET_SEALS");
+    meter.measure("Seals::of", MEMFILE, || Seals::of(&file)).expect("F_GET_SEALS");
+    meter.measure("Seals::of", DIRECT, || fcntl_get_seals(&file)).expect("F_GET_SEALS");
     meter.measure("add_seal", MEMFILE, || file.add_seal(Seal::Shrink)).expect("F_ADD_SEALS");
     meter.measure("add_seal", DIRECT, || fcntl_add_seals(&file, SealFlags::SHRINK)).expect("F_ADD_SEALS");
     meter.measure("add_seal", MEMFD, || memfd.add_seal(memfd::FileSeal::SealShrink)).expect("F_ADD_SEALS");
@@ -164,7 +162,7 @@ fn descriptors(meter: &mut impl Meter) {
     drop(meter.measure("reopen_read_only", MEMFILE, || file.reopen_read_only()));
     drop(meter.measure("reopen_read_only", DIRECT, || {
         let path = file.proc_path();
-        rustix::fs::open(path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        rustix::fs::open(path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
     }));
 }
 
@@ -178,15 +176,27 @@ fn proofs(meter: &mut impl Meter) {
     let sealed = meter.measure("SealedFile::try_from", MEMFILE, || SealedFile::try_from(fd)).expect("a proof");
     let fd = sealed.into_fd();
     drop(meter.measure("SealedFile::try_from", DIRECT, || direct_proof(fd)).expect("a proof"));
-    let fd = SealedFile::from_bytes(NAME, b"bytes").expect("a sealed file").into_fd();
-    drop(meter.measure("verify(Allocate)", MEMFILE, || SealedFile::verify(fd, Holes::Allocate)));
-    let fd = SealedFile::from_bytes(NAME, b"bytes").expect("a sealed file").into_fd();
-    drop(meter.measure("verify(Populate)", MEMFILE, || SealedFile::verify(fd, Holes::Populate)));
+    let sealed = SealedFile::from_bytes(NAME, b"bytes").expect("a sealed file");
+    let fd = sealed.try_clone().expect("a descriptor").into_fd();
+    let options = SealedFile::options().holes(Holes::Allocate);
+    drop(meter.measure("verify(Allocate)", MEMFILE, || options.verify(fd)));
+    let fd = sealed.try_clone().expect("a descriptor").into_fd();
+    let options = SealedFile::options().holes(Holes::Populate);
+    drop(meter.measure("verify(Populate)", MEMFILE, || options.verify(fd)));
+    // Through a descriptor that fallocate refuses.
+    let fd = sealed.reopen_read_only().expect("/proc").into_fd();
+    drop(meter.measure("verify(Populate)/O_RDONLY", MEMFILE, || options.verify(fd)));
+    let fd = filled().into_fd();
+    drop(meter.measure("seal(Refuse)", MEMFILE, || SealedFile::options().seal(fd)));
+    drop(meter.measure("SealedFile::reopen_read_only", MEMFILE, || sealed.reopen_read_only()));
 }
 
+/// The same calls as `into_sealed` makes, and no decision but that they succeed.
 fn direct_seal(fd: OwnedFd) -> rustix::io::Result<(OwnedFd, u64)> {
     fcntl_add_seals(&fd, IMMUTABLE)?;
-    direct_proof(fd)
+    let (fd, len) = direct_proof(fd)?;
+    rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, len)?;
+    Ok((fd, len))
 }
 
 fn direct_proof(fd: OwnedFd) -> rustix::io::Result<(OwnedFd, u64)> {
@@ -254,11 +264,14 @@ fn fill(meter: &mut impl Meter) {
     drop(meter.measure("SealedFile::from_bytes", DIRECT, || {
         let fd = rustix::fs::memfd_create(name, SEALABLE)?;
         direct_write_all(&fd, &bytes)?;
-        fcntl_add_seals(&fd, IMMUTABLE).map(|()| fd)
+        fcntl_add_seals(&fd, IMMUTABLE)?;
+        direct_proof(fd)
     }));
-    drop(meter.measure("SealedFile::build", MEMFILE, || {
-        SealedFile::build(name, LEN, |target| target.copy_from_slice(&bytes))
+    drop(meter.measure("SealedFile::create_with", MEMFILE, || {
+        SealedFile::create_with(name, LEN, |target| target.copy_from_slice(&bytes))
     }));
+    let draft = meter.measure("draft", MEMFILE, || SealedFile::options().draft(name, LEN)).expect("a draft");
+    drop(meter.measure("Draft::seal", MEMFILE, || draft.seal()));
     let source = filled();
     drop(meter.measure("SealedFile::copy_of", MEMFILE, || SealedFile::copy_of(name, &source)));
 }
@@ -271,8 +284,8 @@ fn shared(meter: &mut impl Meter) {
     meter.measure("SharedMap::write_all_at", MEMFILE, || map.write_all_at(&buffer, 0)).expect("within bounds");
     meter.measure("SharedMap::read_exact_at", MEMFILE, || map.read_exact_at(&mut target, 0)).expect("within bounds");
     let word = meter.measure("SharedMap::atomic", MEMFILE, || map.atomic::<u32>(8)).expect("within bounds");
-    meter.measure("Atomic::load", MEMFILE, || word.load(Relaxed));
-    meter.measure("Atomic::store", MEMFILE, || word.store(1, Relaxed));
+    meter.measure("SharedAtomic::load", MEMFILE, || word.load(Relaxed));
+    meter.measure("SharedAtomic::store", MEMFILE, || word.store(1, Relaxed));
     let file = map.into_mem_file();
     let reader = file.reopen_read_only().expect("/proc");
     drop(meter.measure("SharedView::try_from", MEMFILE, || SharedView::try_from(reader)));

@@ -11,6 +11,7 @@ mod exec;
 mod hugetlb;
 mod mapping;
 mod operations;
+mod peers;
 mod pins;
 mod policy;
 mod probe;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 use table::Table;
 
 fn main() -> ExitCode {
-    // Rows that exceed RLIMIT_FSIZE or write to closed pipes ask for the errno.
+    // Rows that exceed RLIMIT_FSIZE or write to closed pipes ask for the errno, and the holder of a lease is told by SIGIO.
     raw::ignore_signals();
     probe::print();
     let mut table = Table::default();
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         size::rows,
         proof::rows,
         attack::rows,
+        peers::rows,
     ] {
         section(&mut table);
     }

@@ -2,7 +2,7 @@
 
 use std::io::{Seek, SeekFrom, Write};
 
-use memfile::{Holes, MemFile, SealedFile, Seals};
+use memfile::{MemFile, SealedFile, Seals};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -13,7 +13,7 @@ use crate::table::{EBUSY, EPERM, Expect, OK, Table, Try, same, skip};
 pub(crate) fn rows(table: &mut Table) {
     for bits in 0..0x20_u64 {
         let constant = bits & WRITE != 0 && bits & SHRINK != 0;
-        let expect = if constant { OK } else { Expect::Reason("lacks seals") };
+        let expect = if constant { OK } else { Expect::Message("missing the seal") };
         table.row(format!("3/proof/seals-{bits:#04x}"), expect, move || {
             if bits & FUTURE_WRITE != 0 {
                 needs("FutureWrite")?;
@@ -36,7 +36,7 @@ pub(crate) fn rows(table: &mut Table) {
     table.row("3/proof/by-O_RDONLY", OK, || {
         let fd = sealable()?;
         raw::add_seals(&fd, WRITE | SHRINK)?;
-        let file = SealedFile::verify(reopen(&fd, OFlags::RDONLY)?, Holes::Refuse)?;
+        let file = SealedFile::try_from(reopen(&fd, OFlags::RDONLY)?)?;
         same("byte", file.map()?[0], b'A')?;
         Ok(0)
     });
@@ -51,26 +51,26 @@ pub(crate) fn rows(table: &mut Table) {
         Ok(0)
     });
     table.row("3/seal/adds-what-is-missing", OK, || {
-        let file = SealedFile::seal(sealable()?, Holes::Refuse)?;
-        same("seals", file.as_mem_file().get_seals()?.contains(Seals::IMMUTABLE), true)?;
+        let file = SealedFile::options().seal(sealable()?)?;
+        same("seals", file.get_seals()?.contains(Seals::IMMUTABLE), true)?;
         Ok(0)
     });
     table.row("3/seal/read-only-descriptor", EPERM, || {
-        SealedFile::seal(reopen(sealable()?, OFlags::RDONLY)?, Holes::Refuse)?;
+        SealedFile::options().seal(reopen(sealable()?, OFlags::RDONLY)?)?;
         Ok(0)
     });
     table.row("3/seal/writer-mapped", EBUSY, || {
         let fd = sealable()?;
         let _map = raw::Map::shared(&fd, page(), rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE)?;
-        SealedFile::seal(fd, Holes::Refuse)?;
+        SealedFile::options().seal(fd)?;
         Ok(0)
     });
     table.row("3/fill/from_bytes", OK, || {
         same("bytes", &SealedFile::from_bytes("fill", b"bytes")?.map()?[..], b"bytes")?;
         Ok(0)
     });
-    table.row("3/fill/build", OK, || {
-        let file = SealedFile::build("fill", 3 * page() + 1, |bytes| bytes.fill(9))?;
+    table.row("3/fill/create_with", OK, || {
+        let file = SealedFile::create_with("fill", 3 * page() + 1, |bytes| bytes.fill(9))?;
         same("bytes", file.map()?.iter().all(|&byte| byte == 9), true)?;
         Ok(0)
     });
@@ -81,7 +81,7 @@ pub(crate) fn rows(table: &mut Table) {
         Ok(0)
     });
     table.row("3/map/range", OK, || {
-        let file = SealedFile::build("range", 40 * page(), |bytes| {
+        let file = SealedFile::create_with("range", 40 * page(), |bytes| {
             bytes.iter_mut().zip(0_u32..).for_each(|(b, i)| *b = i as u8)
         })?;
         let map = file.map_range(33 * page() as u64 + 3..33 * page() as u64 + 7)?;
@@ -96,7 +96,7 @@ fn others(table: &mut Table) {
     fn map() -> Try<memfile::Map> {
         let fd = sealable()?;
         raw::add_seals(&fd, WRITE | SHRINK)?;
-        let file = SealedFile::verify(reopen(&fd, OFlags::RDONLY)?, Holes::Refuse)?;
+        let file = SealedFile::try_from(reopen(&fd, OFlags::RDONLY)?)?;
         Ok(file.map()?)
     }
     table.row("3/others/proc-mem-write", Expect::Errno(Errno::IO), || {

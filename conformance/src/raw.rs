@@ -50,6 +50,16 @@ pub(crate) fn get_seals(fd: impl AsFd) -> Try {
     answer(unsafe { libc::syscall(SYS_FCNTL, fd.as_fd().as_raw_fd(), libc::F_GET_SEALS) })
 }
 
+/// `fcntl(fd, F_SETLEASE, F_WRLCK)`.
+pub(crate) fn set_write_lease(fd: impl AsFd) -> Try {
+    syscall(SYS_FCNTL, [fd.as_fd().as_raw_fd() as usize, libc::F_SETLEASE as usize, libc::F_WRLCK as usize, 0, 0])
+}
+
+/// `close(fd)`, for a child: the number may be that of a standard stream.
+pub(crate) fn close(fd: i32) -> Try {
+    syscall(libc::SYS_close, [fd as usize, 0, 0, 0, 0])
+}
+
 #[cfg(target_pointer_width = "64")]
 const SYS_FCNTL: libc::c_long = libc::SYS_fcntl;
 #[cfg(target_pointer_width = "32")]
@@ -204,7 +214,7 @@ pub(crate) fn in_child(run: impl FnOnce() -> Try) -> Try {
                 Err(Stop::Signal(signal)) => format!("g{signal}"),
                 Err(Stop::Skip(why)) => format!("s{why}"),
                 Err(Stop::Wrong(what)) => format!("w{what}"),
-                Err(Stop::Reason(reason)) => format!("w{reason}"),
+                Err(Stop::Message(message)) => format!("m{message}"),
             };
             let _ = writer.write_all(text.as_bytes());
             // SAFETY: Leaves what the parent has buffered to the parent.
@@ -227,6 +237,7 @@ pub(crate) fn in_child(run: impl FnOnce() -> Try) -> Try {
         ("e", Ok(errno)) => Err(Stop::Errno(Errno::from_raw_os_error(errno as i32))),
         ("g", Ok(signal)) => Err(Stop::Signal(signal as i32)),
         ("s", _) => Err(Stop::Skip(rest.into())),
+        ("m", _) => Err(Stop::Message(rest.into())),
         _ => Err(Stop::Wrong(text)),
     }
 }
@@ -260,9 +271,9 @@ pub(crate) fn call(map: &Map) -> u64 {
     function()
 }
 
-/// SIGXFSZ and SIGPIPE become errnos.
+/// SIGXFSZ and SIGPIPE become errnos, and SIGIO does not end the process.
 pub(crate) fn ignore_signals() {
-    for signal in [libc::SIGXFSZ, libc::SIGPIPE] {
+    for signal in [libc::SIGXFSZ, libc::SIGPIPE, libc::SIGIO] {
         // SAFETY: No handler is installed.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use memfile::{MemFile, Seal, Seals};
+use memfile::{Cause, MemFile, Seal, Seals};
 use rustix::fs::OFlags;
 use rustix::mm::ProtFlags;
 
@@ -82,7 +82,7 @@ pub(crate) fn rows(table: &mut Table) {
                 Err(error) => error,
                 Ok(()) => return Ok(0),
             };
-            same("reason", error.reason().contains("the file has the seal Seal"), true)?;
+            same("cause", error.cause(), Cause::Sealed)?;
             Err(error.into())
         });
     }
@@ -166,7 +166,7 @@ fn descriptors(table: &mut Table) {
         };
         match error {
             Some(error) => {
-                same("reason", error.reason(), "the descriptor is opened read-only")?;
+                same("cause", error.cause(), Cause::ReadOnly)?;
                 Err(error.into())
             }
             None => Ok(0),
@@ -215,7 +215,7 @@ fn other_files(table: &mut Table) {
         reopen(sealable()?, OFlags::RDONLY)?;
         Ok(u64::from(MemFile::from_fd(shm_file()?)?.is_memfd()?))
     });
-    table.row("1.2/tmpfs-file/crate-proof", Expect::Reason("lacks seals"), move || {
+    table.row("1.2/tmpfs-file/crate-proof", Expect::Message("missing the seals Shrink and Write"), move || {
         memfile::SealedFile::try_from(shm_file()?)?;
         Ok(0)
     });

@@ -152,7 +152,7 @@ fn by_the_crate(table: &mut Table) {
         map.freeze()?;
         Ok(0)
     });
-    table.row("1.5/crate/not-a-proof", crate::table::Expect::Reason("lacks seals"), || {
+    table.row("1.5/crate/not-a-proof", crate::table::Expect::Message("missing the seal Write"), || {
         let map = file()?.share()?;
         memfile::SealedFile::try_from(map.into_mem_file())?;
         Ok(0)

@@ -10,8 +10,8 @@ use rustix::io::Errno;
 pub(crate) enum Stop {
     /// The kernel refused.
     Errno(Errno),
-    /// The crate refused by itself, for this reason.
-    Reason(&'static str),
+    /// The crate refused by itself, with this message.
+    Message(String),
     /// The child that ran the row was ended by this signal.
     Signal(i32),
     /// The call worked, but not as it should.
@@ -45,7 +45,7 @@ impl From<memfile::Error> for Stop {
     fn from(error: memfile::Error) -> Self {
         match error.raw_os_error() {
             Some(errno) => Self::Errno(Errno::from_raw_os_error(errno)),
-            None => Self::Reason(error.reason()),
+            None => Self::Message(error.to_string()),
         }
     }
 }
@@ -58,9 +58,10 @@ impl<T> From<memfile::ErrorWith<T>> for Stop {
 
 impl From<std::io::Error> for Stop {
     fn from(error: std::io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(errno) => Self::Errno(Errno::from_raw_os_error(errno)),
-            None => Self::Wrong(error.to_string()),
+        match (error.raw_os_error(), error.downcast::<memfile::Error>()) {
+            (_, Ok(error)) => error.into(),
+            (Some(errno), _) => Self::Errno(Errno::from_raw_os_error(errno)),
+            (None, Err(error)) => Self::Wrong(error.to_string()),
         }
     }
 }
@@ -72,8 +73,8 @@ pub(crate) enum Expect {
     /// Up to this much: kernels differ.
     AtMost(u64),
     Errno(Errno),
-    /// The crate's own refusal, whose text holds this.
-    Reason(&'static str),
+    /// The crate's own refusal, whose message contains this.
+    Message(&'static str),
     Signal(i32),
     /// Kernels differ, and each of these is right.
     OneOf(Vec<Expect>),
@@ -90,6 +91,7 @@ pub(crate) const EBUSY: Expect = Expect::Errno(Errno::BUSY);
 pub(crate) const EINVAL: Expect = Expect::Errno(Errno::INVAL);
 pub(crate) const EACCES: Expect = Expect::Errno(Errno::ACCESS);
 pub(crate) const EBADF: Expect = Expect::Errno(Errno::BADF);
+pub(crate) const EWOULDBLOCK: Expect = Expect::Errno(Errno::WOULDBLOCK);
 
 pub(crate) fn one_of(answers: impl Into<Vec<Expect>>) -> Expect {
     Expect::OneOf(answers.into())
@@ -105,7 +107,7 @@ impl Expect {
             (Self::Value(value), Ok(came)) => value == came,
             (Self::AtMost(most), Ok(came)) => came <= most,
             (Self::Errno(errno), Err(Stop::Errno(came))) => errno == came,
-            (Self::Reason(part), Err(Stop::Reason(came))) => came.contains(part),
+            (Self::Message(part), Err(Stop::Message(came))) => came.contains(part),
             (Self::Signal(signal), Err(Stop::Signal(came))) => signal == came,
             (Self::OneOf(answers), _) => answers.iter().any(|answer| answer.admits(came)),
             (Self::Defect { right, .. }, _) => right.admits(came),
@@ -118,6 +120,7 @@ fn errno_name(errno: Errno) -> String {
     match errno {
         Errno::PERM => "EPERM".into(),
         Errno::NOENT => "ENOENT".into(),
+        Errno::WOULDBLOCK => "EWOULDBLOCK".into(),
         Errno::BADF => "EBADF".into(),
         Errno::NOMEM => "ENOMEM".into(),
         Errno::ACCESS => "EACCES".into(),
@@ -149,7 +152,7 @@ impl fmt::Display for Expect {
             Self::Value(expected) => f.write_str(&value(*expected)),
             Self::AtMost(most) => write!(f, "at most {most:#x}"),
             Self::Errno(errno) => f.write_str(&errno_name(*errno)),
-            Self::Reason(part) => write!(f, "\"{part}\""),
+            Self::Message(part) => write!(f, "\"{part}\""),
             Self::Signal(signal) => write!(f, "signal {signal}"),
             Self::OneOf(answers) => {
                 let texts: Vec<String> = answers.iter().map(ToString::to_string).collect();
@@ -160,14 +163,22 @@ impl fmt::Display for Expect {
     }
 }
 
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errno(errno) => f.write_str(&errno_name(*errno)),
+            Self::Message(message) => write!(f, "\"{message}\""),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Wrong(what) => f.write_str(what),
+            Self::Skip(why) => write!(f, "skip: {why}"),
+        }
+    }
+}
+
 fn came_text(came: &Try) -> String {
     match came {
         Ok(came) => value(*came),
-        Err(Stop::Errno(errno)) => errno_name(*errno),
-        Err(Stop::Reason(reason)) => format!("\"{reason}\""),
-        Err(Stop::Signal(signal)) => format!("signal {signal}"),
-        Err(Stop::Wrong(what)) => what.clone(),
-        Err(Stop::Skip(why)) => format!("skip: {why}"),
+        Err(stop) => stop.to_string(),
     }
 }
 

@@ -78,9 +78,11 @@ fn exchange(data: &[u8]) {
                 }
             }
         }
-        for (fd, holes) in fds.into_iter().flatten().zip([Holes::Refuse, Holes::Allocate, Holes::Populate].into_iter().cycle()) {
+        for (fd, holes) in
+            fds.into_iter().flatten().zip([Holes::Refuse, Holes::Allocate, Holes::Populate].into_iter().cycle())
+        {
             let _ = SharedView::map(&fd, holes).map(|view| view.read_exact_at(&mut [0; 8], 0));
-            match SealedFile::verify(fd, holes) {
+            match SealedFile::options().holes(holes).verify(fd) {
                 Ok(file) => check(file),
                 Err(error) => drop(MemFile::from_fd(error.into_fd())),
             }
@@ -91,7 +93,7 @@ fn exchange(data: &[u8]) {
 /// What was accepted has the seals, and its bytes withstand a writer.
 fn check(file: SealedFile) {
     let (map, before) = (file.map().unwrap(), file.map().unwrap().to_vec());
-    assert!(file.as_mem_file().get_seals().unwrap().contains(Seals::CONSTANT));
+    assert!(file.get_seals().unwrap().contains(Seals::CONSTANT));
     assert!(file.as_mem_file().write_at(b"!", 0).is_err() || file.is_empty());
     assert!(file.as_mem_file().set_len(0).is_err() || file.is_empty());
     assert_eq!(map[..], before[..]);

@@ -1,5 +1,7 @@
 //! Calls every public function of the crate without `std`. The panic handler uses the place in the source, so the program
-//! holds the names of exactly those files that the compiler could not prove free of panics. See `ci/no-panic`.
+//! contains the names of exactly those files that the compiler could not prove free of panics. See `ci/no-panic`.
+//!
+//! Left out are the implementations of `Debug` and `Display`: formatting in `core` can panic.
 #![no_std]
 #![no_main]
 
@@ -9,9 +11,10 @@ use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use memfile::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use memfile::kernel::{Feature, Support};
 use memfile::{
-    Atomic, AtomicView, AtomicWord, CreateOptions, Error, ErrorWith, Exec, Holes, HugeTlb, KernelSupport, Map,
-    MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView, socket,
+    AtomicInteger, CreateOptions, Draft, Error, ErrorWith, Exec, Holes, HugeTlb, Map, MapOptions, MemFile, Seal,
+    SealedFile, SealedFileOptions, Seals, SharedAtomic, SharedAtomicView, SharedMap, SharedView, socket,
 };
 
 #[panic_handler]
@@ -37,9 +40,9 @@ extern "C" fn _start() -> ! {
         file_calls(&file);
         consuming_calls(file, options);
     }
-    builders(options);
+    filling(options);
     seals();
-    used(KernelSupport::probe());
+    support();
     #[cfg(feature = "seeded")]
     used(any::<[u8; 4]>()[any::<usize>()]);
     loop {}
@@ -49,7 +52,7 @@ fn options() -> CreateOptions {
     CreateOptions::new()
         .allow_sealing(any())
         .close_on_exec(any())
-        .huge_tlb(black_box(Some(HugeTlb::Huge2MB)))
+        .huge_tlb(black_box(HugeTlb::Huge2MB))
         .exec(black_box(Exec::Deny))
 }
 
@@ -71,13 +74,15 @@ fn file_calls(file: &MemFile) {
     used((file.len(), file.is_empty()));
     used(file.set_len(any()));
     used(file.allocate(any(), any()));
+    used(file.punch_hole(any(), any()));
     used(file.read_at(part, any()));
     used(file.read_exact_at(part, any()));
     used(file.write_at(part, any()));
     used(file.write_all_at(part, any()));
-    used((file.get_seals(), file.is_memfd()));
+    used((file.get_seals(), Seals::of(black_box(file)), file.is_memfd()));
     used(file.add_seal(black_box(Seal::Write)));
-    used(file.add_seals(any()));
+    used(file.add_seals(black_box(Seal::Write)));
+    used(file.add_seals(any::<Seals>()));
     used(file.copy_from(black_box(file), any()));
     used(file.proc_path().as_c_str().count_bytes());
     used(file.proc_path_of(any()).as_c_str().count_bytes());
@@ -114,11 +119,12 @@ fn from_fd(result: Result<SealedFile, ErrorWith<OwnedFd>>) -> Option<MemFile> {
 
 fn consuming_calls(file: MemFile, options: CreateOptions) {
     let holes = black_box(Holes::Populate);
+    let sealed = sealed_options(options);
     let file = either(file.into_sealed());
-    let file = either(file.into_sealed_within(any::<Duration>()));
+    let file = either(file.into_sealed_timeout(any::<Duration>()));
     let file = either(SealedFile::try_from(file));
-    let Some(file) = from_fd(SealedFile::verify(file, holes)) else { return };
-    let Some(file) = from_fd(SealedFile::seal(file, holes)) else { return };
+    let Some(file) = from_fd(sealed.verify(file)) else { return };
+    let Some(file) = from_fd(sealed.seal(file)) else { return };
     let file = match SharedMap::map(file, holes) {
         Ok(map) => {
             shared_calls(&map);
@@ -127,10 +133,7 @@ fn consuming_calls(file: MemFile, options: CreateOptions) {
         Err(error) => error.into_parts().1,
     };
     let file = match file.share() {
-        Ok(map) => either(match black_box(true) {
-            true => map.freeze(),
-            false => map.freeze_within(any()),
-        }),
+        Ok(map) => either(map.freeze()),
         Err(error) => error.into_inner(),
     };
     if let Ok(view) = SharedView::map(&file, holes) {
@@ -145,8 +148,12 @@ fn consuming_calls(file: MemFile, options: CreateOptions) {
 
 fn sealed_calls(file: &SealedFile) {
     used((file.len(), file.is_empty(), file.as_raw_fd()));
-    used(file.as_mem_file().len());
-    used(file.try_clone());
+    let mut buffer = black_box([0_u8; 100]);
+    used((file.read_at(&mut buffer, any()), file.read_exact_at(&mut buffer, any())));
+    used((file.get_seals(), file.as_mem_file().len()));
+    used(file.name().as_deref().map(<[u8]>::len));
+    used(file.proc_path().as_c_str().count_bytes());
+    used((file.reopen_read_only(), file.try_clone()));
     used(file.send(black_box(file), any::<&[u8]>()));
     if let Ok(map) = file.map() {
         used(map.first().copied());
@@ -162,6 +169,8 @@ fn sealed_calls(file: &SealedFile) {
 }
 
 fn shared_calls(map: &SharedMap) {
+    used(SharedMap::create(any(), any()));
+    used(map.as_ptr());
     let mut buffer = black_box([0_u8; 100]);
     used((map.len(), map.is_empty(), map.reader(), map.as_fd().as_raw_fd(), map.as_mem_file().len()));
     used(map.read_exact_at(&mut buffer, any()));
@@ -174,7 +183,7 @@ fn shared_calls(map: &SharedMap) {
 }
 
 /// Orderings that the type allows in every place; see the pages of each call.
-fn atomic_calls<T: AtomicWord + Default>(atomic: Result<Atomic<'_, T>, Error>) {
+fn atomic_calls<T: AtomicInteger + Default>(atomic: Result<SharedAtomic<'_, T>, Error>) {
     let Ok(atomic) = atomic else { return };
     let order = black_box(Ordering::SeqCst);
     used(atomic.load(order));
@@ -187,11 +196,11 @@ fn atomic_calls<T: AtomicWord + Default>(atomic: Result<Atomic<'_, T>, Error>) {
 }
 
 fn view_calls(view: &SharedView) {
-    fn load<T: AtomicWord>(atomic: Result<AtomicView<'_, T>, Error>) {
+    fn load<T: AtomicInteger>(atomic: Result<SharedAtomicView<'_, T>, Error>) {
         used(atomic.map(|atomic| atomic.load(black_box(Ordering::SeqCst))));
     }
     let mut buffer = black_box([0_u8; 100]);
-    used((view.len(), view.is_empty()));
+    used((view.len(), view.is_empty(), view.as_ptr()));
     used(view.read_exact_at(&mut buffer, any()));
     load(view.atomic::<u8>(any()));
     load(view.atomic::<u16>(any()));
@@ -200,13 +209,25 @@ fn view_calls(view: &SharedView) {
     load(view.atomic::<u64>(any()));
 }
 
-fn builders(options: CreateOptions) {
-    let builder = SealedFile::builder().options(options).huge_pages(any());
+fn sealed_options(options: CreateOptions) -> SealedFileOptions {
+    SealedFile::options().create_options(options).huge_pages(any()).limit(any()).holes(black_box(Holes::Populate))
+}
+
+fn filling(options: CreateOptions) {
+    let options = sealed_options(options);
     let bytes = any::<&[u8]>();
-    used(builder.from_bytes(any(), bytes));
-    used(builder.build(any(), any(), |target| target.fill(any())));
+    used(options.from_bytes(any(), bytes));
+    used(options.create_with(any(), any(), |target| target.fill(any())));
+    used(options.try_create_with(any(), any(), |target| {
+        target.fill(any());
+        black_box(Ok::<(), Error>(()))
+    }));
+    used(options.copy_of(any(), black_box(standard_input())));
+    if let Ok(draft) = options.draft(any(), any()) {
+        draft_calls(draft);
+    }
     used(SealedFile::from_bytes(any(), bytes));
-    used(SealedFile::build(any(), any(), |target| target.fill(any())));
+    used(SealedFile::create_with(any(), any(), |target| target.fill(any())));
     if let Ok(file) = SealedFile::copy_of(any(), black_box(standard_input())) {
         sealed_calls(&file);
     }
@@ -217,15 +238,33 @@ fn standard_input() -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(0) }
 }
 
+fn draft_calls(mut draft: Draft) {
+    draft.fill(any());
+    used(draft.set_len(any()));
+    used((draft.as_ref().len(), draft.as_mut().first().copied()));
+    match draft.seal() {
+        Ok(file) => used(file),
+        Err(error) => used(error.into_inner().len()),
+    }
+}
+
+fn support() {
+    let support = Support::probe();
+    used((support.get(black_box(Feature::Sealing)), support.default_exec()));
+    used((support.huge_tlb_sizes().count(), support.transparent_huge_pages().map(str::len)));
+}
+
 fn seals() {
     let (a, b) = (any::<Seals>(), black_box(Seal::Grow));
     used((a | b, a & b, a ^ b, a - b, !a, b | b, a.len(), a.is_empty(), a.is_all(), a.bits()));
     used((a.contains(b), a.intersects(b), Seals::from_bits_truncate(any()), Seals::all()));
+    used((a.union(b.into()), a.difference(b.into())));
     used(a.iter().collect::<Seals>());
 }
 
 fn error_calls(error: &Error) {
-    used((error.operation(), error.reason(), error.raw_os_error(), error.seals()));
+    used((error.cause(), error.call(), error.raw_os_error(), error.seals()));
+    used(*error == black_box(*error));
     used((error.is_busy(), error.is_unsupported(), error.is_unproven(), error.is_out_of_bounds()));
     used((error.is_not_a_memory_file(), error.is_closed_by_peer()));
 }

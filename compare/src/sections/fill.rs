@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::OwnedFd;
 
-use memfile::{Builder, SealedFile};
+use memfile::SealedFile;
 
 use crate::bytes::{pattern, size};
 use crate::files;
@@ -47,7 +47,7 @@ fn lines(races: &[(usize, Vec<Result>)], huge: Option<&[(usize, Vec<Result>)]>) 
         (name, races.iter().filter_map(speed).collect())
     };
     let mut lines: Vec<Line> =
-        ["from_bytes", "build", "map, copy, seal", "shared_memory", "file on tmpfs", "warm memcpy"]
+        ["from_bytes", "create_with", "map, copy, seal", "shared_memory", "file on tmpfs", "warm memcpy"]
             .map(|name| line(races, name))
             .into();
     lines.extend(huge.map(|huge| line(huge, "from_bytes, huge")));
@@ -85,8 +85,8 @@ fn fill(len: usize) -> Vec<Result> {
     let candidates = vec![
         candidate("map, copy, seal", || files::map_and_copy(bytes)),
         candidate("from_bytes", || SealedFile::from_bytes("bench", bytes).expect("a sealed file")),
-        candidate("build", || {
-            SealedFile::build("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
+        candidate("create_with", || {
+            SealedFile::create_with("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
         }),
         candidate("from_reader", || SealedFile::from_reader("bench", bytes).expect("a sealed file")),
         candidate("write 64 KiB", || files::write_and_seal(bytes, 64 << 10)),
@@ -105,12 +105,12 @@ fn huge(len: usize) -> Vec<Result> {
     let bytes = pattern(len);
     let bytes = &bytes[..];
     let mut warm = vec![1; len];
-    let builder = Builder::new().huge_pages(true);
+    let options = SealedFile::options().huge_pages(true);
     let candidates = vec![
         candidate("write 64 KiB", || files::write_and_seal(bytes, 64 << 10)),
-        candidate("from_bytes, huge", || builder.from_bytes("bench", bytes).expect("a sealed file")),
-        candidate("build, huge", || {
-            builder.build("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
+        candidate("from_bytes, huge", || options.from_bytes("bench", bytes).expect("a sealed file")),
+        candidate("create_with, huge", || {
+            options.create_with("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
         }),
         candidate("warm memcpy", move || warm.copy_from_slice(bytes)),
     ];
@@ -121,10 +121,10 @@ fn huge(len: usize) -> Vec<Result> {
 fn huge_never(len: usize) -> Vec<Result> {
     let bytes = pattern(len);
     let bytes = &bytes[..];
-    let builder = Builder::new().huge_pages(true);
+    let options = SealedFile::options().huge_pages(true);
     let candidates = vec![
         candidate("write 64 KiB", || files::write_and_seal(bytes, 64 << 10)),
-        candidate("from_bytes, huge", || builder.from_bytes("bench", bytes).expect("a sealed file")),
+        candidate("from_bytes, huge", || options.from_bytes("bench", bytes).expect("a sealed file")),
         candidate("from_bytes", || SealedFile::from_bytes("bench", bytes).expect("a sealed file")),
     ];
     let (rounds, repeat) = effort(len);

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
-use memfile::{Builder, SealedFile};
+use memfile::SealedFile;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
@@ -115,7 +115,7 @@ fn hand_over(readers: &mut [Reader], len: usize) -> Vec<Result> {
         }
         check(&mut readers);
     };
-    let huge = Builder::new().huge_pages(true);
+    let huge = SealedFile::options().huge_pages(true);
     let kept = SealedFile::from_bytes("bench", &bytes).expect("a sealed file");
     let pipe = || {
         let mut readers = readers.borrow_mut();

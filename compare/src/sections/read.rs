@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::hint::black_box;
 
-use memfile::{Builder, MapOptions, SealedFile};
+use memfile::{MapOptions, SealedFile};
 
 use crate::bytes::{SIZES, pattern, size};
 use crate::files;
@@ -28,7 +28,7 @@ fn first(len: usize) -> Vec<Result> {
     let file = File::from(sealed.try_clone().expect("a descriptor").into_fd());
     let candidates = vec![
         candidate("read to a warm buffer", || {
-            sealed.as_mem_file().read_exact_at(&mut buffer, 0).expect("pread");
+            sealed.read_exact_at(&mut buffer, 0).expect("pread");
             files::sum(&buffer)
         }),
         candidate("map", || files::sum(&sealed.map().expect("mmap"))),
@@ -49,7 +49,7 @@ fn first(len: usize) -> Vec<Result> {
 fn random() -> Vec<Result> {
     let bytes = pattern(LARGE);
     let small = SealedFile::from_bytes("bench", &bytes).expect("a sealed file");
-    let huge = Builder::new().huge_pages(true).from_bytes("bench", &bytes).expect("a sealed file");
+    let huge = SealedFile::options().huge_pages(true).from_bytes("bench", &bytes).expect("a sealed file");
     let read = |file: &SealedFile, options| {
         let map = file.map_with(.., options).expect("mmap");
         let mut state = 1_u64;

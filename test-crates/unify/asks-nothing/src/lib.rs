@@ -15,5 +15,5 @@ pub fn receive(fd: OwnedFd) -> Result<SealedFile, Error> {
 }
 
 pub fn seals(file: &SealedFile) -> Result<Seals, Error> {
-    file.as_mem_file().get_seals()
+    file.get_seals()
 }
