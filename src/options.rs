@@ -30,7 +30,7 @@ impl CreateOptions {
 
     /// Whether seals can be added to the file. Default: no.
     ///
-    /// `false` is kept under every [`Exec`] policy and every `vm.memfd_noexec`: where the kernel implies sealing
+    /// `false` holds under every [`Exec`] policy and every `vm.memfd_noexec`: where the kernel implies sealing
     /// (`MFD_NOEXEC_SEAL` does), [`Seal::Seal`](crate::Seal::Seal) is added at once, which costs one more system call.
     #[doc(alias = "MFD_ALLOW_SEALING")]
     pub const fn allow_sealing(mut self, value: bool) -> Self {
@@ -125,7 +125,7 @@ pub enum Exec {
 
 /// The size of the huge pages of a file, by the kernel's names (`MFD_HUGE_*`).
 ///
-/// Which sizes exist depends on the processor and the kernel; another one is ENODEV.
+/// Which sizes exist depends on the processor and the kernel. Creating a file of another size fails with ENODEV.
 /// The value of a variant is its encoding in the flags of `memfd_create`: the size's base-2 logarithm from bit 26 up.
 ///
 /// ```

@@ -21,13 +21,13 @@ pub struct Received {
 /// `sendmsg(socket, payload + SCM_RIGHTS, MSG_NOSIGNAL)` — sends a payload with descriptors over a Unix socket of any
 /// type. Returns how much of the payload was taken.
 ///
-/// The receiver gets descriptors of the same open files, so it shares their positions. The sender's descriptors can be
-/// closed as soon as this returns.
+/// The receiver gets descriptors of the same open files, so the positions are shared. The sender can close its own as soon
+/// as this returns.
 ///
 /// A stream may take less than the whole payload, as with `write`. The descriptors are then on their way with the first
 /// byte: send the rest without them. The other types send all or nothing.
 ///
-/// Over a socket that is no Unix socket Linux sends the payload and drops the descriptors without a word.
+/// Over a socket of another family, Linux sends the payload and silently drops the descriptors.
 ///
 /// # Errors
 /// - no errno: more than 253 descriptors; or some with an empty payload on a stream, which carries them only with a byte.
@@ -65,7 +65,7 @@ pub struct Received {
 pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Error> {
     let socket = socket.as_fd();
     if fds.len() > sys::FDS_MAX {
-        return Err(Error::new(Reason::TooManyFds).with_values(fds.len() as u64, 0));
+        return Err(Error::new(Reason::TooManyFds).with_number(fds.len() as u64));
     }
     if payload.is_empty() && !fds.is_empty() && sys::is_stream(socket)? {
         return Err(Error::new(Reason::EmptyPayload));
@@ -143,7 +143,7 @@ pub fn recv(socket: impl AsFd, payload: &mut [u8], fds: &mut [Option<OwnedFd>]) 
     };
     let expected = if reason == Reason::PayloadTruncated { payload.len() } else { fds.len() };
     fds.fill_with(|| None);
-    Err(Error::new(reason).with_values(expected as u64, 0))
+    Err(Error::new(reason).with_number(expected as u64))
 }
 
 impl SealedFile {

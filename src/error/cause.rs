@@ -7,8 +7,8 @@
 /// PublicCause, IoErrorKind { Reason => "sentence", … }
 /// ```
 ///
-/// `{}` in a sentence stands for the error's next value, `{bytes}` for the next value as a number of bytes, and
-/// `{seals}` for the error's seals.
+/// `{}` in a sentence stands for the error's next number, `{bytes}` for the next one as a number of bytes, and `{seals}` for
+/// the error's seals. There are at most three numbers.
 macro_rules! causes {
     ($($(#[$doc:meta])* $Cause:ident, $Kind:ident { $($Reason:ident => $text:literal,)* })*) => {
         /// What went wrong, for programs that react to it. The [`Display`](core::fmt::Display) of an

@@ -39,10 +39,10 @@ pub use with::ErrorWith;
 /// [errno(3)](https://man7.org/linux/man-pages/man3/errno.3.html)
 #[derive(Copy, Clone)]
 pub struct Error {
-    /// What the message shows, in the order of its sentence.
-    values: Values,
+    /// What the sentence shows, in its order.
+    numbers: [u64; 3],
     seals: Seals,
-    /// 0: the kernel gave none.
+    /// 0 if `call` is `None`.
     errno: u16,
     /// The call that the kernel refused. `None`: this crate refused by itself.
     call: Option<Call>,
@@ -50,25 +50,18 @@ pub struct Error {
     reason: Option<Reason>,
 }
 
-type Values = [u64; 3];
-
 impl Error {
     /// The kernel refused `call`. The reason is the [usual](Call::usual_reason) one; a caller who knows better adds it.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an errno is a small positive number")]
     #[inline]
     pub(crate) const fn os(call: Call, errno: Errno) -> Self {
-        Self {
-            values: [0; 3],
-            seals: Seals::empty(),
-            errno: errno.raw_os_error() as u16,
-            call: Some(call),
-            reason: None,
-        }
+        let errno = errno.raw_os_error() as u16;
+        Self { numbers: [0; 3], seals: Seals::empty(), errno, call: Some(call), reason: None }
     }
 
     /// This crate refuses by itself.
     pub(crate) const fn new(reason: Reason) -> Self {
-        Self { values: [0; 3], seals: Seals::empty(), errno: 0, call: None, reason: Some(reason) }
+        Self { numbers: [0; 3], seals: Seals::empty(), errno: 0, call: None, reason: Some(reason) }
     }
 
     pub(crate) const fn because(self, reason: Reason) -> Self {
@@ -79,26 +72,32 @@ impl Error {
         Self { seals, ..self }
     }
 
-    pub(crate) const fn with_values(self, first: u64, second: u64) -> Self {
-        Self { values: [first, second, 0], ..self }
+    /// For a sentence that shows one number.
+    pub(crate) const fn with_number(self, number: u64) -> Self {
+        Self { numbers: [number, 0, 0], ..self }
+    }
+
+    /// For a sentence that shows two numbers.
+    pub(crate) const fn with_numbers(self, first: u64, second: u64) -> Self {
+        Self { numbers: [first, second, 0], ..self }
     }
 
     /// A range that does not lie within `len` bytes.
     #[cold]
     pub(crate) const fn out_of_bounds(start: u64, end: u64, len: u64) -> Self {
         let reason = if start > end { Reason::Reversed } else { Reason::OutOfBounds };
-        Self { values: [start, end, len], ..Self::new(reason) }
+        Self { numbers: [start, end, len], ..Self::new(reason) }
     }
 
     #[cold]
     pub(crate) const fn source_beyond(limit: u64) -> Self {
-        Self::new(Reason::SourceBeyondLimit).with_values(limit, 0)
+        Self::new(Reason::SourceBeyondLimit).with_number(limit)
     }
 
     /// A length or an offset that no file or no address space can hold.
     #[cold]
     pub(crate) const fn too_long(len: u64) -> Self {
-        Self::new(Reason::TooLong).with_values(len, 0)
+        Self::new(Reason::TooLong).with_number(len)
     }
 
     #[inline]
@@ -131,9 +130,9 @@ impl Error {
     #[doc(alias = "errno")]
     #[must_use]
     pub const fn raw_os_error(&self) -> Option<i32> {
-        match self.errno {
-            0 => None,
-            errno => Some(errno as i32),
+        match self.call {
+            Some(_) => Some(self.errno as i32),
+            None => None,
         }
     }
 
@@ -204,19 +203,22 @@ impl fmt::Display for Error {
                 None => write!(f, "errno {}: ", self.errno)?,
             }
         }
-        let mut values = self.values.iter();
+        let mut numbers = self.numbers.into_iter();
         let mut rest = self.reason().text();
         while let Some((text, after)) = rest.split_once('{') {
             f.write_str(text)?;
             let Some((place, after)) = after.split_once('}') else { break };
             rest = after;
-            match place {
-                "seals" => write_seals(f, self.seals)?,
-                "bytes" => match values.next() {
-                    Some(1) => f.write_str("1 byte")?,
-                    value => write!(f, "{} bytes", value.unwrap_or(&0))?,
-                },
-                _ => write!(f, "{}", values.next().unwrap_or(&0))?,
+            if place == "seals" {
+                write_seals(f, self.seals)?;
+                continue;
+            }
+            let number = numbers.next().unwrap_or(0);
+            fmt::Display::fmt(&number, f)?;
+            match (place, number) {
+                ("bytes", 1) => f.write_str(" byte")?,
+                ("bytes", _) => f.write_str(" bytes")?,
+                _ => {}
             }
         }
         f.write_str(rest)
@@ -249,8 +251,8 @@ impl fmt::Debug for Error {
 /// Two errors are equal if they say the same.
 impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
-        (self.call, self.errno, self.reason(), self.seals, self.values)
-            == (other.call, other.errno, other.reason(), other.seals, other.values)
+        (self.call, self.errno, self.reason(), self.seals, self.numbers)
+            == (other.call, other.errno, other.reason(), other.seals, other.numbers)
     }
 }
 

@@ -31,7 +31,7 @@ const NAME_MAX: usize = 249;
 
 #[cold]
 fn name_too_long(len: usize) -> Error {
-    Error::new(Reason::NameTooLong).with_values(len as u64, 0)
+    Error::new(Reason::NameTooLong).with_number(len as u64)
 }
 
 /// A file in memory, without a name in any file system, that can be sealed.
@@ -156,6 +156,7 @@ impl MemFile {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[doc(alias = "F_GET_SEALS")]
+    #[inline]
     pub fn from_fd(fd: OwnedFd) -> Result<Self, FromFdError> {
         match sys::get_seals(fd.as_fd()) {
             Ok(_) => Ok(Self::from_owned(fd)),
@@ -195,6 +196,7 @@ impl MemFile {
     /// [fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html)
     #[doc(alias = "F_DUPFD_CLOEXEC")]
     #[doc(alias = "dup")]
+    #[inline]
     pub fn try_clone(&self) -> Result<Self, Error> {
         sys::dup(self.as_fd()).map(Self::from_owned)
     }
@@ -243,17 +245,16 @@ impl MemFile {
     /// # References
     /// [ftruncate(2)](https://man7.org/linux/man-pages/man2/truncate.2.html)
     #[doc(alias = "ftruncate")]
+    #[inline]
     pub fn set_len(&self, len: u64) -> Result<(), Error> {
         // The raw call and the one through libc would answer differently.
         if len > i64::MAX.unsigned_abs() {
             return Err(Error::too_long(len));
         }
-        sys::ftruncate(self.as_fd(), len).map_err(|error| {
-            if error.is(Errno::INVAL) && is_read_only(self.as_fd()) {
-                return error.because(Reason::ReadOnly);
-            }
-            error
-        })
+        match sys::ftruncate(self.as_fd(), len) {
+            Err(error) if error.is(Errno::INVAL) && is_read_only(self.as_fd()) => Err(error.because(Reason::ReadOnly)),
+            result => result,
+        }
     }
 
     /// `fallocate(fd, 0, offset, len)` — gives the range memory, and makes the file longer if the range ends beyond it.
@@ -271,6 +272,7 @@ impl MemFile {
     /// # References
     /// [fallocate(2)](https://man7.org/linux/man-pages/man2/fallocate.2.html)
     #[doc(alias = "fallocate")]
+    #[inline]
     pub fn allocate(&self, offset: u64, len: u64) -> Result<(), Error> {
         sys::fallocate(self.as_fd(), offset, len).map_err(|error| explain_range(error, offset, len))
     }
@@ -303,6 +305,7 @@ impl MemFile {
     /// [fallocate(2)](https://man7.org/linux/man-pages/man2/fallocate.2.html)
     #[doc(alias = "FALLOC_FL_PUNCH_HOLE")]
     #[doc(alias = "MADV_REMOVE")]
+    #[inline]
     pub fn punch_hole(&self, offset: u64, len: u64) -> Result<(), Error> {
         sys::punch_hole(self.as_fd(), offset, len).map_err(|error| explain_range(error, offset, len))
     }
@@ -328,6 +331,7 @@ impl MemFile {
     /// # References
     /// [pread(2)](https://man7.org/linux/man-pages/man2/pread.2.html)
     #[doc(alias = "pread")]
+    #[inline]
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
         sys::pread(self.as_fd(), buf, offset).map_err(|error| explain_offset(error, offset))
     }
@@ -337,11 +341,12 @@ impl MemFile {
     /// # Errors
     /// As for [`read_at`](Self::read_at), and without an errno where the file ends too early; then part of `buf` is filled.
     #[doc(alias = "pread")]
+    #[inline]
     pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
         let mut done = 0_usize;
         while let Some(rest @ [_, ..]) = buf.get_mut(done..) {
             match self.read_at(rest, offset.saturating_add(done as u64))? {
-                0 => return Err(Error::new(Reason::EndOfFile).with_values(done as u64, buf.len() as u64)),
+                0 => return Err(Error::new(Reason::EndOfFile).with_numbers(done as u64, buf.len() as u64)),
                 n => done = done.saturating_add(n),
             }
         }
@@ -374,6 +379,7 @@ impl MemFile {
     /// # References
     /// [pwrite(2)](https://man7.org/linux/man-pages/man2/pwrite.2.html)
     #[doc(alias = "pwrite")]
+    #[inline]
     pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize, Error> {
         sys::pwrite(self.as_fd(), buf, offset).map_err(|error| explain_offset(error, offset))
     }
@@ -383,6 +389,7 @@ impl MemFile {
     /// # Errors
     /// As for [`write_at`](Self::write_at); then part of `buf` may be written.
     #[doc(alias = "pwrite")]
+    #[inline]
     pub fn write_all_at(&self, buf: &[u8], offset: u64) -> Result<(), Error> {
         let mut done = 0_usize;
         while let Some(rest @ [_, ..]) = buf.get(done..) {
@@ -473,6 +480,7 @@ impl Seals {
     /// # Ok::<(), memfile::Error>(())
     /// ```
     #[doc(alias = "F_GET_SEALS")]
+    #[inline]
     pub fn of(file: impl AsFd) -> Result<Self, Error> {
         sys::get_seals(file.as_fd())
     }
@@ -490,7 +498,7 @@ fn explain_range(error: Error, offset: u64, len: u64) -> Error {
 #[cold]
 fn explain_offset(error: Error, offset: u64) -> Error {
     if error.is(Errno::INVAL) && offset > i64::MAX.unsigned_abs() {
-        return error.because(Reason::TooLong).with_values(offset, 0);
+        return error.because(Reason::TooLong).with_number(offset);
     }
     error
 }

@@ -198,7 +198,7 @@ impl MemFile {
         Path::join(sys::DecInt::new(pid).as_bytes(), self.as_fd())
     }
 
-    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC)` — the same file once more, with its own position at 0, read-only.
+    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — the same file once more, with its own position at 0, read-only.
     ///
     /// For handing out: the receiver moves its own position and cannot write through this descriptor. It is not a security
     /// boundary, since a process of the same user can open the file again for writing; only seals are.

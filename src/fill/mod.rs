@@ -193,11 +193,11 @@ fn copy(bytes: &[u8], map: &mut Exclusive) -> Result<(), Error> {
     let mut offset = 0_usize;
     for source in bytes.chunks(HUGE_PAGE) {
         map.populate(offset, source.len())?;
-        let end = offset.saturating_add(source.len());
-        if let Some(target) = map.bytes_mut().get_mut(offset..end) {
+        let rest = map.bytes_mut().get_mut(offset..).unwrap_or_default();
+        if let Some((target, _)) = rest.split_at_mut_checked(source.len()) {
             target.copy_from_slice(source);
         }
-        offset = end;
+        offset = offset.saturating_add(source.len());
     }
     Ok(())
 }

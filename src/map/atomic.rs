@@ -76,7 +76,7 @@ impl<T: AtomicInteger> Field<T> {
     #[allow(clippy::cast_possible_truncation, reason = "a place within a word is a small number")]
     fn at(offset: usize) -> Result<Self, Error> {
         if offset & (T::SIZE - 1) != 0 {
-            return Err(Error::new(Reason::Misaligned).with_values(offset as u64, T::SIZE as u64));
+            return Err(Error::new(Reason::Misaligned).with_numbers(offset as u64, T::SIZE as u64));
         }
         let first = offset & (WORD - 1);
         let low = if cfg!(target_endian = "little") { first } else { WORD - T::SIZE - first };

@@ -314,10 +314,12 @@ impl Shared {
     }
 
     /// The word that holds the byte at `offset`.
+    #[inline]
     pub(super) fn word(&self, offset: usize) -> Option<ReadOnlyWord<'_>> {
         self.atomic(offset).map(ReadOnlyWord)
     }
 
+    #[inline]
     fn atomic(&self, offset: usize) -> Option<&AtomicUsize> {
         if offset >= self.0.len {
             return None;
@@ -331,6 +333,7 @@ impl Shared {
     }
 
     /// Copies from `offset` on.
+    #[inline]
     pub(super) fn copy_out(&self, offset: usize, target: &mut [u8]) -> Result<(), Error> {
         let source = self.range(offset, target.len())?;
         // SAFETY: The range is readable as long as `self` lives, and no `&mut [u8]` overlaps it, since no reference to it is
@@ -340,6 +343,7 @@ impl Shared {
     }
 
     /// The start of a range that lies within the mapping.
+    #[inline]
     fn range(&self, offset: usize, len: usize) -> Result<NonNull<u8>, Error> {
         match offset.checked_add(len) {
             // SAFETY: `offset` is at most `len` of the mapping.
@@ -375,11 +379,13 @@ impl SharedWritable {
     }
 
     /// The word that holds the byte at `offset`.
+    #[inline]
     pub(super) fn word(&self, offset: usize) -> Option<&AtomicUsize> {
         self.0.atomic(offset)
     }
 
     /// Copies to `offset`.
+    #[inline]
     pub(super) fn copy_in(&self, source: &[u8], offset: usize) -> Result<(), Error> {
         let target = self.0.range(offset, source.len())?;
         // SAFETY: The range is writable as long as `self` lives, and no `&[u8]` overlaps it, since no reference to it is

@@ -13,8 +13,8 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 /// A memory file mapped for reading and writing, which other threads and processes may read and write at the same time.
 ///
-/// It never is a slice: bytes are copied in and out within bounds, and integers are [atomic](Self::atomic). What is read may
-/// be half of an old and half of a new value if nobody takes care; that is all that can happen.
+/// It is never a slice: bytes are copied in and out within bounds, and integers are [atomic](Self::atomic). Without further
+/// synchronization, what is read may be part of an old and part of a new value; nothing worse can happen.
 ///
 /// The file must have the seal Shrink, so that nobody can take pages away. With Grow too ([`Seals::FIXED_SIZE`]) its length
 /// is the same for all.
@@ -54,8 +54,8 @@ pub struct SharedMap {
 
 /// A memory file mapped for reading, which others may change at the same time.
 ///
-/// The reading half of [`SharedMap`]; what it cannot do is write.
-/// It needs no descriptor to stay valid, and does not stand in the way of [`SharedMap::freeze`].
+/// The reading half of [`SharedMap`], which cannot write.
+/// It needs no descriptor to stay valid, and does not prevent [`SharedMap::freeze`].
 ///
 /// ```
 /// use memfile::{CreateOptions, Exec, MemFile, SharedView};
@@ -81,17 +81,17 @@ pub struct SharedView {
 }
 
 impl SharedMap {
-    /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)` — maps a file that has the seal Shrink, and whose holes
-    /// are dealt with as told.
+    /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)` — maps a file that has the seal Shrink, and applies the
+    /// `holes` policy.
     ///
     /// While others can write the file they can also punch holes into it, unless it has FutureWrite. Where memory is short,
-    /// touching a hole is SIGBUS: share writing with whom you trust that far.
+    /// touching a hole raises SIGBUS. Let only those write whom you trust that far.
     ///
     /// # Errors
     /// The file comes back with the error.
     /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the address space
     /// - EPERM: sealed with Write or FutureWrite; EACCES: opened read-only, or a security module forbids it
-    /// - EINVAL, EBADF: no memory file; ENOMEM: no address space
+    /// - EINVAL, EBADF: not a memory file; ENOMEM: no address space
     #[doc(alias = "mmap")]
     pub fn map(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
         let fd = file.as_fd();
@@ -118,6 +118,7 @@ impl SharedMap {
     ///
     /// # Errors
     /// No errno: the range does not lie within the map; nothing is copied.
+    #[inline]
     pub fn read_exact_at(&self, buf: &mut [u8], offset: usize) -> Result<(), Error> {
         self.map.shared().copy_out(offset, buf)
     }
@@ -126,6 +127,7 @@ impl SharedMap {
     ///
     /// # Errors
     /// No errno: the range does not lie within the map; nothing is copied.
+    #[inline]
     pub fn write_all_at(&self, buf: &[u8], offset: usize) -> Result<(), Error> {
         self.map.copy_in(buf, offset)
     }
@@ -134,6 +136,7 @@ impl SharedMap {
     ///
     /// # Errors
     /// No errno: it does not lie within the map, or is not aligned.
+    #[inline]
     pub fn atomic<T: AtomicInteger>(&self, offset: usize) -> Result<SharedAtomic<'_, T>, Error> {
         match self.map.word(last_byte::<T>(offset)) {
             Some(word) => SharedAtomic::new(offset, word),
@@ -165,8 +168,8 @@ impl SharedMap {
 }
 
 impl SharedView {
-    /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps a file that has the seal Shrink, and whose holes are dealt
-    /// with as told.
+    /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps a file that has the seal Shrink, and applies the `holes`
+    /// policy.
     ///
     /// Unless the file has FutureWrite or Write, others can punch holes into it; see [`SharedMap::map`].
     ///
@@ -177,7 +180,7 @@ impl SharedView {
     /// # Errors
     /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the address space
     /// - EPERM: sealed with Write, on a kernel that does not map that through a descriptor open for writing, without `/proc`
-    /// - EACCES: a security module forbids it; EINVAL, EBADF: no memory file; ENOMEM: no address space
+    /// - EACCES: a security module forbids it; EINVAL, EBADF: not a memory file; ENOMEM: no address space
     ///
     /// # Example
     /// ```
@@ -222,6 +225,7 @@ impl SharedView {
     ///
     /// # Errors
     /// No errno: the range does not lie within the view; nothing is copied.
+    #[inline]
     pub fn read_exact_at(&self, buf: &mut [u8], offset: usize) -> Result<(), Error> {
         self.map.copy_out(offset, buf)
     }
@@ -230,6 +234,7 @@ impl SharedView {
     ///
     /// # Errors
     /// No errno: it does not lie within the view, or is not aligned.
+    #[inline]
     pub fn atomic<T: AtomicInteger>(&self, offset: usize) -> Result<SharedAtomicView<'_, T>, Error> {
         match self.map.word(last_byte::<T>(offset)) {
             Some(word) => SharedAtomicView::new(offset, word),

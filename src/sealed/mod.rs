@@ -146,7 +146,7 @@ impl SealedFile {
     /// ```
     pub fn reopen_read_only(&self) -> Result<Self, Error> {
         let file = self.file.reopen_read_only()?;
-        // This file's holes have been dealt with.
+        // The holes of this file were looked at when its proof was made.
         let proof = prove(file.as_fd(), Self::options().holes(Holes::Accept).terms())?;
         Ok(Self { file, proof: proof.up_to(self.len()) })
     }

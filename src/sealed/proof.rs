@@ -131,7 +131,7 @@ pub(crate) enum Origin {
 
 /// Decides whether `fd` can be trusted to keep the promise of the seals that the terms require. See the head of this file for
 /// the reason of each step and of their order.
-#[inline]
+#[inline(always)]
 pub(crate) fn prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
     let Terms { required, holes, limit, origin } = terms;
     let seals = sys::get_seals(fd)?;
@@ -171,12 +171,12 @@ fn missing(required: Seals, seals: Seals) -> Error {
 
 #[inline]
 fn beyond(limit: u64, len: u64) -> Error {
-    Error::new(Reason::FileBeyondLimit).with_values(len, limit)
+    Error::new(Reason::FileBeyondLimit).with_numbers(len, limit)
 }
 
 #[inline]
 fn too_few(len: u64, allocated: u64) -> Error {
-    Error::new(Reason::Holes).with_values(len, allocated)
+    Error::new(Reason::Holes).with_numbers(len, allocated)
 }
 
 /// Pages this large may be those of hugetlbfs. They may also be ordinary ones, or only be allowed to be huge.
@@ -185,7 +185,7 @@ const SMALLEST_HUGE_PAGE: usize = 64 * 1024;
 #[cold]
 fn refuse_part_of_huge_page(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
     match sys::huge_page_size(fd)? {
-        Some(page) => Err(Error::new(Reason::PartialHugePage).with_values(len, page)),
+        Some(page) => Err(Error::new(Reason::PartialHugePage).with_numbers(len, page)),
         None => Ok(()),
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn sendmsg(socket: BorrowedFd<'_>, payload: &[u8], fds: &[BorrowedFd<
     let mut control = SendAncillaryBuffer::new(&mut space);
     // An empty list would make a control message without contents.
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(Error::new(Reason::TooManyFds).with_values(fds.len() as u64, 0));
+        return Err(Error::new(Reason::TooManyFds).with_number(fds.len() as u64));
     }
     retry_on_intr(|| rustix::net::sendmsg(socket, &[IoSlice::new(payload)], &mut control, SendFlags::NOSIGNAL))
         .map_err(failed(Call::Sendmsg))

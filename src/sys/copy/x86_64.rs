@@ -1,7 +1,7 @@
 //! Copies of memory that others change meanwhile, by assembly.
 //!
 //! The compiler knows of an `asm!` block only that it reads or writes the memory it is given, so a race with another process
-//! is no data race of Rust's, as it would be with `copy_nonoverlapping`.
+//! is not a data race in Rust's sense, as it would be with `copy_nonoverlapping`.
 
 use core::arch::asm;
 use core::ptr::NonNull;

@@ -53,7 +53,8 @@ pub(crate) fn try_exec_flags() -> Result<(), Error> {
     }
 }
 
-#[inline]
+// Always: the other caller, which is rare, must not cost this one a call.
+#[inline(always)]
 fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
     let exec = match options.exec {
         _ if EXEC_FLAGS_REFUSED.load(Ordering::Relaxed) => MemfdFlags::empty(),
@@ -76,7 +77,7 @@ fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Resul
 }
 
 /// Does by calls what the flags did not.
-#[inline]
+#[inline(always)]
 fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
     let fd = above_stdio(fd, options.close_on_exec)?;
     let executable_by_default = match options.exec {

@@ -74,7 +74,7 @@ pub(crate) fn madvise_populate_write(base: NonNull<u8>, len: usize) -> Result<()
     madvise(base, len, Advice::LinuxPopulateWrite)
 }
 
-/// Safe for the advice that is given here: a range that is not mapped is ENOMEM.
+/// Safe for the advice that is given here: a range that is not mapped fails with ENOMEM.
 fn madvise(base: NonNull<u8>, len: usize, advice: Advice) -> Result<(), Error> {
     // SAFETY: The advice makes pages present or larger, and changes neither contents nor mappings.
     retry_on_intr(|| unsafe { rustix::mm::madvise(base.as_ptr().cast::<c_void>(), len, advice) })
