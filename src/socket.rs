@@ -94,8 +94,11 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 /// - ECONNRESET: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer))
 /// - ENOTSOCK, ENOTCONN, EINVAL: as for `recv(2)`
 ///
-/// A signal does not interrupt the call. The socket may have `SO_PASSCRED`, but not `SO_PASSPIDFD`: that descriptor would
-/// not be seen here.
+/// A signal does not interrupt the call. The socket may have `SO_PASSCRED` and `SO_PASSPIDFD`, which anybody who has a
+/// descriptor of it can set; what they add to a message is dropped here.
+///
+/// The kernel rounds the room for descriptors up: a message for one slot can bring up to twelve, which are all closed again
+/// before this call fails.
 ///
 /// # Example
 /// ```
@@ -123,7 +126,7 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 #[doc(alias = "recvmsg")]
 pub fn recv(socket: impl AsFd, payload: &mut [u8], fds: &mut [Option<OwnedFd>]) -> Result<Received, Error> {
     fds.fill_with(|| None);
-    let message = sys::recvmsg(socket.as_fd(), payload, fds)?;
+    let message = sys::recvmsg(socket.as_fd(), payload, fds).inspect_err(|_| fds.fill_with(|| None))?;
     // The kernel drops what finds no room, and does not say how much it was.
     let no_room = message.control_truncated && message.fds >= fds.len();
     let reason = if no_room || message.fds > fds.len() {
@@ -188,7 +191,7 @@ impl SealedFile {
         let mut fds = [None];
         let bytes = recv(socket, payload, &mut fds)?.bytes;
         let [Some(fd)] = fds else {
-            let closed = bytes == 0 && !payload.is_empty() && sys::is_connection(socket)?;
+            let closed = bytes == 0 && !payload.is_empty() && sys::peer_has_closed(socket)?;
             return Err(Error::new(if closed { Reason::ClosedByPeer } else { Reason::NoFd }));
         };
         Ok((bytes, Self::options().verify(fd)?))

@@ -1,4 +1,5 @@
-//! What `Send` and `Sync` promise, on threads: a program of its own, so that ThreadSanitizer can watch it alone.
+//! What `Send` and `Sync` promise, on threads: a program of its own, so that ThreadSanitizer can
+//! watch it alone.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use core::sync::atomic::Ordering;
@@ -40,7 +41,8 @@ fn counters_of_one_word() {
     assert_eq!(map.atomic::<usize>(8).unwrap().load(Ordering::Relaxed), total);
 }
 
-/// What was written before a release is seen after the acquire that reads it, through a view as well.
+/// What was written before a release is seen after the acquire that reads it, through a view as
+/// well.
 #[test]
 fn release_and_acquire() {
     let map = shared();

@@ -30,6 +30,7 @@ pub(crate) enum Call {
     SetFdFlags,
     Mmap,
     Madvise,
+    Mlock,
     Sendmsg,
     Recvmsg,
     SocketType,
@@ -61,6 +62,7 @@ impl Call {
             Self::SetFdFlags => "fcntl(F_SETFD)",
             Self::Mmap => "mmap",
             Self::Madvise => "madvise",
+            Self::Mlock => "mlock",
             Self::Sendmsg => "sendmsg",
             Self::Recvmsg => "recvmsg",
             Self::SocketType => "getsockopt(SO_TYPE)",
@@ -95,6 +97,10 @@ impl Call {
             (Self::Mmap, Errno::ACCESS) => Reason::MapDenied,
             (Self::Madvise, Errno::INVAL) => Reason::NoPopulate,
             (Self::Madvise, Errno::FAULT) => Reason::NoMemory,
+            (Self::Mmap, Errno::OVERFLOW) => Reason::BeyondOffsets,
+            (Self::Mmap | Self::Mlock, Errno::AGAIN) | (Self::Mlock, Errno::NOMEM | Errno::PERM) => {
+                Reason::MemlockLimit
+            }
             (_, Errno::NOMEM | Errno::NOSPC) => Reason::NoMemory,
             (_, Errno::NFILE | Errno::MFILE) => Reason::NoDescriptors,
             (Self::Read | Self::Pread, Errno::ISDIR) => Reason::Directory,

@@ -142,6 +142,7 @@ causes! {
         OutOfBounds => "the range {}..{} ends past the end ({bytes})",
         Reversed => "the range {}..{} ends before it starts",
         Misaligned => "the offset {} is not a multiple of the value's size ({bytes})",
+        BeyondOffsets => "the range ends past the largest offset that the kernel can map",
         TooLong => "the offset or length {} is more than a file or the address space can hold",
     }
 
@@ -162,8 +163,9 @@ causes! {
         FileTooLarge => "the file would exceed RLIMIT_FSIZE or the largest possible size",
     }
 
-    /// There is no memory, no address space or no free huge page left.
+    /// There is no memory, no address space or no free huge page left, or no more of it may be locked.
     OutOfMemory, OutOfMemory {
+        MemlockLimit => "no more memory may be locked: RLIMIT_MEMLOCK is reached (ulimit -l), or no memory is left",
         NoMemory => "no memory is left, or, for a file of huge pages, no free one (/proc/sys/vm/nr_hugepages)",
     }
 

@@ -22,7 +22,7 @@ pub struct FileCommand {
 impl MemFile {
     /// The program in this file as a command, to be given arguments and environment, and run.
     ///
-    /// The child executes `/proc/self/fd/N`: the kernel opens that path before it closes the descriptor, which stays
+    /// The child executes `/proc/thread-self/fd/N`: the kernel opens that path before it closes the descriptor, which stays
     /// close-on-exec, so neither this child nor another one inherits it. The program sees this path as its first
     /// argument, unless [`arg0`](std::os::unix::process::CommandExt::arg0) sets another, and itself as
     /// `/memfd:NAME (deleted)` in `/proc/self/exe`.
@@ -73,7 +73,7 @@ impl MemFile {
             return Err(Error::new(Reason::Script));
         }
         let file = sys::dup(self.as_fd())?;
-        let command = Command::new(Path::new(file.as_fd()));
+        let command = Command::new(Path::of_thread(file.as_fd()));
         Ok(FileCommand { command, file })
     }
 }

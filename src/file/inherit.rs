@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::MemFile;
@@ -47,7 +47,7 @@ impl MemFile {
     pub fn find_inherited(name: impl AsRef<OsStr>) -> io::Result<Option<Self>> {
         let name = name.as_ref().as_bytes();
         let link = [b"/memfd:", name, b" (deleted)"].concat();
-        for entry in fs::read_dir("/proc/self/fd")? {
+        for entry in fs::read_dir("/proc/thread-self/fd")? {
             let path = entry?.path();
             if !fs::read_link(&path).is_ok_and(|target| target.as_os_str().as_bytes() == link) {
                 continue;
@@ -69,26 +69,32 @@ impl MemFile {
 /// one that a `SealedFile` is being built in.
 fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
     let Some(file) = reopen(path)? else { return Ok(None) };
-    let found = is_inherited(path, &file)? && file.name().is_ok_and(|found| *found == *name);
+    // The link alone proves nothing: a file on disk can have the name of a memory file.
+    let found = is_inherited(path, &file)?
+        && file.is_memfd().unwrap_or(false)
+        && file.name().is_ok_and(|found| *found == *name);
     Ok(found.then_some(file))
 }
 
-/// Opens a file of `/proc/self/fd` with the access that its descriptor has, which shows in the mode of the link. One that was
-/// opened with `O_PATH` has none.
+/// Opens a file of `/proc/thread-self/fd` with the access that its descriptor has, which shows in the mode of the link. One
+/// that was opened with `O_PATH` has none. A FIFO with such a name must not make this wait, nor must a lease.
 fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     let mode = fs::symlink_metadata(path)?.mode();
     let (read, write) = (mode & 0o400 != 0, mode & 0o200 != 0);
     if !read && !write {
         return Ok(None);
     }
-    let file = OpenOptions::new().read(read).write(write).open(path)?;
-    Ok(Some(MemFile::from_owned(file.into())))
+    if !fs::metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let file = OpenOptions::new().read(read).write(write).custom_flags(sys::O_NONBLOCK).open(path)?;
+    Ok(MemFile::from_fd(sys::above_stdio(file.into(), true)?).ok())
 }
 
-/// Whether the descriptor at `path` is of this file and not close-on-exec, by `/proc/self/fdinfo`. Its line `ino` exists since
+/// Whether the descriptor at `path` is of this file and not close-on-exec, by its `fdinfo`. The line `ino` exists since
 /// Linux 5.14; before, the file at `path` is asked.
 fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
-    let info = fs::read_to_string(Path::new("/proc/self/fdinfo").join(path.file_name().unwrap_or_default()))?;
+    let info = fs::read_to_string(Path::new("/proc/thread-self/fdinfo").join(path.file_name().unwrap_or_default()))?;
     let field = |name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let flags = field("flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok());
     let inode = match field("ino:").and_then(|inode| inode.parse().ok()) {

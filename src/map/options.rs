@@ -18,12 +18,13 @@
 pub struct MapOptions {
     pub(super) populate: bool,
     pub(super) huge_pages: bool,
+    pub(super) lock: bool,
 }
 
 impl MapOptions {
-    /// Neither prefaulting nor huge pages.
+    /// No prefaulting, no huge pages, no locking.
     pub const fn new() -> Self {
-        Self { populate: false, huge_pages: false }
+        Self { populate: false, huge_pages: false, lock: false }
     }
 
     /// Make all pages present before the mapping is returned, so that no read faults: `madvise(MADV_POPULATE_READ)`.
@@ -44,6 +45,35 @@ impl MapOptions {
     #[doc(alias = "MADV_HUGEPAGE")]
     pub const fn huge_pages(mut self, value: bool) -> Self {
         self.huge_pages = value;
+        self
+    }
+
+    /// Keep all pages in memory until the map is dropped: `mlock(2)`. Default: no.
+    ///
+    /// Reading the map then neither faults nor waits for swap. It also keeps what a [`Holes`](crate::Holes) policy has only
+    /// seen at one time: the sender, or anybody else who has the file, cannot make the kernel drop pages of a locked map
+    /// (`MADV_PAGEOUT`), so reading it later cannot fail for lack of memory.
+    ///
+    /// Making the map fails with ENOMEM, EPERM or EAGAIN ([`Cause::OutOfMemory`](crate::Cause::OutOfMemory)) where the
+    /// memory is more than `RLIMIT_MEMLOCK` allows, and `vm.max_map_count` or memory itself can be short. A copy-on-write map
+    /// is copied in full.
+    ///
+    /// ```
+    /// use memfile::{Cause, MapOptions, SealedFile};
+    ///
+    /// let received = SealedFile::from_bytes("keys", &[7; 100])?;
+    /// match received.map_with(.., MapOptions::new().lock(true)) {
+    ///     Ok(map) => assert_eq!(map[99], 7),
+    ///     Err(error) => assert_eq!(error.cause(), Cause::OutOfMemory), // ulimit -l 0
+    /// }
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [mlock(2)](https://man7.org/linux/man-pages/man2/mlock.2.html)
+    #[doc(alias = "mlock")]
+    pub const fn lock(mut self, value: bool) -> Self {
+        self.lock = value;
         self
     }
 }

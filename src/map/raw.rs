@@ -29,6 +29,7 @@ use crate::sys::{self, Access};
 /// A multiple of every usual page size, so that we never query it: offsets are rounded down to this. Pages are larger only in
 /// unusual builds for PowerPC 44x and Hexagon, where mapping a range from a later offset fails with EINVAL.
 const OFFSET_ALIGN: u64 = 64 * 1024;
+const PAGE_MASK: usize = 64 * 1024 - 1;
 
 /// A range of a file that was checked to lie within it and to fit the address space.
 #[derive(Copy, Clone)]
@@ -114,20 +115,27 @@ impl Mapping {
     }
 
     /// Follows the options as far as the kernel can. They change no byte, so it is not an error if the kernel refuses them,
-    /// with one exception: failing to populate memory that the caller asked to be populated.
+    /// with two exceptions: failing to populate or to lock memory for which the caller asked that.
     #[inline]
-    fn advise(&self, options: MapOptions) -> Result<(), Error> {
-        if options.huge_pages && self.mapped > 0 {
+    fn follow(&self, options: MapOptions) -> Result<(), Error> {
+        if self.mapped == 0 {
+            return Ok(());
+        }
+        // Not to the end of the mapping: what a large granule adds may lie beyond the file.
+        let used = self.lead.saturating_add(self.len);
+        if options.huge_pages {
             // EINVAL: a kernel without transparent huge pages.
             let _ = sys::madvise_hugepage(self.base, self.mapped);
         }
-        if options.populate && self.mapped > 0 {
-            // Not to the end of the mapping: what a large granule adds may lie beyond the file (EFAULT).
-            match sys::madvise_populate_read(self.base, self.lead.saturating_add(self.len)) {
+        if options.populate {
+            match sys::madvise_populate_read(self.base, used) {
                 // EINVAL: a kernel before 5.14. EPERM: a sandbox. Reading then populates the memory.
                 Err(error) if !error.is(Errno::INVAL) && !error.is(Errno::PERM) => return Err(error),
                 _ => {}
             }
+        }
+        if options.lock {
+            sys::mlock(self.base, used)?;
         }
         Ok(())
     }
@@ -151,7 +159,7 @@ impl Constant {
     pub(super) fn new(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Self, Error> {
         let extent = Extent::within(file.len(), range)?;
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), Access::ConstantRead)?;
-        mapping.advise(options)?;
+        mapping.follow(options)?;
         Ok(Self(mapping))
     }
 
@@ -171,7 +179,7 @@ impl Private {
     pub(super) fn new(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Self, Error> {
         let extent = Extent::within(file.len(), range)?;
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), Access::PrivateWrite)?;
-        mapping.advise(options)?;
+        mapping.follow(options)?;
         Ok(Self(mapping))
     }
 
@@ -243,10 +251,13 @@ impl Exclusive {
         self.mapping.mapped > 0 && sys::madvise_hugepage(self.mapping.base, self.mapping.mapped).is_ok()
     }
 
-    /// Allocates `len` bytes of the file from `offset` on, a multiple of the page size, and makes their pages present. So no
-    /// byte of them can be SIGBUS, and none is a hole.
+    /// Allocates `len` bytes of the file from `offset` on, and makes their pages present. So no byte of them can be SIGBUS, and
+    /// none is a hole.
     pub(crate) fn populate(&self, offset: usize, len: usize) -> Result<(), Error> {
-        let len = len.min(self.mapping.len.saturating_sub(offset));
+        let end = offset.saturating_add(len).min(self.mapping.len);
+        // `madvise` wants a whole page, and what is there already is none the worse for it.
+        let offset = offset & !PAGE_MASK;
+        let len = end.saturating_sub(offset);
         if len == 0 {
             return Ok(());
         }

@@ -8,6 +8,8 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::error::{Errno, Error, ErrorWith, Reason};
+#[cfg(feature = "std")]
+use crate::file::FileCommand;
 use crate::file::{MemFile, explain_add_seals, proc};
 use crate::seals::Seals;
 use crate::sys;
@@ -200,7 +202,7 @@ impl SealedFile {
     /// As for [`MemFile::to_command`].
     #[doc(alias = "execve")]
     #[doc(alias = "fexecve")]
-    pub fn to_command(&self) -> Result<crate::FileCommand, Error> {
+    pub fn to_command(&self) -> Result<FileCommand, Error> {
         self.file.to_command()
     }
 }

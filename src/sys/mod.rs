@@ -42,15 +42,15 @@ use system::NORESERVE;
 pub(crate) use copy::{copy_from_shared, copy_to_shared};
 pub(crate) use rustix::path::DecInt;
 #[cfg(feature = "net")]
-pub(crate) use socket::{FDS_MAX, is_connection, is_stream, recvmsg, sendmsg};
+pub(crate) use socket::{FDS_MAX, is_stream, peer_has_closed, recvmsg, sendmsg};
 pub(crate) use system::{
     copy_file_range, create, create_like, exec_seal_finds_writers, huge_page_size, madvise_hugepage,
     madvise_populate_read, madvise_populate_write, punch_hole, sendfile, splice, try_exec_flags,
 };
-#[cfg(feature = "std")]
-pub(crate) use unix::O_CLOEXEC;
 pub(crate) use unix::{
     Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, has_position, impl_from_raw_fd, is_read_only,
-    let_inherit, mmap, munmap, nanosleep, open_read_only, populate, pread, pwrite, read, readlink, seek_back, try_map,
-    with_c_str, write,
+    let_inherit, mlock, mmap, munmap, nanosleep, open_read_only, populate, pread, pwrite, read, readlink, seek_back,
+    try_map, with_c_str, write,
 };
+#[cfg(feature = "std")]
+pub(crate) use unix::{O_CLOEXEC, O_NONBLOCK, above_stdio};

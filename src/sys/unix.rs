@@ -130,11 +130,11 @@ pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
 
 /// Gives a new descriptor another number if it has that of a standard stream.
 #[inline]
-pub(super) fn above_stdio(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
+pub(crate) fn above_stdio(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
     if fd.as_raw_fd() >= FIRST_FD { Ok(fd) } else { move_up(fd, close_on_exec) }
 }
 
-#[inline(never)]
+#[cold]
 fn move_up(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
     let moved = dup(fd.as_fd())?;
     if !close_on_exec {
@@ -207,6 +207,12 @@ pub(crate) fn nanosleep(duration: Duration) {
     }
 }
 
+/// Keeps the pages below a mapping in memory until it is unmapped, and makes them present.
+pub(crate) fn mlock(base: NonNull<u8>, len: usize) -> Result<(), Error> {
+    // SAFETY: Locking changes neither contents nor mappings; a range that is not mapped fails with ENOMEM.
+    retry_on_intr(|| unsafe { rustix::mm::mlock(base.as_ptr().cast::<c_void>(), len) }).map_err(failed(Call::Mlock))
+}
+
 /// Maps the first page of a file and unmaps it, to see whether that is allowed.
 pub(crate) fn try_map(fd: BorrowedFd<'_>, access: Access) -> Result<(), Error> {
     let base = mmap(fd, 0, 1, access)?;
@@ -235,6 +241,11 @@ pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
 /// The flag as `/proc/self/fdinfo` shows it. Its number differs between processors.
 #[cfg(feature = "std")]
 pub(crate) const O_CLOEXEC: u32 = OFlags::CLOEXEC.bits();
+
+/// The flag as `std::fs::OpenOptions` takes it.
+#[cfg(feature = "std")]
+#[allow(clippy::cast_possible_wrap, reason = "it is a small number")]
+pub(crate) const O_NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
 /// The target of a symbolic link, cut off at the buffer's length.
 pub(crate) fn readlink<'a>(path: &CStr, buf: &'a mut [MaybeUninit<u8>]) -> Result<&'a [u8], Error> {

@@ -17,7 +17,8 @@ fn unsealed() -> ErrorWith<MemFile> {
     SealedFile::try_from(MemFile::create_sealable("unsealed").unwrap()).unwrap_err()
 }
 
-/// The other modules compare the text of every error that they provoke; here are the forms that a text can have.
+/// The other modules compare the text of every error that they provoke; here are the forms that a
+/// text can have.
 #[test]
 fn forms_of_the_text() {
     let with_errno = "fcntl(F_ADD_SEALS): EPERM: \
@@ -29,7 +30,7 @@ fn forms_of_the_text() {
     assert_eq!(format!("{:?}", unsealed().error()), "Error(verify: the file lacks seals (Shrink | Write))");
 }
 
-/// It is the error, with something in its hand: no cause of it.
+/// It adds a value to the error, and is not caused by it: there is no source.
 #[test]
 fn with_a_value() {
     let error = unsealed();

@@ -5,24 +5,20 @@ use std::iter;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use libc::{EFBIG, ENOMEM, ENOSPC};
-use memfile::{Builder, CreateOptions, Error, Exec, MemFile, Seal, SealedFile, Seals};
+use libc::{ENOMEM, ENOSPC};
+use memfile::{Builder, CreateOptions, Exec, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::SeekFrom;
-use rustix::process::{Resource, Rlimit};
 
-use crate::check::refused;
-use crate::peer::{self, Channel};
-use crate::proc_self::{descriptors, descriptors_of, mappings};
-use crate::{child, seccomp};
+use crate::support::check::{NO_MEMORY, refused};
+use crate::support::pattern;
+use crate::support::proc_self::{descriptors, descriptors_of, mappings};
+use crate::support::{child, seccomp};
 
 const MIB: usize = 1 << 20;
 const SIZES: [usize; 8] = [0, 1, 4095, 4096, 4097, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3];
 
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i % 251).to_le_bytes()[0]).collect()
-}
-
-/// Its bytes, its length by every account, its seals, and that there are no holes, for the sender and for a receiver.
+/// Its bytes, its length by every account, its seals, and that there are no holes, for the sender
+/// and for a receiver.
 #[track_caller]
 fn look(file: &SealedFile, bytes: &[u8]) {
     assert!(*file.map().unwrap() == *bytes);
@@ -111,7 +107,7 @@ fn lengths_that_cannot_be() {
     for len in [usize::MAX, isize::MAX as usize + 1] {
         assert!(refused(build(len), None, message).is_out_of_bounds());
     }
-    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
     // More than any address space of 64 bits has.
     for len in [i64::MAX as u64, 1 << 60, 1 << 47].into_iter().filter_map(|len| usize::try_from(len).ok()) {
         refused(build(len), ENOMEM, message);
@@ -143,7 +139,8 @@ fn readers() {
     assert_eq!(descriptors_of("fill reader"), 0);
 }
 
-/// A reader may be wrong about what it has read, in safe code. The length that is proven must be true all the same.
+/// A reader may be wrong about what it has read, in safe code. The length that is proven must be
+/// true all the same.
 #[test]
 fn a_reader_that_lies() {
     struct Liar(usize);
@@ -159,16 +156,15 @@ fn a_reader_that_lies() {
     assert_eq!(descriptors_of("fill liar"), 0);
 }
 
-/// A program that is started while a file is filled must not get it, even if it may have it when it is sealed.
+/// A program that is started while a file is filled must not get it, even if it may have it when it
+/// is sealed.
 #[test]
 fn inheritable_when_it_is_sealed() {
+    let Some(program) = child::split(|_| empty_what_is_inherited()) else { return };
     let options = CreateOptions::new().close_on_exec(false);
     let builder = SealedFile::builder().options(options);
     let inherits = |file: &dyn AsFd| !rustix::io::fcntl_getfd(file).unwrap().contains(rustix::io::FdFlags::CLOEXEC);
-    let start = || {
-        let mut peer = peer::command("write_inherited").stdin(std::process::Stdio::null()).spawn().unwrap();
-        assert!(peer.wait().unwrap().success());
-    };
+    let start = || program.run(&[], "program");
     let mut started = false;
     let reader = Read::chain(
         &b"long enough to be cut off"[..],
@@ -193,93 +189,31 @@ fn inheritable_when_it_is_sealed() {
 }
 
 /// The program of [`inheritable_when_it_is_sealed`]: empties every file of that name that it has.
-pub(crate) fn write_inherited(_: &Channel) {
+fn empty_what_is_inherited() {
     for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
         let path = entry.unwrap().path();
         if std::fs::read_link(&path).is_ok_and(|link| link.as_os_str() == "/memfd:fill inherited (deleted)") {
-            // One that is sealed already it may have.
+            // It may have a file that is already sealed, and this fails for that one.
             drop(std::fs::OpenOptions::new().write(true).truncate(true).open(path));
         }
     }
 }
 
-/// All ways to make a file, with what they need made beforehand.
-fn all(name: &str, len: usize) -> [Result<SealedFile, Error>; 3] {
-    let huge = SealedFile::builder().huge_pages(true);
-    let bytes = vec![1; len];
-    [
-        SealedFile::from_bytes(name, &bytes),
-        huge.from_bytes(name, &bytes),
-        SealedFile::build(name, len, |target| target.copy_from_slice(&bytes)),
-    ]
-}
-
-#[test]
-fn no_descriptor() {
-    if !child::is_child("fill::no_descriptor") {
-        return;
-    }
-    seccomp::always("memfd_create", seccomp::errno(libc::EMFILE));
-    for result in all("fill none", 2 * MIB) {
-        refused(result, libc::EMFILE, "memfd_create: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit");
-    }
-    let error = SealedFile::from_reader("fill none", io::empty()).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
-}
-
-/// With SIGXFSZ ignored, as the documentation says.
-#[test]
-fn beyond_the_limit_of_file_sizes() {
-    if !child::is_child("fill::beyond_the_limit_of_file_sizes") {
-        return;
-    }
-    // SAFETY: No handler of this program's.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-    let limit = Rlimit { current: Some(4096), maximum: None };
-    rustix::process::setrlimit(Resource::Fsize, limit).unwrap();
-    let before = descriptors();
-    let [bytes, huge, build] = all("fill limit", 2 * MIB);
-    refused(bytes, EFBIG, "pwrite: EFBIG: beyond RLIMIT_FSIZE or the largest file");
-    for result in [huge, build] {
-        refused(result, EFBIG, "ftruncate: EFBIG: beyond RLIMIT_FSIZE or the largest file");
-    }
-    let error = SealedFile::from_reader("fill limit", io::repeat(1)).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(EFBIG));
-    assert_eq!(descriptors(), before);
-    look(&SealedFile::from_bytes("fill limit", &[1; 4096]).unwrap(), &[1; 4096]);
-}
-
-/// Address space that is not to be had is an error.
-#[test]
-fn no_address_space() {
-    if !child::is_child("fill::no_address_space") {
-        return;
-    }
-    let limit = Rlimit { current: Some(1 << 29), maximum: None };
-    rustix::process::setrlimit(Resource::As, limit).unwrap();
-    let before = descriptors();
-    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
-    refused(SealedFile::build("fill space", 1 << 30, |_| unreachable!("no memory to fill")), ENOMEM, message);
-    assert_eq!(descriptors(), before);
-}
-
-/// Memory that is not to be had is an error, and not SIGBUS: nothing is touched before the kernel has given it. The
-/// shortage is played, since a real one would be one for all.
+/// A lack of memory is an error and not SIGBUS: no page is touched before the kernel has allocated
+/// it. A filter plays the lack, since a real one would hit every process.
 #[test]
 fn no_memory() {
-    if !child::is_child("fill::no_memory") {
-        return;
-    }
-    let before = descriptors();
-    seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EFAULT));
-    look(&SealedFile::build("fill memory", 5000, |target| target.fill(1)).unwrap(), &[1; 5000]);
-    seccomp::always("fallocate", seccomp::errno(ENOSPC));
-    let message =
-        "fallocate: ENOSPC: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
-    let result = SealedFile::build("fill memory", 5000, |_| unreachable!("no memory to fill"));
-    refused(result, ENOSPC, message);
-    assert!(mappings("fill memory").is_empty());
-    assert_eq!(descriptors(), before);
+    seccomp::alone(|| {
+        let before = descriptors();
+        seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EFAULT));
+        look(&SealedFile::build("fill memory", 5000, |target| target.fill(1)).unwrap(), &[1; 5000]);
+        seccomp::always("fallocate", seccomp::errno(ENOSPC));
+        let message = &format!("fallocate: ENOSPC: {NO_MEMORY}");
+        let result = SealedFile::build("fill memory", 5000, |_| unreachable!("no memory to fill"));
+        refused(result, ENOSPC, message);
+        assert!(mappings("fill memory").is_empty());
+        assert_eq!(descriptors(), before);
+    });
 }
 
 /// A source of just the limit is taken, a longer one refused.
@@ -299,10 +233,12 @@ fn limits() {
         }
     }
     let endless = std::fs::File::open("/dev/zero").unwrap();
-    SealedFile::builder().limit(1 << 20).copy_of("fill limit", endless).unwrap_err();
+    let result = SealedFile::builder().limit(1 << 20).copy_of("fill limit", endless);
+    refused(result, None, "read: the source is longer than the limit");
 }
 
-/// The copy is of the whole source, whose position neither matters nor moves, and of nothing that the source does later.
+/// The copy is of the whole source, whose position neither matters nor moves, and of nothing that
+/// the source does later.
 #[test]
 fn copies() {
     let source = MemFile::create_default("fill source").unwrap();

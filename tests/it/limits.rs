@@ -1,18 +1,19 @@
-//! Limits and surroundings of a whole process: file size, descriptors, address space, memory, no `/proc`.
+//! The limits of a process: descriptors, file sizes, address space, memory. Each limit is tested
+//! here, once, for every call that meets it.
 
 use std::fs;
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use memfile::{CreateOptions, Exec, Holes, MemFile, SealedFile, SharedView};
+use memfile::{Error, Holes, MemFile, SealedFile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::check::refused;
-use crate::child;
-use crate::skip::skip;
+use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::child;
+use crate::support::proc_self::descriptors;
+use crate::support::skip::skip;
 
 const PAGE: u64 = 4096;
 
@@ -25,136 +26,111 @@ fn set_signal(signal: i32, action: libc::sighandler_t) {
     assert_ne!(unsafe { libc::signal(signal, action) }, libc::SIG_ERR);
 }
 
-#[test]
-fn beyond_the_file_size_limit_is_an_error_if_the_signal_is_ignored() {
-    if !child::is_child("limits::beyond_the_file_size_limit_is_an_error_if_the_signal_is_ignored") {
-        return;
-    }
-    let file = MemFile::create_default("limit").unwrap();
-    set_signal(libc::SIGXFSZ, libc::SIG_IGN);
-    limit(Resource::Fsize, PAGE);
-    let message = |call| format!("{call}: EFBIG: beyond RLIMIT_FSIZE or the largest file");
-    refused(file.set_len(PAGE + 1), libc::EFBIG, &message("ftruncate"));
-    refused(file.allocate(0, PAGE + 1), libc::EFBIG, &message("fallocate"));
-    refused(file.write_at(b"A", PAGE), libc::EFBIG, &message("pwrite"));
-    refused(SealedFile::from_bytes("limit", &[1; 5000]), libc::EFBIG, &message("pwrite"));
-    refused(SealedFile::build("limit", 5000, |_| {}), libc::EFBIG, &message("ftruncate"));
-    assert_eq!(file.len().unwrap(), 0);
-    file.set_len(PAGE).unwrap();
+/// Every way to make a sealed file of bytes in memory that makes system calls of its own.
+fn every_builder(len: usize) -> [Result<SealedFile, Error>; 3] {
+    let bytes = vec![1; len];
+    [
+        SealedFile::from_bytes("limit", &bytes),
+        SealedFile::builder().huge_pages(true).from_bytes("limit", &bytes),
+        SealedFile::build("limit", len, |target| target.copy_from_slice(&bytes)),
+    ]
 }
 
-/// As the documentation says: who does not ignore SIGXFSZ is ended by it.
+#[test]
+fn beyond_the_file_size_limit_is_an_error_if_the_signal_is_ignored() {
+    child::alone(|| {
+        let file = MemFile::create_default("limit").unwrap();
+        set_signal(libc::SIGXFSZ, libc::SIG_IGN);
+        limit(Resource::Fsize, PAGE);
+        let message = |call| format!("{call}: EFBIG: beyond RLIMIT_FSIZE or the largest file");
+        refused(file.set_len(PAGE + 1), libc::EFBIG, &message("ftruncate"));
+        refused(file.allocate(0, PAGE + 1), libc::EFBIG, &message("fallocate"));
+        refused(file.write_at(b"A", PAGE), libc::EFBIG, &message("pwrite"));
+        assert_eq!(file.len().unwrap(), 0);
+        file.set_len(PAGE).unwrap();
+
+        let before = descriptors();
+        let [bytes, huge, build] = every_builder(2 << 20);
+        refused(bytes, libc::EFBIG, &message("pwrite"));
+        for result in [huge, build] {
+            refused(result, libc::EFBIG, &message("ftruncate"));
+        }
+        let error = SealedFile::from_reader("limit", io::repeat(1)).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
+        assert_eq!(descriptors(), before);
+        let longest = vec![1; PAGE as usize];
+        assert!(*SealedFile::from_bytes("limit", &longest).unwrap().map().unwrap() == longest);
+    });
+}
+
+/// As documented: SIGXFSZ ends a process that does not ignore it.
 #[test]
 fn beyond_the_file_size_limit_the_signal_ends_the_process() {
-    const TEST: &str = "limits::beyond_the_file_size_limit_the_signal_ends_the_process";
-    if child::situation().is_some() {
+    let victim = child::split(|_| {
         set_signal(libc::SIGXFSZ, libc::SIG_DFL);
         limit(Resource::Core, 0);
         let file = MemFile::create_default("limit").unwrap();
         limit(Resource::Fsize, PAGE);
-        let _ = file.set_len(PAGE + 1);
-        return;
-    }
-    let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", TEST, "--test-threads=1"])
-        .env("MEMFILE_TEST_SITUATION", "child")
-        .status()
-        .unwrap();
-    assert_eq!(status.signal(), Some(libc::SIGXFSZ));
+        let result = file.set_len(PAGE + 1);
+        panic!("the signal did not come: {result:?}");
+    });
+    let Some(test) = victim else { return };
+    let output = test.command(&[], "victim").output().unwrap();
+    assert_eq!(output.status.signal(), Some(libc::SIGXFSZ), "{output:?}");
 }
 
 #[test]
 fn without_descriptors_left() {
-    if !child::is_child("limits::without_descriptors_left") {
-        return;
-    }
-    let file = MemFile::create_sealable("limit").unwrap();
-    // Its number was the lowest that was free.
-    limit(Resource::Nofile, u64::from(file.as_raw_fd().unsigned_abs()) + 1);
-    refused(
-        MemFile::create_default("one more"),
-        libc::EMFILE,
-        "memfd_create: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit",
-    );
-    refused(
-        file.try_clone(),
-        libc::EMFILE,
-        "fcntl(F_DUPFD_CLOEXEC): EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit",
-    );
-    refused(
-        file.reopen_read_only(),
-        libc::EMFILE,
-        "open: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit",
-    );
-    // What needs no descriptor goes on.
-    file.write_all_at(b"still", 0).unwrap();
-    assert_eq!(&file.into_sealed().unwrap().map().unwrap()[..], b"still");
+    child::alone(|| {
+        let file = MemFile::create_sealable("limit").unwrap();
+        // The file got the lowest number that was free, so no number below the limit is free now.
+        limit(Resource::Nofile, u64::from(file.as_raw_fd().unsigned_abs()) + 1);
+        let message = |call| format!("{call}: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit");
+        refused(MemFile::create_default("one more"), libc::EMFILE, &message("memfd_create"));
+        refused(file.try_clone(), libc::EMFILE, &message("fcntl(F_DUPFD_CLOEXEC)"));
+        refused(file.reopen_read_only(), libc::EMFILE, &message("open"));
+        for result in every_builder(2 << 20) {
+            refused(result, libc::EMFILE, &message("memfd_create"));
+        }
+        let error = SealedFile::from_reader("limit", io::empty()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        // What needs no descriptor still works.
+        file.write_all_at(b"still", 0).unwrap();
+        assert_eq!(&file.into_sealed().unwrap().map().unwrap()[..], b"still");
+    });
 }
 
 #[test]
 fn without_address_space_left() {
-    if !child::is_child("limits::without_address_space_left") {
-        return;
-    }
     const LEN: u64 = 1 << 30;
-    let file = MemFile::create_sealable("limit").unwrap();
-    file.set_len(LEN).unwrap();
-    file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
-    let sealed = SealedFile::verify(file, Holes::Accept).unwrap();
-    limit(Resource::As, LEN / 2);
-    let message = "mmap: ENOMEM: no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
-    refused(sealed.map(), libc::ENOMEM, message);
-    refused(sealed.map_copy_on_write(), libc::ENOMEM, message);
-    refused(SealedFile::build("limit", LEN as usize, |_| {}), libc::ENOMEM, message);
-    assert_eq!(sealed.map_range(LEN - 5..).unwrap().len(), 5);
+    child::alone(|| {
+        let file = MemFile::create_sealable("limit").unwrap();
+        file.set_len(LEN).unwrap();
+        file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
+        let sealed = SealedFile::verify(file, Holes::Accept).unwrap();
+        limit(Resource::As, LEN / 2);
+        let before = descriptors();
+        let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+        refused(sealed.map(), libc::ENOMEM, message);
+        refused(sealed.map_copy_on_write(), libc::ENOMEM, message);
+        let build = SealedFile::build("limit", LEN as usize, |_| unreachable!("no memory to fill"));
+        refused(build, libc::ENOMEM, message);
+        assert_eq!(descriptors(), before);
+        assert_eq!(sealed.map_range(LEN - 5..).unwrap().len(), 5);
+    });
 }
 
-/// Leaves every file system behind, for this process alone.
-fn without_files() -> Result<(), rustix::io::Errno> {
-    let empty = tempfile::tempdir().unwrap();
-    // SAFETY: The process is the child of a test, which shares no descriptors or memory by file system.
-    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
-    rustix::process::chroot(empty.path())
-}
-
-#[test]
-fn without_proc() {
-    const TEST: &str = "limits::without_proc";
-    if !rustix::process::geteuid().is_root() {
-        skip(TEST, "only root can leave all file systems");
-        return;
-    }
-    if !child::is_child(TEST) {
-        return;
-    }
-    let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
-    let file = MemFile::create("limit", options).unwrap();
-    without_files().unwrap();
-    refused(file.reopen_read_only(), libc::ENOENT, "open: ENOENT: /proc is not mounted");
-    refused(file.name(), libc::ENOENT, "readlink: ENOENT: /proc is not mounted");
-    assert!(!format!("{file:?}").contains("name"));
-    // All the rest goes without.
-    file.write_all_at(b"bare", 0).unwrap();
-    let map = file.share().unwrap();
-    let view = SharedView::try_from(map.as_mem_file().try_clone().unwrap()).unwrap();
-    assert_eq!(view.len(), 4);
-    drop(view);
-    let sealed = map.freeze().unwrap();
-    assert_eq!(&sealed.map().unwrap()[..], b"bare");
-    assert!(sealed.as_mem_file().is_memfd().unwrap());
-}
-
-/// Holes in a memory control group: filling them is the end of the process, which `Holes::Refuse` spares a receiver.
+/// Holes in a memory control group: filling them ends the process, and `Holes::Refuse` protects a
+/// receiver from that.
 #[test]
 fn a_hole_is_refused_where_memory_is_limited() {
-    const TEST: &str = "limits::a_hole_is_refused_where_memory_is_limited";
     const LEN: u64 = 256 << 20;
-    if let Some(situation) = child::situation() {
+    let receiver = child::split(|situation| {
         let file = MemFile::create_sealable("limit").unwrap();
         file.set_len(LEN).unwrap();
         file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
         let error = SealedFile::try_from(file).unwrap_err();
-        assert_eq!(error.to_string(), "verify: the file has holes: reading them would make this process pay for them");
+        assert_eq!(error.to_string(), HOLES);
         let mut byte = [1];
         error.get_ref().read_exact_at(&mut byte, LEN / 2).unwrap();
         assert_eq!(byte, [0]);
@@ -163,18 +139,20 @@ fn a_hole_is_refused_where_memory_is_limited() {
             let sum: u64 = file.map().unwrap().iter().map(|&byte| u64::from(byte)).sum();
             panic!("read {sum} beyond the limit");
         }
-        return;
-    }
-    let Some(group) = memory_group(LEN / 4) else { return skip(TEST, "no memory control group can be made") };
+    });
+    let Some(test) = receiver else { return };
+    let Some(group) = memory_group(LEN / 4) else { return skip("no memory control group can be made") };
     // `exec` keeps the process, and with it the group.
     let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.display());
-    child::run(TEST, &["sh", "-c", &enter, "sh"], "refuses");
-    let killed = child::command(TEST, &["sh", "-c", &enter, "sh"], "accepts").output().unwrap();
+    let enter = ["sh", "-c", &enter, "sh"];
+    test.run(&enter, "refuses");
+    let killed = test.command(&enter, "accepts").output().unwrap();
     assert_eq!(killed.status.signal(), Some(libc::SIGKILL), "{killed:?}");
     fs::remove_dir(group).unwrap();
 }
 
-/// A new control group whose processes get so many bytes, by version 2 or 1, if one of them is there.
+/// A new control group that limits the memory of its processes, of version 2 or 1, if this process
+/// can make one.
 fn memory_group(limit: u64) -> Option<PathBuf> {
     for (root, file) in [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")] {
         let group = Path::new(root).join(format!("memfile-{}", std::process::id()));

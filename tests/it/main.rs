@@ -10,40 +10,16 @@
 #![allow(clippy::cast_possible_truncation, reason = "the numbers in tests are small")]
 #![allow(unsafe_code, reason = "tests make the mappings and descriptors that the crate must cope with")]
 
-mod add_seals;
-mod alone;
-mod check;
-mod child;
-mod copy;
-mod create;
 mod error;
-mod exec;
-mod exec_policy;
 mod faults;
 mod file;
 mod fill;
-mod forged;
-mod freeze;
-mod from_fd;
-mod holes;
-mod hostile;
-mod huge;
-mod inherit;
-mod is_memfd;
-mod kinds;
+mod kernel;
 mod limits;
 mod map;
-mod old_kernel;
-mod peer;
-mod proc_path;
-mod proc_self;
+mod sealed;
 mod seals;
-mod seccomp;
 mod seed;
 mod shared;
-mod skip;
 mod socket;
-mod stdio;
 mod support;
-mod syscalls;
-mod words;

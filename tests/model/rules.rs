@@ -7,7 +7,8 @@ pub const GROW: u32 = 0x4;
 pub const WRITE: u32 = 0x8;
 pub const FUTURE_WRITE: u32 = 0x10;
 
-/// One step of a script. A `handle` or a `map` is an index, taken modulo the number of those that are open.
+/// One step of a script. A `handle` or a `map` is an index, taken modulo the number of those that
+/// are open.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub enum Op {
     Write {
@@ -121,7 +122,8 @@ impl From<(u8, u8, u16)> for Op {
     }
 }
 
-/// Why an operation is refused: by the kernel with an errno, or by the crate, for seals that the file lacks.
+/// Why an operation is refused: by the kernel with an errno, or by the crate, for seals that the
+/// file lacks.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub enum Refused {
     Errno(i32),
@@ -152,7 +154,8 @@ impl Model {
         self.bytes.len() as u64
     }
 
-    /// How much can be written: `Ok(None)` where kernels differ, from nothing to what fits below the end.
+    /// How much can be written: `Ok(None)` where kernels differ, from nothing to what fits below
+    /// the end.
     pub fn may_write(&self, writable: bool, offset: u64, len: usize) -> Result<Option<usize>, Refused> {
         if !writable {
             return Err(EBADF);

@@ -107,13 +107,11 @@ fn plain_flags(options: &CreateOptions) -> MemfdFlags {
     flags
 }
 
-#[inline(never)]
 fn deny_execution(fd: BorrowedFd<'_>) -> Result<(), Error> {
     rustix::fs::fchmod(fd, Mode::from_raw_mode(0o666)).map_err(failed(Call::Fchmod))
 }
 
 /// Adds the seal Seal, unless the file was created with it.
-#[inline(never)]
 fn forbid_sealing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     match retry_on_intr(|| rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL)) {
         Err(_) if rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SEAL)) => Ok(()),

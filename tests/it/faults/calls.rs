@@ -12,7 +12,7 @@ use memfile::{
     SharedView, socket,
 };
 
-use crate::skip::lacks;
+use crate::support::skip::lacks;
 
 /// What a call came to, if not to its value.
 #[derive(Clone, Debug, PartialEq)]
@@ -192,10 +192,10 @@ pub(super) fn all() -> Vec<Call> {
         call("recv", received, |socket| SealedFile::recv(socket, &mut [0; 8])),
         call("socket::recv", received, |socket| socket::recv(socket, &mut [0; 8], &mut [None])),
     ];
-    if !lacks("faults: verify of an Exec seal", Feature::ExecSeal) {
+    if !lacks(Feature::ExecSeal) {
         calls.push(call("verify of an Exec seal", suspicious, |fd| SealedFile::verify(fd, Holes::Refuse)));
     }
-    if !lacks("faults: verify Populate", Feature::Populate) {
+    if !lacks(Feature::Populate) {
         calls.push(call("verify Populate", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Populate)));
     }
     calls

@@ -1,4 +1,5 @@
-//! What has to come of a fault: the errno under the call's name, unless a row of the table says otherwise.
+//! What has to come of a fault: the errno under the call's name, unless a row of the table says
+//! otherwise.
 
 use super::calls::Refusal;
 use super::supervisor::Fault;
@@ -31,11 +32,12 @@ enum When {
     At(usize),
 }
 
-/// The start of the call's name, the system call, its errnos, and what comes of it. The first row that fits decides.
+/// The start of the call's name, the system call, its errnos, and what comes of it. The first row
+/// that fits decides.
 const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     // The report has a place for every answer.
     ("probe", "", ANY, When::Always, Works),
-    // Whether the kernel is mended cannot be tried: then it is not.
+    // The kernel cannot be tested for the fix, so the file is refused.
     ("verify of an Exec seal", "memfd_create", ANY, When::Always, Reason(FORGED)),
     ("verify of an Exec seal", "ftruncate", ANY, When::Always, Reason(FORGED)),
     ("verify of an Exec seal", "mmap", ANY, When::Always, Reason(FORGED)),
@@ -51,7 +53,8 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("map", "mmap", &[libc::EPERM], When::At(0), Works),
     // Holes filled by `fallocate` where they cannot be mapped.
     ("verify Populate", "mmap", &[libc::EPERM], When::Always, Works),
-    // Advice that is not taken; of memory that was asked for, only the want of the advice itself is no error.
+    // Advice need not be taken. Where memory was asked for, only a kernel that lacks the advice is
+    // no error.
     ("", "madvise(MADV_HUGEPAGE)", ANY, When::Always, Works),
     ("map_with", "madvise", &[libc::EINVAL], When::Always, Works),
     ("build", "madvise", ANY, When::Always, Works),
@@ -63,7 +66,8 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     // A second descriptor spares kernels a writer, but is not needed.
     ("SharedView", "fcntl(F_GETFL)", ANY, When::Always, Works),
     ("SharedView", "open", ANY, When::Always, Works),
-    // Through `std`, which has its own ways around. A descriptor whose link cannot be read is not the one.
+    // Through `std`, which has its own ways around. A descriptor whose link cannot be read is not
+    // the one.
     ("find_inherited", "", ANY, When::Always, WorksOrErrno),
     // 32-bit systems have two calls that tell a 64-bit length, and rustix tries the other one.
     #[cfg(target_pointer_width = "32")]

@@ -1,5 +1,5 @@
-//! Makes one system call of a thread fail: a seccomp filter hands the thread's calls to its supervisor, which lets them
-//! go on or answers with an errno.
+//! Makes one system call of a thread fail: a seccomp filter hands the thread's calls to its
+//! supervisor, which lets them go on or answers with an errno.
 
 use core::mem::zeroed;
 use core::ptr;
@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc;
 use std::{io, thread};
 
-use crate::syscalls;
+use crate::support::syscalls;
 
 /// The call that is to fail, and how.
 #[derive(Copy, Clone, Debug)]
@@ -22,7 +22,8 @@ pub(super) struct Fault {
     pub(super) spared: Option<&'static str>,
 }
 
-/// Runs `action` in a thread of its own. Returns what it returned, or its panic, and the calls that it made.
+/// Runs `action` in a thread of its own. Returns what it returned, or its panic, and the calls that
+/// it made.
 pub(super) fn watch<T: Send>(
     fault: Fault,
     action: impl FnOnce() -> T + Send,
@@ -112,8 +113,8 @@ fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool) -> Vec<&'stat
     }
 }
 
-/// Calls that the crate does not make: memory for the heap, and a look at a descriptor that `std` makes before it closes it
-/// in a build with debug assertions.
+/// Calls that the crate does not make: memory for the heap, and a look at a descriptor that `std`
+/// makes before it closes it in a build with debug assertions.
 fn is_not_ours(call: &libc::seccomp_data) -> bool {
     match plain_name(call) {
         "mmap" => call.args[3] as i32 & libc::MAP_ANONYMOUS != 0,

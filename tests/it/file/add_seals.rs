@@ -1,0 +1,143 @@
+//! Adding seals: what they forbid, and every refusal with its reason.
+
+use std::ptr;
+
+use memfile::{CreateOptions, Exec, MemFile, Seal, Seals};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::pipe::{SpliceFlags, pipe, splice};
+
+use crate::support::check::{BUSY, refused, unharmed};
+
+const PAGE: usize = 4096;
+
+const SEALED: &str = "fcntl(F_ADD_SEALS): EPERM: \
+    the file has the seal Seal: it was created without sealing, or sealed against more seals";
+
+/// A sealable file of 5000 bytes that holds no seal, on every kernel.
+fn plain() -> MemFile {
+    let file = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed).create("plain").unwrap();
+    file.write_all_at(&[7; 5000], 0).unwrap();
+    assert_eq!(file.get_seals().unwrap(), Seals::empty());
+    file
+}
+
+#[test]
+fn each_seal_alone() {
+    for seal in [Seal::Seal, Seal::Shrink, Seal::Grow, Seal::Write, Seal::FutureWrite] {
+        let file = plain();
+        file.add_seal(seal).unwrap();
+        assert_eq!(file.get_seals().unwrap(), Seals::from(seal));
+
+        let sealed = "the file is sealed against that change";
+        match file.write_at(b"x", 0) {
+            Ok(1) => assert!(!matches!(seal, Seal::Write | Seal::FutureWrite)),
+            result => _ = refused(result, libc::EPERM, &format!("pwrite: EPERM: {sealed}")),
+        }
+        for (len, forbidden) in [(4999, Seal::Shrink), (5001, Seal::Grow)] {
+            match file.set_len(len) {
+                Ok(()) => assert_ne!(seal, forbidden),
+                result => {
+                    assert_eq!(seal, forbidden);
+                    refused(result, libc::EPERM, &format!("ftruncate: EPERM: {sealed}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn seals_add_up_and_may_be_repeated() {
+    let file = plain();
+    file.add_seals(Seals::empty()).unwrap();
+    file.add_seal(Seal::Shrink).unwrap();
+    file.add_seal(Seal::Shrink).unwrap();
+    file.add_seals(Seal::Shrink | Seal::Grow).unwrap();
+    assert_eq!(file.get_seals().unwrap(), Seals::FIXED_SIZE);
+    file.add_seals(Seals::IMMUTABLE).unwrap();
+    assert_eq!(file.get_seals().unwrap(), Seals::IMMUTABLE);
+}
+
+#[test]
+fn every_descriptor_sees_the_same_seals() {
+    let file = plain();
+    let (clone, reopened) = (file.try_clone().unwrap(), file.reopen_read_only().unwrap());
+    clone.add_seal(Seal::Write).unwrap();
+    assert_eq!(file.get_seals().unwrap(), Seals::from(Seal::Write));
+    assert_eq!(reopened.get_seals().unwrap(), Seals::from(Seal::Write));
+}
+
+#[test]
+fn after_seal_nothing_can_be_added() {
+    let file = plain();
+    file.add_seal(Seal::Seal).unwrap();
+    for seals in [Seals::empty(), Seal::Seal.into(), Seal::Write.into(), Seals::IMMUTABLE] {
+        refused(file.add_seals(seals), libc::EPERM, SEALED);
+    }
+    unharmed(&file, Seal::Seal);
+}
+
+#[test]
+fn without_sealing_nothing_can_be_added() {
+    for exec in [Exec::Deny, Exec::DenyUnsealed, Exec::Allow, Exec::KernelDefault] {
+        let file = CreateOptions::new().exec(exec).create("unsealable").unwrap();
+        let before = file.get_seals().unwrap();
+        assert!(before.contains(Seal::Seal));
+        refused(file.add_seal(Seal::Shrink), libc::EPERM, SEALED);
+        unharmed(&file, before);
+    }
+}
+
+#[test]
+fn a_read_only_descriptor_cannot_seal() {
+    let file = plain();
+    let read_only = file.reopen_read_only().unwrap();
+    const MESSAGE: &str = "fcntl(F_ADD_SEALS): EPERM: the descriptor is opened read-only";
+    refused(read_only.add_seal(Seal::Write), libc::EPERM, MESSAGE);
+    unharmed(&file, Seals::empty());
+}
+
+#[test]
+fn unknown_seals_are_named_and_nothing_is_added() {
+    let file = plain();
+    let unknown = Seals::from_bits_retain(0x40);
+    for seals in [unknown, unknown | Seal::Write | Seal::Grow] {
+        const MESSAGE: &str = "fcntl(F_ADD_SEALS): EINVAL: \
+            this kernel does not know all of the seals (FutureWrite: Linux 5.1, Exec: 6.3) (0x40)";
+        let error = refused(file.add_seals(seals), libc::EINVAL, MESSAGE);
+        assert_eq!(error.seals(), unknown);
+        assert!(error.is_unsupported());
+    }
+    unharmed(&file, Seals::empty());
+}
+
+#[test]
+fn a_live_writable_mapping_is_busy() {
+    let file = plain();
+    // SAFETY: The kernel picks the address.
+    let map = unsafe { mmap(ptr::null_mut(), PAGE, ProtFlags::READ, MapFlags::SHARED, &file, 0) }.unwrap();
+    for seals in [Seal::Write.into(), Seals::IMMUTABLE] {
+        let error = refused(file.add_seals(seals), libc::EBUSY, BUSY);
+        assert!(error.is_busy());
+        assert!(!error.is_unsupported());
+        unharmed(&file, Seals::empty());
+    }
+    file.add_seals(Seal::Shrink | Seal::FutureWrite).unwrap();
+    // SAFETY: Nothing uses the mapping.
+    unsafe { munmap(map, PAGE) }.unwrap();
+    file.add_seal(Seal::Write).unwrap();
+    assert_eq!(file.get_seals().unwrap(), Seal::Shrink | Seal::FutureWrite | Seal::Write);
+}
+
+#[test]
+fn a_page_in_a_pipe_is_busy() {
+    let file = plain();
+    let (reader, writer) = pipe().unwrap();
+    assert_eq!(splice(&file, Some(&mut 0), &writer, None, PAGE, SpliceFlags::empty()).unwrap(), PAGE);
+    assert!(refused(file.add_seals(Seals::IMMUTABLE), libc::EBUSY, BUSY).is_busy());
+    unharmed(&file, Seals::empty());
+
+    drop((reader, writer));
+    // A child that another test is just starting still has the pipe, until it executes.
+    while file.add_seals(Seals::IMMUTABLE).is_err_and(|error| error.is_busy()) {}
+    assert_eq!(file.get_seals().unwrap(), Seals::IMMUTABLE);
+}

@@ -1,0 +1,147 @@
+//! Programs that run from memory, and those that are refused.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use memfile::{CreateOptions, Error, Exec, MemFile, SealedFile};
+
+use crate::support::child;
+use crate::support::skip::skip;
+
+const ENOEXEC: i32 = 8;
+const ETXTBSY: i32 = 26;
+
+const EXECUTABLE: CreateOptions = CreateOptions::new().exec(Exec::Allow);
+
+fn shell() -> MemFile {
+    let shell = File::open("/bin/sh").unwrap();
+    SealedFile::builder().options(EXECUTABLE).copy_of("shell", shell).unwrap().into()
+}
+
+fn refusal(file: &MemFile) -> Error {
+    file.to_command().unwrap_err()
+}
+
+#[test]
+fn arguments_environment_streams_and_exit_status_are_those_of_a_command() {
+    let file = shell();
+    let mut command = file.to_command().unwrap();
+    // The command holds what it needs.
+    drop(file);
+    let script = "echo \"$0 $1 $VARIABLE\"; readlink /proc/$$/exe; exit 7";
+    command.args(["-c", script, "name", "argument"]).env_clear().env("VARIABLE", "value");
+    command.env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    for _ in 0..2 {
+        let output = command.output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "name argument value\n/memfd:shell (deleted)\n");
+        assert_eq!(output.status.code(), Some(7));
+    }
+}
+
+#[test]
+fn the_program_sees_its_path_or_the_name_it_is_given() {
+    let file = shell();
+    let arguments = ["-c", "tr '\\0' ' ' </proc/$$/cmdline"];
+    let mut command = file.to_command().unwrap();
+    let output = command.args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("/proc/self/fd/"), "{text}");
+    let output = file.to_command().unwrap().arg0("sh").args(arguments).output().unwrap();
+    assert!(output.stdout.starts_with(b"sh -c "));
+}
+
+#[test]
+fn the_program_does_not_inherit_its_own_descriptor() {
+    child::alone(|| {
+        let mut command = shell().to_command().unwrap();
+        let output = command.args(["-c", "echo /proc/$$/fd/*; readlink /proc/$$/fd/*"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("/fd/0 ") && !text.contains("memfd"), "{text}");
+    });
+}
+
+#[test]
+fn the_command_goes_without_its_file_for_those_who_take_commands() {
+    let (mut command, file) = shell().to_command().unwrap().into_parts();
+    assert_eq!(command.args(["-c", "exit 5"]).status().unwrap().code(), Some(5));
+    drop(file);
+    assert_eq!(command.status().unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+/// The child's own streams would take the place of a program at 0, 1 or 2.
+#[test]
+fn closed_standard_streams_do_not_matter() {
+    child::alone(|| {
+        let stdout = io::stdout().as_fd().try_clone_to_owned().unwrap();
+        for fd in [0, 1] {
+            // SAFETY: Nobody reads or writes these streams while they are closed.
+            #[allow(unsafe_code, reason = "closes the streams")]
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+        let file = shell();
+        assert!(file.as_raw_fd() < 2);
+        let result = file.to_command().unwrap().args(["-c", "echo works"]).output();
+        drop(file);
+        nix::unistd::dup2_stdout(&stdout).unwrap();
+        assert_eq!(result.unwrap().stdout, b"works\n");
+    });
+}
+
+#[test]
+fn a_script_is_refused_and_runs_as_input_of_its_interpreter() {
+    let script = SealedFile::builder().options(EXECUTABLE).from_bytes("script", b"#!/bin/sh\necho $1\n").unwrap();
+    let error = refusal(script.as_mem_file());
+    assert_eq!(
+        (error.raw_os_error(), error.to_string().as_str()),
+        (None, "execve: a script: its interpreter could not open it, since the descriptor is closed before")
+    );
+    let mut sh = std::process::Command::new("sh");
+    let output = sh.args(["-s", "hello"]).stdin(script.to_stdio().unwrap()).output().unwrap();
+    assert_eq!(output.stdout, b"hello\n");
+}
+
+#[test]
+fn a_file_without_execute_permission_is_refused() {
+    for exec in [Exec::Deny, Exec::DenyUnsealed] {
+        let file = MemFile::create("data", CreateOptions::new().exec(exec)).unwrap();
+        file.write_all_at(b"\x7fELF", 0).unwrap();
+        let error = refusal(&file);
+        assert_eq!(
+            (error.raw_os_error(), error.to_string().as_str()),
+            (None, "execve: the file's mode forbids execution: it was not created with Exec::Allow")
+        );
+        assert_eq!(io::Error::from(error).kind(), ErrorKind::PermissionDenied);
+    }
+}
+
+#[test]
+fn what_is_no_program_fails_as_the_kernel_says() {
+    let file = MemFile::create("empty", EXECUTABLE).unwrap();
+    let error = refusal(&file);
+    assert_eq!(error.to_string(), "pread: the file ends before the range does");
+    file.write_all_at(b"no program", 0).unwrap();
+    assert_eq!(file.to_command().unwrap().status().unwrap_err().raw_os_error(), Some(ENOEXEC));
+}
+
+#[test]
+fn a_descriptor_opened_for_writing_by_path_makes_the_text_busy() {
+    // A child of another test would hold the descriptor from its fork to its execve.
+    child::alone(|| {
+        let file = shell();
+        let mut command = file.to_command().unwrap();
+        command.args(["-c", "exit 0"]);
+        assert!(command.status().unwrap().success(), "the descriptor of memfd_create does not count");
+
+        let reopened = File::options().read(true).write(true).open(file.proc_path()).unwrap();
+        match command.status() {
+            Err(error) => assert_eq!(error.raw_os_error(), Some(ETXTBSY)),
+            // Linux 6.11 and 6.12 did not look.
+            Ok(status) => skip(format_args!("this kernel executes a file that is open for writing: {status}")),
+        }
+        drop(reopened);
+        assert!(command.status().unwrap().success());
+    });
+}

@@ -1,0 +1,127 @@
+//! Every [`Exec`] policy, with and without sealing, under every `vm.memfd_noexec`: the mode and the
+//! seals of the file.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use memfile::{CreateOptions, Exec, MemFile, Seal, Seals};
+
+use crate::support::check::refused;
+use crate::support::skip::skip;
+use crate::support::{child, seccomp};
+
+const SYSCTL: &str = "/proc/sys/vm/memfd_noexec";
+
+/// `None` on a kernel before 6.3, which has neither the sysctl nor the flags.
+fn noexec() -> Option<u8> {
+    fs::read_to_string(SYSCTL).ok().map(|value| value.trim().parse().unwrap())
+}
+
+/// Mode and seals, or `None` for EACCES.
+fn expected(exec: Exec, allow_sealing: bool, noexec: Option<u8>) -> Option<(u32, Seals)> {
+    let unsealable = if allow_sealing { Seals::empty() } else { Seal::Seal.into() };
+    match (exec, noexec) {
+        (Exec::Deny, Some(_)) | (Exec::KernelDefault, Some(1 | 2)) => Some((0o666, Seal::Exec | unsealable)),
+        (Exec::Allow | Exec::DenyUnsealed, Some(2)) => None,
+        (Exec::Deny | Exec::DenyUnsealed, _) => Some((0o666, unsealable)),
+        (Exec::Allow | Exec::KernelDefault, _) => Some((0o777, unsealable)),
+        _ => unreachable!("a policy without an expectation"),
+    }
+}
+
+fn check_all(noexec: Option<u8>) {
+    for exec in [Exec::Deny, Exec::DenyUnsealed, Exec::Allow, Exec::KernelDefault] {
+        for allow_sealing in [false, true] {
+            let case = format!("{exec:?}, allow_sealing({allow_sealing}), vm.memfd_noexec={noexec:?}");
+            let created = CreateOptions::new().exec(exec).allow_sealing(allow_sealing).create("policy");
+            let add_seal = if allow_sealing { Ok(()) } else { Err(Some(libc::EPERM)) };
+            let Some((mode, seals)) = expected(exec, allow_sealing, noexec) else {
+                const MESSAGE: &str = "memfd_create: EACCES: vm.memfd_noexec is 2: no executable memory files here";
+                refused(created, libc::EACCES, MESSAGE);
+                continue;
+            };
+            let file = created.expect(&case);
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, mode, "{case}");
+            assert_eq!(file.get_seals().unwrap(), seals, "{case}");
+            file.write_all_at(b"every new file takes writes", 0).expect(&case);
+            assert_eq!(file.add_seal(Seal::Grow).map_err(|error| error.raw_os_error()), add_seal, "{case}");
+        }
+    }
+}
+
+#[test]
+fn on_this_machine() {
+    check_all(noexec());
+}
+
+/// `fcntl` and `fchmod` would fail, so creation makes neither call.
+#[test]
+fn a_sealable_file_costs_one_call() {
+    match noexec() {
+        None => return skip("a kernel before 6.3 needs fchmod"),
+        Some(2) => return skip("vm.memfd_noexec is 2"),
+        Some(_) => {}
+    }
+    seccomp::alone(|| {
+        seccomp::always("fchmod", seccomp::errno(libc::EIO));
+        seccomp::always("fcntl", seccomp::errno(libc::EIO));
+        for exec in [Exec::Deny, Exec::Allow, Exec::KernelDefault] {
+            CreateOptions::new().exec(exec).allow_sealing(true).create("one call").unwrap();
+        }
+        CreateOptions::new().exec(Exec::Allow).create("one call").unwrap();
+    });
+}
+
+/// The value of the sysctl binds a pid namespace and those below it, so the machine's own stays as
+/// it is.
+const NAMESPACE: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--"];
+
+/// The least value that a namespace can have. `None` where there can be no such namespace, after
+/// saying so.
+#[track_caller]
+fn least_here() -> Option<u8> {
+    let Some(here) = noexec() else {
+        skip("this kernel has no vm.memfd_noexec (Linux 6.3)");
+        return None;
+    };
+    let writable = [&NAMESPACE[..], &["test", "-w", SYSCTL]].concat();
+    child::can_run(&writable).then_some(here)
+}
+
+/// Sets the sysctl in a namespace of this process's own.
+fn set_noexec(value: &str) {
+    assert_eq!(std::process::id(), 1, "not in a pid namespace of its own");
+    fs::write(SYSCTL, value).unwrap();
+    assert_eq!(noexec(), value.parse().ok());
+}
+
+#[test]
+fn under_every_sysctl() {
+    let in_namespace = child::split(|value| {
+        set_noexec(value);
+        check_all(noexec());
+    });
+    let Some(test) = in_namespace else { return };
+    let Some(least) = least_here() else { return };
+    for value in least..=2 {
+        test.run(&NAMESPACE, &value.to_string());
+    }
+}
+
+/// A sandbox that knows no exec flags, on a kernel that implies them: a file is no more sealable
+/// than was asked for.
+#[test]
+fn implied_flags_that_are_refused() {
+    let in_namespace = child::split(|value| {
+        set_noexec(value);
+        seccomp::on_bits("memfd_create", 1, libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, seccomp::errno(libc::EINVAL));
+        let file = MemFile::create_default("policy").unwrap();
+        assert_eq!(file.get_seals().unwrap(), Seal::Exec | Seal::Seal);
+    });
+    let Some(test) = in_namespace else { return };
+    match least_here() {
+        Some(0 | 1) if seccomp::is_available() => test.run(&NAMESPACE, "1"),
+        Some(value @ 2..) => skip(format_args!("vm.memfd_noexec is {value}")),
+        _ => {}
+    }
+}

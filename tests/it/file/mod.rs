@@ -1,0 +1,13 @@
+//! [`memfile::MemFile`]: creating, reading and writing, sealing, and handing it over.
+
+mod add_seals;
+mod command;
+mod copy;
+mod create;
+mod exec_policy;
+mod from_fd;
+mod inherit;
+mod io;
+mod is_memfd;
+mod old_kernel;
+mod proc;

@@ -1,0 +1,143 @@
+//! Kernels and sandboxes that refuse a call or a flag, played by a filter of system calls.
+
+use std::os::unix::fs::PermissionsExt;
+
+use memfile::{CreateOptions, Exec, HugeTlb, MemFile, Seal, Seals};
+
+use crate::support::check::refused;
+use crate::support::proc_self::descriptors;
+use crate::support::seccomp::{self, errno};
+
+fn on_flags(flags: u32, action: seccomp::Action) {
+    seccomp::on_bits("memfd_create", 1, flags, action);
+}
+
+fn sealable(exec: Exec) -> CreateOptions {
+    CreateOptions::new().allow_sealing(true).exec(exec)
+}
+
+#[track_caller]
+fn assert_mode(file: &MemFile, mode: u32) {
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, mode);
+}
+
+#[test]
+fn exec_flags_are_left_out_and_not_tried_again() {
+    seccomp::alone(|| {
+        on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EINVAL));
+        let file = sealable(Exec::Deny).create("first").unwrap();
+        assert_mode(&file, 0o666);
+        assert_eq!(file.get_seals().unwrap(), Seals::empty());
+
+        // Who tries one of the flags again gets an error that has no second step.
+        on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EXFULL));
+        for (exec, mode) in [(Exec::Deny, 0o666), (Exec::DenyUnsealed, 0o666), (Exec::Allow, 0o777)] {
+            let file = sealable(exec).create("second").unwrap();
+            assert_mode(&file, mode);
+            assert_eq!(file.get_seals().unwrap(), Seals::empty());
+            let file = sealable(exec).allow_sealing(false).create("third").unwrap();
+            assert_mode(&file, mode);
+            assert_eq!(file.get_seals().unwrap(), Seals::from(Seal::Seal));
+        }
+    });
+}
+
+#[test]
+fn only_the_refused_flag_is_left_out() {
+    seccomp::alone(|| {
+        on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EINVAL));
+        let file = sealable(Exec::Allow).create("close-on-exec").unwrap();
+        assert_eq!(rustix::io::fcntl_getfd(&file).unwrap(), rustix::io::FdFlags::CLOEXEC);
+        file.add_seal(Seal::Grow).unwrap();
+    });
+}
+
+/// EINVAL because of another flag does not mean that the exec flags are unknown.
+#[test]
+fn another_refused_flag_is_reported_and_not_remembered() {
+    seccomp::alone(|| {
+        let seals =
+            || sealable(Exec::Deny).close_on_exec(false).create("before and after").unwrap().get_seals().unwrap();
+        let before = seals();
+        on_flags(libc::MFD_CLOEXEC | libc::MFD_HUGETLB, errno(libc::EINVAL));
+
+        const FLAG: &str = "memfd_create: EINVAL: this kernel does not know a flag of memfd_create";
+        assert!(refused(sealable(Exec::Deny).create("x"), libc::EINVAL, FLAG).is_unsupported());
+
+        const HUGE: &str =
+            "memfd_create: EINVAL: this kernel does not know MFD_HUGETLB (Linux 4.14), or not with sealing (4.16)";
+        let huge = sealable(Exec::Deny).close_on_exec(false).huge_tlb(HugeTlb::Default);
+        assert!(refused(huge.create("x"), libc::EINVAL, HUGE).is_unsupported());
+
+        assert_eq!(seals(), before);
+    });
+}
+
+#[test]
+fn no_memfd_create_at_all() {
+    seccomp::alone(|| {
+        seccomp::always("memfd_create", errno(libc::ENOSYS));
+        let error = MemFile::create_default("x").unwrap_err();
+        assert!(error.is_unsupported());
+        assert_eq!(error.raw_os_error(), Some(libc::ENOSYS));
+        assert_eq!(
+            error.reason(),
+            "no memfd_create here: it needs Linux 3.17 and CONFIG_MEMFD_CREATE, and a sandbox may hide it"
+        );
+
+        let error = CreateOptions::new().huge_tlb(HugeTlb::Default).create("x").unwrap_err();
+        assert!(error.is_unsupported());
+        assert_eq!(error.reason(), "this kernel was built without hugetlbfs");
+
+        seccomp::always("memfd_create", errno(libc::EPERM));
+        let error = refused(MemFile::create_default("x"), libc::EPERM, "memfd_create: EPERM: refused by the kernel");
+        assert!(!error.is_unsupported());
+    });
+}
+
+/// Some emulated kernels take `F_ADD_SEALS` and do nothing.
+#[test]
+fn ignored_seals_are_noticed() {
+    seccomp::alone(|| {
+        let file = sealable(Exec::Deny).create("x").unwrap();
+        file.add_seal(Seal::Grow).unwrap();
+        seccomp::on_fcntl(libc::F_ADD_SEALS, errno(0));
+
+        const MESSAGE: &str =
+            "fcntl(F_ADD_SEALS): the kernel accepted the seals but the file does not have them (Shrink | Write)";
+        let error = refused(file.add_seals(Seal::Grow | Seal::Write | Seal::Shrink), None, MESSAGE);
+        assert_eq!(error.seals(), Seal::Shrink | Seal::Write);
+        assert!(error.is_unsupported());
+    });
+}
+
+/// Where the second call of a creation fails, the descriptor of the first is closed.
+#[test]
+fn a_failed_creation_leaks_no_descriptor() {
+    seccomp::alone(|| {
+        on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EINVAL));
+        seccomp::always("fchmod", errno(libc::EIO));
+        let before = descriptors();
+        for exec in [Exec::Deny, Exec::DenyUnsealed] {
+            refused(sealable(exec).create("x"), libc::EIO, "fchmod: EIO: refused by the kernel");
+        }
+        assert_eq!(descriptors(), before);
+    });
+}
+
+/// A file that should not be sealable is not handed out when it is.
+#[test]
+fn sealing_that_cannot_be_forbidden_is_an_error() {
+    seccomp::alone(|| {
+        let implied = sealable(Exec::Deny).create("x").unwrap().get_seals().unwrap().contains(Seal::Exec);
+        seccomp::on_fcntl(libc::F_ADD_SEALS, errno(libc::EIO));
+        let before = descriptors();
+        let created = CreateOptions::new().create("x");
+        if implied {
+            refused(created, libc::EIO, "fcntl(F_ADD_SEALS): EIO: refused by the kernel");
+        } else {
+            assert_eq!(created.unwrap().get_seals().unwrap(), Seals::from(Seal::Seal), "a kernel before 6.3");
+        }
+        assert_eq!(descriptors(), before);
+    });
+}

@@ -1,0 +1,254 @@
+//! Huge pages, of hugetlbfs and transparent ones: building, mapping and verifying files of them.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use memfile::{
+    Builder, CreateOptions, Feature, Holes, HugeTlb, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap,
+    SharedView,
+};
+use rustix::fs::{FallocateFlags, MemfdFlags};
+
+use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::huge::{POLICY, Pool, Setting, page};
+use crate::support::pattern;
+use crate::support::proc_self::{descriptors_of, mappings, smaps};
+use crate::support::{child, seccomp, skip};
+
+const MIB: usize = 1 << 20;
+
+fn builder() -> Builder {
+    SealedFile::builder().options(CreateOptions::new().huge_tlb(HugeTlb::Default))
+}
+
+/// A missing page is an error, and not SIGBUS.
+#[test]
+fn no_free_pages() {
+    let Some(_pool) = Pool::of(0) else { return };
+    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+    refused(builder().from_bytes("huge no pages", b"1"), libc::ENOMEM, message);
+    refused(builder().build("huge no pages", 1, |_| unreachable!("no memory to fill")), libc::ENOMEM, message);
+    assert_eq!(descriptors_of("huge no pages"), 0);
+    assert!(mappings("huge no pages").is_empty());
+    let empty = builder().from_bytes("huge empty", b"").unwrap();
+    assert_eq!((empty.len(), &empty.map().unwrap()[..]), (0, &b""[..]));
+}
+
+/// Memory is taken before a byte is written, on a kernel that cannot populate too.
+#[test]
+fn no_memory_to_write_to() {
+    seccomp::alone(|| {
+        let Some(_pool) = Pool::of(1) else { return };
+        // The bit that MADV_POPULATE_WRITE alone has of the advice that is given here.
+        seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EINVAL));
+        assert_eq!(builder().from_bytes("huge memory", &[1]).unwrap().map().unwrap()[0], 1);
+        seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
+        let message = &format!("fallocate: ENOSPC: {NO_MEMORY}");
+        refused(builder().from_bytes("huge memory", &[1]), libc::ENOSPC, message);
+        assert!(mappings("huge memory").is_empty());
+    });
+}
+
+#[test]
+fn a_file_of_huge_pages() {
+    let Some(_pool) = Pool::of(4) else { return };
+    let page = page();
+    for len in [1, page - 1, page, page + 1, 2 * page] {
+        let bytes = pattern(len);
+        let file = builder().from_bytes("huge file", &bytes).unwrap();
+        assert_eq!(file.len(), len as u64);
+        assert_eq!(file.as_mem_file().len().unwrap(), len.next_multiple_of(page) as u64);
+        assert!(file.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
+        let map = file.map_with(.., MapOptions::new().populate(true).huge_pages(true)).unwrap();
+        assert!(*map == bytes);
+        assert_eq!(mappings("huge file").len(), 1);
+        // It begins and ends off every boundary.
+        for (start, end) in [(0, 1), (len - 1, len), (len / 2, len), (len / 3, len / 2), (len, len)] {
+            let part = file.map_range(start as u64..end as u64).unwrap();
+            assert!(*part == bytes[start..end]);
+        }
+        drop(map);
+        assert!(mappings("huge file").is_empty(), "every part of it is unmapped");
+
+        let mut copy = file.map_copy_on_write_with(len as u64 / 2.., MapOptions::new()).unwrap();
+        copy[0] ^= 1;
+        assert_eq!(copy[0], bytes[len / 2] ^ 1);
+        assert_eq!(file.map().unwrap()[len / 2], bytes[len / 2]);
+        drop(copy);
+        assert!(mappings("huge file").is_empty());
+
+        // For a receiver the file ends with its page.
+        let received = SealedFile::try_from(file.into_fd()).unwrap();
+        let map = received.map().unwrap();
+        assert!(map[..len] == bytes && map[len..].iter().all(|&byte| byte == 0));
+        assert_eq!(map.len() % page, 0);
+    }
+    assert!(mappings("huge file").is_empty());
+    assert_eq!(descriptors_of("huge file"), 0);
+}
+
+#[test]
+fn sources_that_are_written_cannot_fill_a_file_of_huge_pages() {
+    let Some(_pool) = Pool::of(1) else { return };
+    let error = builder().from_reader("huge reader", &b"1"[..]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    let source = MemFile::create_default("source").unwrap();
+    source.write_all_at(b"1", 0).unwrap();
+    let message = "write: EINVAL: a file of huge pages has no write(2): fill it through a mapping";
+    refused(builder().copy_of("huge copy", &source), libc::EINVAL, message);
+    assert_eq!(descriptors_of("huge copy") + descriptors_of("huge reader"), 0);
+}
+
+/// A file that ends within a huge page, which `fallocate` makes: Linux 5.10 raises SIGBUS for that
+/// page.
+#[test]
+fn a_length_that_is_no_multiple() {
+    let Some(_pool) = Pool::of(1) else { return };
+    let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+    let odd = || {
+        let fd = rustix::fs::memfd_create(c"huge odd", flags).unwrap();
+        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, 5000).unwrap();
+        fd
+    };
+    let message = "verify: the file ends within a huge page, which some kernels let nobody read";
+    for holes in [Holes::Refuse, Holes::Allocate, Holes::Populate, Holes::Accept] {
+        let error = SealedFile::seal(odd(), holes).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.error().is_unproven()), (message, true), "{holes:?}");
+        let file = MemFile::from_fd(error.into_inner()).unwrap();
+        assert_eq!(file.len().unwrap(), 5000);
+        refused(SharedView::map(&file, holes), None, message);
+    }
+    let shared = MemFile::from_fd(odd()).unwrap();
+    shared.add_seal(Seal::Shrink).unwrap();
+    refused(SharedMap::try_from(shared), None, message);
+    assert!(mappings("huge odd").is_empty());
+}
+
+/// The kernel sets pages apart for the copies before anybody writes.
+#[test]
+fn a_copy_on_write_map_takes_as_many_pages_again() {
+    let sealed = || builder().from_bytes("huge copy", &[1; 5000]).unwrap();
+    let Some(pool) = Pool::of(1) else { return };
+    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+    refused(sealed().map_copy_on_write(), libc::ENOMEM, message);
+    drop(pool);
+
+    let Some(_pool) = Pool::of(2) else { return };
+    let sealed = sealed();
+    let mut copy = sealed.map_copy_on_write().unwrap();
+    copy.fill(2);
+    assert!(sealed.map().unwrap().iter().all(|&byte| byte == 1));
+    drop(copy);
+    assert!(mappings("huge copy").is_empty());
+}
+
+#[test]
+fn holes_of_huge_pages() {
+    if skip::lacks(Feature::Populate) {
+        return;
+    }
+    let Some(pool) = Pool::of(1) else { return };
+    let page = page() as u64;
+    let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+    let two_pages = || {
+        let fd = rustix::fs::memfd_create(c"huge holes", flags).unwrap();
+        rustix::fs::ftruncate(&fd, 2 * page).unwrap();
+        fd
+    };
+    refused(SealedFile::seal(two_pages(), Holes::Refuse), None, HOLES);
+    let message = &format!("fallocate: ENOSPC: {NO_MEMORY}");
+    refused(SealedFile::seal(two_pages(), Holes::Allocate), libc::ENOSPC, message);
+    refused(
+        SealedFile::seal(two_pages(), Holes::Populate),
+        libc::ENOMEM,
+        &message.replace("fallocate: ENOSPC", "mmap: ENOMEM"),
+    );
+    // The kernel sets pages apart for the map before anybody touches it.
+    let accepted = SealedFile::seal(two_pages(), Holes::Accept).unwrap();
+    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+    refused(accepted.map(), libc::ENOMEM, message);
+    assert!(mappings("huge holes").is_empty());
+    drop((accepted, pool));
+
+    let Some(_pool) = Pool::of(2) else { return };
+    for holes in [Holes::Allocate, Holes::Populate] {
+        let sealed = SealedFile::seal(two_pages(), holes).unwrap();
+        let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
+        assert_eq!(u64::try_from(blocks).unwrap(), 2 * page / 512);
+        assert!(sealed.map().unwrap().iter().all(|&byte| byte == 0));
+    }
+    let file = MemFile::from_fd(two_pages()).unwrap();
+    file.add_seal(Seal::Shrink).unwrap();
+    let map = SharedMap::try_from(file).unwrap();
+    map.write_all_at(b"end", map.len() - 3).unwrap();
+    drop(map);
+    assert!(mappings("huge holes").is_empty());
+}
+
+/// With transparent huge pages the bytes are the same, under every policy, and they are used where
+/// they are allowed.
+#[test]
+fn transparent() {
+    // So that it may be skipped aloud and alone: smaps of a busy process is long.
+    child::alone(|| {
+        let policy = Setting::take(POLICY);
+        let shared = !skip::lacks(Feature::MapSealedShared);
+        for value in ["as it is", "never", "advise", "within_size", "always"] {
+            match &policy {
+                _ if value == "as it is" => {}
+                Some(policy) => policy.set(value).unwrap(),
+                None => return,
+            }
+            for len in [1, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3] {
+                let bytes = pattern(len);
+                let huge = SealedFile::builder().huge_pages(true);
+                let options = MapOptions::new().huge_pages(true).populate(true);
+                let files = [
+                    huge.from_bytes("huge transparent", &bytes).unwrap(),
+                    huge.build("huge transparent", len, |target| target.copy_from_slice(&bytes)).unwrap(),
+                    SealedFile::from_bytes("huge transparent", &bytes).unwrap(),
+                ];
+                for (i, file) in files.iter().enumerate() {
+                    assert_eq!((file.len(), file.as_mem_file().len().unwrap()), (len as u64, len as u64));
+                    let map = file.map_with(.., options).unwrap();
+                    assert!(*map == bytes, "{value}, {len}, {i}");
+                    let by_huge_pages = smaps("huge transparent", "ShmemPmdMapped") as usize * 1024;
+                    // A private map is made of small ones.
+                    if value == "advise" && len > 4 * MIB && shared {
+                        assert_eq!(by_huge_pages, if i == 2 { 0 } else { 4 * MIB }, "{len}, {i}");
+                    }
+                    if value == "never" {
+                        assert_eq!(by_huge_pages, 0);
+                    }
+                    drop(map);
+                    // Where the policy is `always` the block size of every file is 2 MiB, far more
+                    // than it may hold.
+                    let received = SealedFile::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap();
+                    for start in [0, 1, len as u64 / 2, len as u64 - 1] {
+                        let part = received.map_with(start.., options).unwrap();
+                        assert!(*part == bytes[start as usize..], "{value}, {len}, {i}, {start}");
+                    }
+                    assert!(mappings("huge transparent").is_empty());
+                }
+            }
+        }
+    });
+}
+
+/// Where the kernel refuses a shared map of a sealed file: a private one would take huge pages of
+/// its own for the holes, and find none when it is read.
+#[test]
+fn holes_of_huge_pages_where_no_shared_map_is() {
+    seccomp::alone(|| {
+        let Some(_pool) = Pool::of(2) else { return };
+        let len = 2 * page() as u64;
+        let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+        let fd = rustix::fs::memfd_create(c"huge private", flags).unwrap();
+        rustix::fs::ftruncate(&fd, len).unwrap();
+        seccomp::on_bits("mmap", 3, libc::MAP_SHARED.try_into().unwrap(), seccomp::errno(libc::EPERM));
+        let sealed = SealedFile::seal(fd, Holes::Populate).unwrap();
+        let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
+        assert_eq!(u64::try_from(blocks).unwrap() * 512, len);
+        let (one, two) = (sealed.map().unwrap(), sealed.map().unwrap());
+        assert!(one.iter().chain(&two[..]).all(|&byte| byte == 0), "both share the two pages that there are");
+    });
+}

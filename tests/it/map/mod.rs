@@ -1,0 +1,4 @@
+//! Maps of sealed files.
+
+mod huge;
+mod sealed;

@@ -1,0 +1,418 @@
+//! [`Map`] and [`CowMap`]: the bytes, the ranges, the life of a mapping, and the crates that take
+//! it.
+
+use std::borrow::Borrow;
+use std::fs::File;
+use std::ops::Bound;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::thread;
+
+use bytes::Bytes;
+use libc::{EACCES, ENOMEM, EPERM};
+use memfile::{CowMap, Feature, Holes, Map, MapOptions, MemFile, SealedFile};
+use rustix::mm::MprotectFlags;
+use zerocopy::{FromBytes, Immutable, KnownLayout, little_endian::U32};
+
+use crate::support::assert_goes_anywhere;
+use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::huge::steady_policy;
+use crate::support::pattern;
+use crate::support::peer::{Channel, Peer};
+use crate::support::proc_self::{descriptors_of, mappings, smaps};
+use crate::support::skip::{lacks, skip};
+use crate::support::{child, seccomp};
+
+#[test]
+fn is_send_sync_and_static() {
+    assert_goes_anywhere::<Map>();
+    assert_goes_anywhere::<CowMap>();
+    assert_goes_anywhere::<SealedFile>();
+}
+
+#[test]
+fn whole_files() {
+    for len in [0, 1, 4095, 4096, 4097, 200_000] {
+        let bytes = pattern(len);
+        let file = SealedFile::from_bytes("map whole", &bytes).unwrap();
+        let map = file.map().unwrap();
+        assert!(*map == bytes && map.as_ref() == bytes && Borrow::<[u8]>::borrow(&map) == bytes);
+        let mut copy = file.map_copy_on_write().unwrap();
+        assert!(*copy == bytes && copy.as_ref() == bytes);
+        copy.as_mut().fill(0xff);
+        assert!(copy.iter().all(|&byte| byte == 0xff));
+        assert!(*map == bytes && *file.map().unwrap() == bytes, "the file stays as it is");
+        assert_eq!(format!("{map:?}"), format!("Map {{ address: {:?}, len: {len} }}", map.as_ptr()));
+        assert_eq!(format!("{copy:?}"), format!("CowMap {{ address: {:?}, len: {len} }}", copy.as_ptr()));
+    }
+}
+
+/// An empty map is no mapping.
+#[test]
+fn empty_ranges() {
+    let file = SealedFile::from_bytes("map empty", b"not empty").unwrap();
+    for at in [0, 5, 9] {
+        assert!(file.map_range(at..at).unwrap().is_empty());
+        let options = MapOptions::new().populate(true).huge_pages(true);
+        assert!(file.map_with(at..at, options).unwrap().is_empty());
+        assert!(file.map_copy_on_write_with(at..at, options).unwrap().is_empty());
+    }
+    let map = file.map_range(9..).unwrap();
+    let mut copy = file.map_copy_on_write_with(9.., MapOptions::new()).unwrap();
+    assert!(map.is_empty() && copy.is_empty() && copy.as_mut().is_empty());
+    assert!(mappings("map empty").is_empty());
+}
+
+#[test]
+fn ranges() {
+    const LEN: u64 = 300_000;
+    let bytes = pattern(LEN as usize);
+    let file = SealedFile::from_bytes("map ranges", &bytes).unwrap();
+    let places = [0, 1, 4095, 4096, 4097, 65_535, 65_536, 65_537, 131_072, 262_143, 299_999, LEN];
+    for start in places {
+        for end in places.into_iter().filter(|&end| end >= start) {
+            let expected = &bytes[start as usize..end as usize];
+            assert!(*file.map_range(start..end).unwrap() == *expected, "{start}..{end}");
+            let mut copy = file.map_copy_on_write_with(start..end, MapOptions::new()).unwrap();
+            assert!(*copy == *expected, "{start}..{end}");
+            copy.fill(0);
+        }
+        assert!(*file.map_range(start..).unwrap() == bytes[start as usize..]);
+        assert!(*file.map_range(..start).unwrap() == bytes[..start as usize]);
+        if start < LEN {
+            assert!(*file.map_range(..=start).unwrap() == bytes[..=start as usize]);
+            let after = (Bound::Excluded(start), Bound::Unbounded);
+            assert!(*file.map_range(after).unwrap() == bytes[start as usize + 1..]);
+        }
+    }
+    assert!(mappings("map ranges").is_empty(), "all of it is unmapped");
+}
+
+#[test]
+fn out_of_bounds() {
+    const MAX: u64 = u64::MAX;
+    let file = SealedFile::from_bytes("map bounds", &[1; 10]).unwrap();
+    let empty = SealedFile::from_bytes("map bounds", b"").unwrap();
+    let check = |file: &SealedFile, start: Bound<u64>, end: Bound<u64>| {
+        let message = "mmap: the range does not lie within the file";
+        let error = refused(file.map_range((start, end)), None, message);
+        assert!(error.is_out_of_bounds());
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        refused(file.map_copy_on_write_with((start, end), MapOptions::new()), None, message);
+    };
+    use Bound::{Excluded, Included, Unbounded};
+    for start in [11, 12, 4096, 65_536, i64::MAX as u64, i64::MAX as u64 + 1, MAX - 1, MAX] {
+        check(&file, Included(start), Unbounded);
+        check(&file, Excluded(start - 1), Unbounded);
+        check(&file, Included(start), Excluded(start));
+        check(&file, Unbounded, Excluded(start));
+        check(&file, Unbounded, Included(start - 1));
+        check(&empty, Included(start), Unbounded);
+    }
+    check(&file, Excluded(MAX), Unbounded);
+    check(&file, Excluded(MAX), Excluded(MAX));
+    check(&file, Unbounded, Included(MAX));
+    check(&file, Included(MAX), Included(MAX));
+    check(&file, Included(0), Included(10));
+    check(&file, Included(5), Excluded(4));
+    check(&file, Excluded(5), Excluded(5));
+    check(&file, Included(MAX), Excluded(0));
+    check(&empty, Unbounded, Included(0));
+}
+
+#[test]
+fn beyond_the_address_space() {
+    let file = MemFile::create_sealable("map long").unwrap();
+    file.set_len(i64::MAX as u64).unwrap();
+    file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
+    let file = SealedFile::try_from(file).unwrap_err();
+    assert_eq!(file.to_string(), HOLES);
+    let (errno, message) = if usize::BITS == 32 {
+        (None, "mmap: the length does not fit the address space".to_owned())
+    } else {
+        (Some(ENOMEM), format!("mmap: ENOMEM: {NO_MEMORY}"))
+    };
+    let file = SealedFile::verify(file.into_inner(), Holes::Populate).unwrap_err();
+    assert_eq!(file.to_string(), message);
+    let file = SealedFile::verify(file.into_inner(), Holes::Accept).unwrap();
+    refused(file.map(), errno, &message);
+    refused(file.map_copy_on_write(), errno, &message);
+    // Not the very last: a mapping ends with a page, which may be a huge one, and the file does
+    // not. On 32-bit systems offsets are numbers of pages, and so end at 16 TiB.
+    let end = if usize::BITS == 32 { 1 << 44 } else { i64::MAX as u64 };
+    let last = end - 10_000_000;
+    assert_eq!(*file.map_range(last..=last).unwrap(), [0], "one byte of it fits");
+}
+
+/// A mapping needs neither the file nor a descriptor, and is gone when it is dropped.
+#[test]
+fn outlives_the_descriptors() {
+    let file = SealedFile::from_bytes("map outlives", b"still here").unwrap();
+    let clone = file.try_clone().unwrap();
+    let map = file.map().unwrap();
+    let copy = clone.map_copy_on_write().unwrap();
+    drop((file, clone));
+    assert_eq!(descriptors_of("map outlives"), 0);
+    assert_eq!(mappings("map outlives").len(), 2);
+    assert_eq!((&map[..], &copy[..]), (&b"still here"[..], &b"still here"[..]));
+    drop(map);
+    assert_eq!(mappings("map outlives").len(), 1);
+    drop(copy);
+    assert!(mappings("map outlives").is_empty());
+}
+
+#[test]
+fn populate() {
+    if lacks(Feature::Populate) {
+        return;
+    }
+    let _steady = steady_policy();
+    let bytes = pattern(1 << 20);
+    let file = SealedFile::from_bytes("map populate", &bytes).unwrap();
+    let map = file.map().unwrap();
+    assert_eq!(smaps("map populate", "Rss"), 0, "nothing is present before it is read");
+    drop(map);
+    let map = file.map_with(.., MapOptions::new().populate(true)).unwrap();
+    assert_eq!(smaps("map populate", "Rss"), 1024);
+    drop(map);
+    let copy = file.map_copy_on_write_with(.., MapOptions::new().populate(true)).unwrap();
+    assert_eq!(smaps("map populate", "Rss"), 1024);
+    assert!(*copy == bytes);
+}
+
+/// A shared mapping, so that even a debugger cannot write to it.
+#[test]
+fn is_shared_and_read_only() {
+    if lacks(Feature::MapSealedShared) {
+        return;
+    }
+    let file = SealedFile::from_bytes("map shared", b"constant").unwrap();
+    let map = file.map().unwrap();
+    let line = &mappings("map shared")[0];
+    assert_eq!(line.split_whitespace().nth(1), Some("r--s"));
+    // SAFETY: The kernel is to refuse this, and the mapping is this test's own.
+    let result = unsafe {
+        rustix::mm::mprotect(map.as_ptr().cast_mut().cast(), map.len(), MprotectFlags::READ | MprotectFlags::WRITE)
+    };
+    assert_eq!(result, Err(rustix::io::Errno::ACCESS));
+    let memory = std::fs::OpenOptions::new().write(true).open("/proc/self/mem").unwrap();
+    let error = std::os::unix::fs::FileExt::write_at(&memory, b"!", map.as_ptr() as u64).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    assert_eq!(&map[..], b"constant");
+}
+
+/// `MAP_SHARED`
+const SHARED: u32 = 1;
+
+/// As on Linux 5.10, which takes a shared mapping of a write-sealed file for the wish to write
+/// later.
+#[test]
+fn private_where_shared_is_refused() {
+    seccomp::alone(|| {
+        let bytes = pattern(100_000);
+        let file = SealedFile::from_bytes("map private", &bytes).unwrap();
+        seccomp::on_bits("mmap", 3, SHARED, seccomp::errno(EPERM));
+        let map = file.map().unwrap();
+        assert!(*map == bytes);
+        assert_eq!(mappings("map private")[0].split_whitespace().nth(1), Some("r--p"));
+        assert!(*file.map_with(70_000..70_001, MapOptions::new().populate(true)).unwrap() == bytes[70_000..70_001]);
+        assert!(*file.map_copy_on_write().unwrap() == bytes);
+
+        let _steady = steady_policy();
+        let sparse = MemFile::create_sealable("map private").unwrap();
+        sparse.set_len(8192).unwrap();
+        sparse.add_seals(memfile::Seals::IMMUTABLE).unwrap();
+        if !lacks(Feature::Populate) {
+            let sealed = SealedFile::verify(sparse, Holes::Populate).unwrap();
+            assert_eq!(
+                rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks,
+                16,
+                "the file has them, not the private map"
+            );
+        }
+        drop((map, file));
+        assert!(mappings("map private").is_empty());
+    });
+}
+
+/// Another refusal is no reason for another attempt.
+#[test]
+fn refusals_are_passed_on() {
+    seccomp::alone(|| {
+        let file = SealedFile::from_bytes("map refused", b"1").unwrap();
+        seccomp::on_bits("mmap", 3, SHARED, seccomp::errno(EACCES));
+        let message =
+            "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module forbids it";
+        refused(file.map(), EACCES, message);
+        assert_eq!(&file.map_copy_on_write().unwrap()[..], b"1");
+    });
+}
+
+#[test]
+fn read_in_threads() {
+    let bytes = pattern(500_000);
+    let map = Arc::new(SealedFile::from_bytes("map threads", &bytes).unwrap().map().unwrap());
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let (map, bytes) = (Arc::clone(&map), bytes.clone());
+            thread::spawn(move || assert!(**map == bytes))
+        })
+        .collect();
+    drop(map);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert!(mappings("map threads").is_empty());
+}
+
+#[test]
+fn as_bytes() {
+    let file = SealedFile::from_bytes("map bytes", b"head and tail").unwrap();
+    let bytes = Bytes::from_owner(file.map().unwrap());
+    let copy = Bytes::from_owner(file.map_copy_on_write().unwrap());
+    drop(file);
+    let tail = bytes.slice(9..);
+    drop(bytes);
+    assert_eq!((&tail[..], &copy.slice(..4)[..]), (&b"tail"[..], &b"head"[..]));
+    drop((tail, copy));
+    assert!(mappings("map bytes").is_empty());
+}
+
+#[test]
+fn as_structure() {
+    #[derive(FromBytes, KnownLayout, Immutable)]
+    #[repr(C)]
+    struct Header {
+        magic: [u8; 4],
+        count: U32,
+    }
+    let file = SealedFile::from_bytes("map header", b"MEMF\x03\0\0\0abc").unwrap();
+    let map = file.map().unwrap();
+    let (header, rest) = Header::ref_from_prefix(&map).unwrap();
+    assert_eq!((&header.magic, header.count.get(), rest), (b"MEMF", 3, &b"abc"[..]));
+    let mut copy = file.map_copy_on_write().unwrap();
+    let (count, _) = U32::mut_from_prefix(&mut copy[4..]).unwrap();
+    count.set(4);
+    assert_eq!(copy[4], 4);
+    assert_eq!(map[4], 3);
+}
+
+#[test]
+fn searched() {
+    let mut bytes = vec![b'.'; 1 << 20];
+    bytes[777_777..777_783].copy_from_slice(b"needle");
+    let map = SealedFile::from_bytes("map search", &bytes).unwrap().map().unwrap();
+    assert_eq!(memchr::memmem::find(&map, b"needle"), Some(777_777));
+    assert_eq!(memchr::memchr_iter(b'e', &map).count(), 3);
+}
+
+/// What one process writes to its copy, neither the file nor the copy of another process shows.
+#[test]
+fn copies_of_two_processes() {
+    let Some(peer) = Peer::start(|channel| {
+        write_copy(channel);
+    }) else {
+        return;
+    };
+    let file = SealedFile::from_bytes("map two", &[b'0'; 10_000]).unwrap();
+    let mut copy = file.map_copy_on_write().unwrap();
+    peer.channel().send(b'f', &[file.as_fd()]);
+    peer.channel().expect(b'w');
+    assert!(copy.iter().all(|&byte| byte == b'0'));
+    copy.fill(b'1');
+    peer.channel().send(b'w', &[]);
+    peer.channel().expect(b'o');
+    peer.finish();
+    assert!(copy.iter().all(|&byte| byte == b'1'));
+    assert!(file.map().unwrap().iter().all(|&byte| byte == b'0'));
+}
+
+/// The other process of [`copies_of_two_processes`].
+fn write_copy(channel: &Channel) {
+    let fd = channel.expect(b'f').pop().unwrap();
+    let mut copy = SealedFile::try_from(fd).unwrap().map_copy_on_write().unwrap();
+    copy.fill(b'2');
+    channel.send(b'w', &[]);
+    channel.expect(b'w');
+    assert!(copy.iter().all(|&byte| byte == b'2'));
+    channel.send(b'o', &[]);
+}
+
+/// A mapping stays valid when the process that made the file is gone.
+#[test]
+fn outlives_the_maker() {
+    let Some(peer) = Peer::start(|channel| {
+        read_on_signal(channel);
+    }) else {
+        return;
+    };
+    let bytes = pattern(100_000);
+    {
+        let file = SealedFile::from_bytes("map maker", &bytes).unwrap();
+        peer.channel().send(b'f', &[file.as_fd()]);
+        peer.channel().expect(b'm');
+    }
+    assert_eq!(descriptors_of("map maker") + mappings("map maker").len(), 0);
+    let mirror = SealedFile::from_bytes("map mirror", &bytes).unwrap();
+    peer.channel().send(b'c', &[mirror.as_fd()]);
+    peer.channel().expect(b'o');
+    peer.finish();
+}
+
+/// The other process of [`outlives_the_maker`].
+fn read_on_signal(channel: &Channel) {
+    let fd = channel.expect(b'f').pop().unwrap();
+    let map = SealedFile::try_from(fd).unwrap().map().unwrap();
+    assert_eq!(descriptors_of("map maker"), 0);
+    channel.send(b'm', &[]);
+    let mirror = SealedFile::try_from(channel.expect(b'c').pop().unwrap()).unwrap().map().unwrap();
+    assert!(*map == *mirror);
+    channel.send(b'o', &[]);
+}
+
+/// The kernel joins the maps of neighbouring ranges of a file, and dropping one in the middle
+/// splits them again. Where the limit of mappings forbids the split, the drop does nothing.
+#[test]
+fn at_the_limit_of_mappings() {
+    child::alone(|| {
+        let limit: usize = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+        if limit > 200_000 {
+            skip(format_args!("vm.max_map_count is {limit}"));
+            return;
+        }
+        let other = SealedFile::from_bytes("map other", &[1; 4096]).unwrap();
+        // The kernel maps from the top down, unless there is a gap, which is then filled.
+        let mut gaps = Vec::new();
+        let (name, mut pieces) = loop {
+            let name = format!("map limit {}", gaps.len());
+            let file = SealedFile::from_bytes(&name, &pattern(3 << 16)).unwrap();
+            let pieces: Vec<_> = [2, 1, 0].map(|i| file.map_range(i << 16..(i + 1) << 16).unwrap()).into();
+            if mappings(&name).len() == 1 {
+                break (name, pieces);
+            }
+            assert!(gaps.len() < 100, "the pieces never become one mapping");
+            gaps.push(pieces);
+        };
+        // Two neighbours of the same offset stay two mappings.
+        let mut others = Vec::with_capacity(limit);
+        let error = loop {
+            match other.map() {
+                Ok(map) => others.push(map),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.raw_os_error(), Some(ENOMEM));
+        drop(pieces.remove(1));
+        drop(others);
+        assert_eq!(mappings(&name).len(), 1, "it could not be split");
+        assert!(*pieces[0] == pattern(3 << 16)[2 << 16..] && *pieces[1] == pattern(1 << 16));
+    });
+}
+
+/// `File` and `OwnedFd` go in, and come out.
+#[test]
+fn conversions() {
+    let file = SealedFile::from_bytes("map convert", b"1").unwrap();
+    let file = SealedFile::verify(File::from(file.into_fd()), Holes::Refuse).unwrap();
+    let file = SealedFile::try_from(MemFile::from(file)).unwrap();
+    let file = SealedFile::try_from(OwnedFd::from(file)).unwrap();
+    assert_eq!(&file.map().unwrap()[..], b"1");
+}

@@ -1,0 +1,138 @@
+//! The rule against forged Write seals: a file with Exec and FutureWrite is trusted only if a test
+//! has shown that the kernel has the fix.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::ptr;
+
+use libc::EACCES;
+use memfile::{Feature, Holes, MemFile, Seal, SealedFile, Seals};
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+
+use crate::support::check::refused;
+use crate::support::seccomp;
+use crate::support::skip::lacks;
+
+const UNTESTED: &str =
+    "verify: the Write seal came with Exec, and it cannot be tested whether this kernel looked for old mappings";
+pub(crate) const FORGED: &str =
+    "verify: the Write seal came with Exec, and on this kernel that leaves old mappings writable";
+
+/// A file with bytes and these seals, whose mode has no execute bit, so that Exec implies nothing.
+fn honest(seals: Seals) -> OwnedFd {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = File::from(rustix::fs::memfd_create(c"forged", flags).unwrap());
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).unwrap();
+    file.write_all_at(b"honest", 0).unwrap();
+    rustix::fs::fcntl_add_seals(&file, SealFlags::from_bits_retain(seals.bits())).unwrap();
+    file.into()
+}
+
+/// Adds Exec to an executable file that is mapped for writing. The answer, and the file if the seal
+/// was added.
+fn try_to_forge() -> Result<OwnedFd, rustix::io::Errno> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let fd = rustix::fs::memfd_create(c"forged", flags).unwrap();
+    rustix::fs::fchmod(&fd, rustix::fs::Mode::from_raw_mode(0o700)).unwrap();
+    rustix::fs::ftruncate(&fd, 4096).unwrap();
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: The kernel chooses the address.
+    let base = unsafe { rustix::mm::mmap(ptr::null_mut(), 4096, access, MapFlags::SHARED, &fd, 0) }.unwrap();
+    let result = rustix::fs::fcntl_add_seals(&fd, SealFlags::EXEC);
+    // SAFETY: The mapping is this function's own.
+    unsafe { rustix::mm::munmap(base, 4096) }.unwrap();
+    result.map(|()| fd)
+}
+
+pub(crate) fn kernel_is_mended() -> bool {
+    try_to_forge().is_err()
+}
+
+const SUSPECT: Seals = Seals::from_bits_retain(Seals::CONSTANT.bits() | Seal::Exec as u32 | Seal::FutureWrite as u32);
+
+#[test]
+fn a_mended_kernel_is_found_out() {
+    if lacks(Feature::ExecSeal) {
+        return;
+    }
+    match try_to_forge() {
+        Err(errno) => {
+            assert_eq!(errno, rustix::io::Errno::BUSY);
+            let file = SealedFile::try_from(honest(SUSPECT)).unwrap();
+            assert_eq!(&file.map().unwrap()[..], b"honest");
+        }
+        Ok(forged) => {
+            refused(SealedFile::try_from(forged), None, FORGED);
+            refused(SealedFile::try_from(honest(SUSPECT)), None, FORGED);
+        }
+    }
+}
+
+/// Where the kernel cannot be tested it is not trusted; and when it can be tested again, it is.
+#[test]
+fn a_test_that_cannot_run_is_a_no() {
+    if lacks(Feature::ExecSeal) {
+        return;
+    }
+    seccomp::alone(|| {
+        let mended = kernel_is_mended();
+        let file = honest(SUSPECT);
+        // Only this thread is kept from the test.
+        let file = std::thread::spawn(move || {
+            let execute = MemfdFlags::EXEC.bits();
+            seccomp::on_bits("memfd_create", 1, execute, seccomp::errno(EACCES));
+            let (error, file) = SealedFile::try_from(file).unwrap_err().into_parts();
+            assert_eq!(error.to_string(), UNTESTED);
+            assert_eq!(error.raw_os_error(), None);
+            assert!(error.is_unproven() && error.seals().is_empty());
+            assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+
+            let error = SealedFile::seal(MemFile::from_fd(file).unwrap(), Holes::Refuse).unwrap_err();
+            assert_eq!(error.to_string(), UNTESTED);
+            error.into_inner()
+        });
+        assert_eq!(SealedFile::try_from(file.join().unwrap()).is_ok(), mended);
+    });
+}
+
+/// The answer is remembered: the next file costs no test.
+#[test]
+fn the_test_runs_once() {
+    if lacks(Feature::ExecSeal) {
+        return;
+    }
+    seccomp::alone(|| {
+        SealedFile::try_from(honest(SUSPECT)).unwrap();
+        let file = honest(SUSPECT);
+        seccomp::always("memfd_create", seccomp::Action::KillProcess);
+        SealedFile::try_from(file).unwrap();
+    });
+}
+
+/// Ordinary files cost no test, not even the first.
+#[test]
+fn other_files_need_no_test() {
+    if lacks(Feature::ExecSeal) {
+        return;
+    }
+    seccomp::alone(|| {
+        let files = [
+            Seals::CONSTANT,
+            Seals::IMMUTABLE,
+            Seals::CONSTANT | Seal::Exec,
+            Seals::IMMUTABLE | Seal::Exec,
+            Seals::CONSTANT | Seal::FutureWrite,
+            Seals::IMMUTABLE | Seal::FutureWrite,
+        ]
+        .map(honest);
+        let shared = honest(Seal::Shrink | Seal::Exec | Seal::FutureWrite);
+        seccomp::always("memfd_create", seccomp::Action::KillProcess);
+        for file in files {
+            SealedFile::try_from(file).unwrap();
+        }
+        // A view relies on no Write seal.
+        drop(memfile::SharedView::try_from(shared).unwrap());
+    });
+}

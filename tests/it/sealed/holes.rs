@@ -1,0 +1,196 @@
+//! Holes in files that are verified: refused, filled or accepted.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use libc::{EBADF, EINVAL, ENOMEM, ENOSPC};
+use memfile::{Feature, Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
+use rustix::fs::FallocateFlags;
+
+use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::huge::steady_policy;
+use crate::support::proc_self::mappings;
+use crate::support::seccomp;
+use crate::support::skip::lacks;
+
+const LEN: u64 = 1 << 20;
+const PAGE: u64 = 4096;
+
+/// A sealed file of [`LEN`] bytes, of which only the second page is allocated.
+fn sparse() -> MemFile {
+    let file = MemFile::create_sealable("holes").unwrap();
+    file.set_len(LEN).unwrap();
+    file.write_all_at(b"island", 4096).unwrap();
+    file.add_seals(Seals::IMMUTABLE).unwrap();
+    file
+}
+
+fn read_only(file: &MemFile) -> OwnedFd {
+    file.reopen_read_only().unwrap().into_fd()
+}
+
+fn allocated(fd: BorrowedFd<'_>) -> u64 {
+    u64::try_from(rustix::fs::fstat(fd).unwrap().st_blocks).unwrap() * 512
+}
+
+/// Checks how much memory the file has, and then its bytes.
+#[track_caller]
+fn look(sealed: &SealedFile, memory: u64) {
+    assert_eq!(allocated(sealed.as_fd()), memory);
+    let map = sealed.map().unwrap();
+    assert_eq!(map.len() as u64, LEN);
+    assert_eq!(&map[4096..4102], b"island");
+    assert!(map[..4096].iter().chain(&map[4102..]).all(|&byte| byte == 0));
+}
+
+#[test]
+fn refuse() {
+    let _steady = steady_policy();
+    for fd in [sparse().into_fd(), read_only(&sparse())] {
+        let error = SealedFile::verify(fd, Holes::Refuse).unwrap_err();
+        assert!(error.error().is_unproven() && error.error().seals().is_empty());
+        let error = refused(SealedFile::try_from(error.into_fd()), None, HOLES);
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    }
+    assert_eq!(Holes::default(), Holes::Refuse);
+    refused(SealedFile::try_from(sparse()), None, HOLES);
+    refused(SharedView::try_from(sparse()), None, HOLES);
+    refused(SharedView::try_from(read_only(&sparse())), None, HOLES);
+}
+
+#[test]
+fn allocate() {
+    let _steady = steady_policy();
+    look(&SealedFile::verify(sparse(), Holes::Allocate).unwrap(), LEN);
+    let message = "fallocate: EBADF: the descriptor is opened read-only";
+    refused(SealedFile::verify(read_only(&sparse()), Holes::Allocate), EBADF, message);
+    look(&sparse().into_sealed().unwrap(), LEN);
+
+    let file = MemFile::create_sealable("holes").unwrap();
+    file.set_len(LEN).unwrap();
+    file.add_seal(Seal::Shrink).unwrap();
+    let map = SharedMap::try_from(file).unwrap();
+    assert_eq!(allocated(map.as_fd()), LEN);
+}
+
+#[test]
+fn populate() {
+    if lacks(Feature::Populate) {
+        return;
+    }
+    let _steady = steady_policy();
+    look(&SealedFile::verify(sparse(), Holes::Populate).unwrap(), LEN);
+    look(&SealedFile::verify(read_only(&sparse()), Holes::Populate).unwrap(), LEN);
+}
+
+#[test]
+fn accept() {
+    let _steady = steady_policy();
+    look(&SealedFile::verify(sparse(), Holes::Accept).unwrap(), PAGE);
+    look(&SealedFile::verify(read_only(&sparse()), Holes::Accept).unwrap(), PAGE);
+    if lacks(Feature::Populate) {
+        return;
+    }
+    let sealed = SealedFile::verify(sparse(), Holes::Accept).unwrap();
+    drop(sealed.map_with(.., MapOptions::new().populate(true)).unwrap());
+    look(&sealed, LEN);
+}
+
+/// What `Refuse` cannot see: memory beyond the end makes up for the hole.
+#[test]
+fn hidden() {
+    let _steady = steady_policy();
+    let hidden = || {
+        let file = MemFile::create_sealable("holes").unwrap();
+        file.set_len(LEN).unwrap();
+        file.write_all_at(b"island", 4096).unwrap();
+        rustix::fs::fallocate(file.as_fd(), FallocateFlags::KEEP_SIZE, LEN, LEN).unwrap();
+        file.add_seals(Seals::IMMUTABLE).unwrap();
+        file
+    };
+    look(&SealedFile::verify(hidden(), Holes::Refuse).unwrap(), LEN + PAGE);
+    look(&SealedFile::verify(hidden(), Holes::Allocate).unwrap(), 2 * LEN);
+    if !lacks(Feature::Populate) {
+        look(&SealedFile::verify(read_only(&hidden()), Holes::Populate).unwrap(), 2 * LEN);
+    }
+}
+
+#[test]
+fn empty_files_have_none() {
+    let _steady = steady_policy();
+    for holes in [Holes::Refuse, Holes::Allocate, Holes::Populate, Holes::Accept] {
+        let file = MemFile::create_sealable("holes empty").unwrap();
+        file.add_seals(Seals::IMMUTABLE).unwrap();
+        for fd in [read_only(&file), file.into_fd()] {
+            let sealed = SealedFile::verify(fd, holes).unwrap();
+            assert!(sealed.is_empty() && sealed.map().unwrap().is_empty());
+        }
+    }
+}
+
+/// A page that is there in part is there.
+#[test]
+fn a_file_without_holes_passes_every_policy() {
+    let _steady = steady_policy();
+    let mut policies = vec![Holes::Refuse, Holes::Allocate, Holes::Accept];
+    if !lacks(Feature::Populate) {
+        policies.push(Holes::Populate);
+    }
+    for len in [1, 4095, 4096, 4097, 100_000] {
+        for &holes in &policies {
+            let file = MemFile::create_sealable("holes none").unwrap();
+            file.write_all_at(&vec![1; len], 0).unwrap();
+            file.add_seals(Seals::IMMUTABLE).unwrap();
+            let sealed = SealedFile::verify(file, holes).unwrap();
+            assert!(sealed.map().unwrap().iter().all(|&byte| byte == 1));
+        }
+    }
+}
+
+/// A lack of memory is an error with its errno, for files of any kind. A filter plays the lack,
+/// since a real one would hit every process.
+#[test]
+fn no_memory() {
+    seccomp::alone(|| {
+        let _steady = steady_policy();
+        for (errno, name) in [(ENOSPC, "ENOSPC"), (ENOMEM, "ENOMEM")] {
+            std::thread::spawn(move || {
+                let file = sparse();
+                seccomp::always("fallocate", seccomp::errno(errno));
+                let message = format!("fallocate: {name}: {NO_MEMORY}");
+                let (error, file) = file.into_sealed().unwrap_err().into_parts();
+                assert_eq!((error.to_string(), error.raw_os_error()), (message, Some(errno)));
+                assert!(file.get_seals().unwrap().contains(Seals::IMMUTABLE), "sealed already");
+            })
+            .join()
+            .unwrap();
+        }
+        for (errno, name, reason) in [
+            (EINVAL, "EINVAL", "this kernel does not know MADV_POPULATE_READ (Linux 5.14)"),
+            (ENOMEM, "ENOMEM", NO_MEMORY),
+            (libc::EFAULT, "EFAULT", NO_MEMORY),
+        ] {
+            std::thread::spawn(move || {
+                // Read-only, since Linux 5.10 maps no sealed file that is open for writing.
+                let (file, accepted) = (read_only(&sparse()), SealedFile::verify(sparse(), Holes::Accept).unwrap());
+                // The bit that MADV_POPULATE_READ alone has of the advice that is given here.
+                seccomp::on_bits("madvise", 2, 16, seccomp::errno(errno));
+                let message = &format!("madvise: {name}: {reason}");
+                let error = refused(SealedFile::verify(file, Holes::Populate), errno, message);
+                assert_eq!(error.is_unsupported(), errno == EINVAL);
+                assert!(mappings("holes").is_empty(), "what was mapped to populate is gone");
+                // A kernel that cannot populate maps without.
+                let map = accepted.map_with(.., MapOptions::new().populate(true));
+                match errno {
+                    EINVAL => assert_eq!(&map.unwrap()[4096..4102], b"island"),
+                    _ => drop(refused(map, errno, message)),
+                }
+                assert!(mappings("holes").is_empty());
+            })
+            .join()
+            .unwrap();
+        }
+        let error = SealedFile::verify(File::from(sparse().into_fd()), Holes::Refuse).unwrap_err();
+        assert_eq!(error.to_string(), HOLES);
+    });
+}

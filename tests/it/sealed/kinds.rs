@@ -1,0 +1,326 @@
+//! Every kind of descriptor: a [`SealedFile`] that keeps its promise, or the exact error with the
+//! descriptor in it.
+
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind::PermissionDenied;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::ptr;
+
+use memfile::{Error, Feature, KernelSupport, Seal, SealedFile, Seals};
+use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+
+use super::forged;
+use crate::support::check::NO_MEMORY_FILE;
+use crate::support::huge::Pool;
+use crate::support::{child, proc_self, seccomp, skip};
+
+const PATH_ONLY: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or opened with O_PATH";
+const LEN: usize = 10_000;
+
+/// Converts, and compares the error and what becomes of the descriptor.
+#[track_caller]
+fn refuse(fd: OwnedFd, errno: impl Into<Option<i32>>, message: &str) -> Error {
+    let (number, before) = (fd.as_raw_fd(), proc_self::descriptors());
+    let (error, fd) = SealedFile::try_from(fd).expect_err(message).into_parts();
+    assert_eq!(error.to_string(), message);
+    assert_eq!(error.raw_os_error(), errno.into());
+    assert_eq!(fd.as_raw_fd(), number);
+    rustix::io::fcntl_getfd(&fd).expect("the descriptor is still open");
+    assert_eq!(proc_self::descriptors(), before);
+    drop(fd);
+    assert_eq!(proc_self::descriptors(), before - 1);
+    error
+}
+
+/// Converts, and tries to break the promise in every way there is.
+#[track_caller]
+fn accept(fd: OwnedFd) {
+    let before = proc_self::descriptors();
+    let sealed = SealedFile::try_from(fd).unwrap();
+    assert_eq!(proc_self::descriptors(), before);
+    let map = sealed.map().unwrap();
+    let bytes = map.to_vec();
+    let file = File::from(sealed.into_fd());
+    keeps_promise(file.as_fd(), bytes.len());
+    if let Ok(writer) = OpenOptions::new().write(true).read(true).open(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        keeps_promise(writer.as_fd(), bytes.len());
+    }
+    assert!(*map == bytes);
+    drop(file);
+    assert!(*map == bytes);
+    assert_eq!(proc_self::descriptors(), before - 1);
+}
+
+#[track_caller]
+fn keeps_promise(fd: BorrowedFd<'_>, len: usize) {
+    let denied = |result: Result<(), Errno>| {
+        // EBADF, EACCES, EINVAL: a descriptor that is not open for writing. EINVAL: write(2) to
+        // huge pages.
+        let errno = result.expect_err("a sealed file was changed");
+        assert!([Errno::PERM, Errno::BADF, Errno::ACCESS, Errno::INVAL].contains(&errno), "{errno:?}");
+    };
+    denied(rustix::io::write(fd, b"!").map(drop));
+    denied(rustix::io::pwrite(fd, b"!", 0).map(drop));
+    denied(rustix::fs::ftruncate(fd, 0));
+    denied(rustix::fs::ftruncate(fd, len as u64 - 1));
+    let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    // The whole, since Linux 5.10 takes a part of a huge page for nothing to do.
+    denied(rustix::fs::fallocate(fd, punch, 0, len as u64));
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: The kernel chooses the address.
+    denied(unsafe { rustix::mm::mmap(ptr::null_mut(), len, access, MapFlags::SHARED, fd, 0) }.map(drop));
+    // SAFETY: As before.
+    if let Ok(base) = unsafe { rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, fd, 0) } {
+        let access = MprotectFlags::READ | MprotectFlags::WRITE;
+        // SAFETY: The mapping is this test's own.
+        assert_eq!(unsafe { rustix::mm::mprotect(base, len, access) }, Err(Errno::ACCESS));
+        // SAFETY: As before.
+        unsafe { rustix::mm::munmap(base, len) }.unwrap();
+    }
+}
+
+#[test]
+fn no_memory_files() {
+    child::alone(|| {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (one, two) = UnixStream::pair().unwrap();
+        let clock = rustix::time::TimerfdClockId::Monotonic;
+        let open = |path: &str| OwnedFd::from(OpenOptions::new().read(true).write(true).open(path).unwrap());
+        let mut files: Vec<OwnedFd> = vec![
+            read,
+            write,
+            one.into(),
+            two.into(),
+            rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).unwrap(),
+            rustix::event::epoll::create(rustix::event::epoll::CreateFlags::empty()).unwrap(),
+            rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::empty()).unwrap(),
+            rustix::time::timerfd_create(clock, rustix::time::TimerfdFlags::empty()).unwrap(),
+            rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()).unwrap(),
+            File::open("/").unwrap().into(),
+            File::open("/proc/self/maps").unwrap().into(),
+            open("/dev/null"),
+            open("/dev/zero"),
+        ];
+        let executable = File::open(std::env::current_exe().unwrap()).unwrap();
+        if skip::on_tmpfs(&executable) {
+            skip::skip("it lies on tmpfs");
+        } else {
+            files.push(executable.into());
+        }
+        for fd in files {
+            let error = refuse(fd, libc::EINVAL, NO_MEMORY_FILE);
+            assert!(error.is_not_a_memory_file());
+        }
+        // SAFETY: A system call without pointers.
+        match unsafe { libc::syscall(libc::SYS_memfd_secret, 0) } {
+            -1 => skip::skip("no memfd_secret"),
+            // SAFETY: A descriptor that was just made.
+            fd => drop(refuse(unsafe { OwnedFd::from_raw_fd(fd.try_into().unwrap()) }, libc::EINVAL, NO_MEMORY_FILE)),
+        }
+        let memfd = memfd(MemfdFlags::empty(), 0o666, Seals::IMMUTABLE);
+        for target in [format!("/proc/self/fd/{}", memfd.as_raw_fd()), "/".into()] {
+            // On musl `OpenOptions` takes the flag away.
+            let path = rustix::fs::open(target, OFlags::PATH, Mode::empty()).unwrap();
+            assert!(refuse(path, libc::EBADF, PATH_ONLY).is_not_a_memory_file());
+        }
+    });
+}
+
+/// They have seals, namely Seal.
+#[test]
+fn files_of_tmpfs() {
+    child::alone(|| {
+        let name = format!("/dev/shm/memfile-test-{}", std::process::id());
+        let open = |options: &mut OpenOptions, path: &str| options.read(true).write(true).open(path);
+        match open(OpenOptions::new().create_new(true), &name) {
+            Err(error) => skip::skip(error),
+            Ok(named) => {
+                std::fs::remove_file(&name).unwrap();
+                let unnamed = open(OpenOptions::new().custom_flags(libc::O_TMPFILE), "/dev/shm").unwrap();
+                for file in [named, unnamed] {
+                    file.write_all_at(&[1; LEN], 0).unwrap();
+                    let error = refuse(file.into(), None, "verify: the file lacks seals (Shrink | Write)");
+                    assert!(error.is_unproven());
+                    assert_eq!(error.seals(), Seals::CONSTANT);
+                }
+            }
+        }
+    });
+}
+
+/// A memory file of [`LEN`] bytes and not a hole, or a page of huge pages, with this mode and these
+/// seals.
+fn memfd(flags: MemfdFlags, mode: u32, seals: Seals) -> File {
+    let fd = rustix::fs::memfd_create(c"kinds", flags | MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+    let file = File::from(fd);
+    if flags.contains(MemfdFlags::HUGETLB) {
+        let page = rustix::fs::fstat(&file).unwrap().st_blksize;
+        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, page.try_into().unwrap()).unwrap();
+    } else {
+        file.write_all_at(&[1; LEN], 0).unwrap();
+    }
+    file.set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
+    if !seals.is_empty() {
+        rustix::fs::fcntl_add_seals(&file, SealFlags::from_bits_retain(seals.bits())).unwrap();
+    }
+    file
+}
+
+/// The 64 sets of seals, those that this kernel does not know left out.
+fn every_set() -> impl Iterator<Item = Seals> {
+    (0..64).map(Seals::from_bits_retain).filter(|&seals| {
+        let probe = rustix::fs::memfd_create(c"kinds", MemfdFlags::ALLOW_SEALING).unwrap();
+        rustix::fs::fcntl_add_seals(probe, SealFlags::from_bits_retain(seals.bits())) != Err(Errno::INVAL)
+    })
+}
+
+/// What a file must be answered by the seals that it has, which can be more than those that were
+/// asked for.
+#[track_caller]
+fn judge(file: File) -> bool {
+    let seals = Seals::from_bits_retain(rustix::fs::fcntl_get_seals(&file).unwrap().bits());
+    let missing = Seals::CONSTANT - seals;
+    if !missing.is_empty() {
+        let error = refuse(file.into(), None, &format!("verify: the file lacks seals ({missing})"));
+        assert!(error.is_unproven());
+        assert_eq!(error.seals(), missing);
+        return false;
+    }
+    if seals.contains(Seal::Exec | Seal::FutureWrite) && !forged::kernel_is_mended() {
+        assert!(refuse(file.into(), None, forged::FORGED).is_unproven());
+        return false;
+    }
+    accept(file.into());
+    true
+}
+
+/// How many of the sets make a proof: Write and Shrink with every set of the others. With an
+/// execute bit all that have Exec too, which implies Write, unless the kernel forges it.
+fn proofs(mode: u32) -> usize {
+    let exec = KernelSupport::probe().get(Feature::ExecSeal).is_ok();
+    match (exec, forged::kernel_is_mended(), mode == 0o777) {
+        (false, ..) => 8,
+        (true, true, true) => 40,
+        (true, true, false) => 16,
+        (true, false, true) => 8,
+        (true, false, false) => 12,
+    }
+}
+
+#[test]
+fn every_set_of_seals() {
+    child::alone(|| {
+        for (flags, mode) in [(MemfdFlags::empty(), 0o777), (MemfdFlags::empty(), 0o666), (MemfdFlags::empty(), 0o600)]
+        {
+            let accepted = every_set().filter(|&seals| judge(memfd(flags, mode, seals))).count();
+            assert_eq!(accepted, proofs(mode), "mode {mode:o}");
+        }
+    });
+}
+
+#[test]
+fn every_set_of_seals_on_huge_pages() {
+    child::alone(|| {
+        let Some(_pool) = Pool::of(1) else { return };
+        for mode in [0o777, 0o666] {
+            let accepted = every_set().filter(|&seals| judge(memfd(MemfdFlags::HUGETLB, mode, seals))).count();
+            assert_eq!(accepted, proofs(mode), "mode {mode:o}");
+        }
+    });
+}
+
+/// What a descriptor was opened for is not part of the proof.
+#[test]
+fn opened_again() {
+    child::alone(|| {
+        for seals in every_set() {
+            let file = memfd(MemfdFlags::empty(), 0o666, seals);
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            let proven = judge(File::open(&path).unwrap());
+            let write_only = OpenOptions::new().write(true).open(&path).unwrap();
+            if proven {
+                let before = proc_self::descriptors();
+                let sealed = SealedFile::try_from(OwnedFd::from(write_only)).unwrap();
+                let error = sealed.map().unwrap_err();
+                let message = "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module \
+                               forbids it";
+                assert_eq!(error.to_string(), message);
+                assert_eq!(error.raw_os_error(), Some(libc::EACCES));
+                assert_eq!(error.kind(), PermissionDenied);
+                drop(sealed);
+                assert_eq!(proc_self::descriptors(), before - 1);
+            } else {
+                judge(write_only);
+            }
+        }
+    });
+}
+
+/// A type may show one descriptor and hand over another. What counts is the one that is kept.
+#[test]
+fn two_faces() {
+    struct TwoFaces {
+        shown: OwnedFd,
+        kept: OwnedFd,
+    }
+    impl AsFd for TwoFaces {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.shown.as_fd()
+        }
+    }
+    impl From<TwoFaces> for OwnedFd {
+        fn from(faces: TwoFaces) -> Self {
+            faces.kept
+        }
+    }
+    let faces = || TwoFaces {
+        shown: memfd(MemfdFlags::empty(), 0o666, Seals::IMMUTABLE).into(),
+        kept: memfd(MemfdFlags::empty(), 0o666, Seals::empty()).into(),
+    };
+    let error = SealedFile::verify(faces(), memfile::Holes::Refuse).unwrap_err();
+    assert_eq!(error.to_string(), "verify: the file lacks seals (Shrink | Write)");
+    let seals = rustix::fs::fcntl_get_seals(error.fd()).unwrap();
+    assert_eq!(seals, SealFlags::empty());
+    let sealed = SealedFile::seal(faces(), memfile::Holes::Refuse).unwrap();
+    assert!(sealed.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
+}
+
+/// A length that is asked for before the seals are checked can still shrink, so it is asked for
+/// after.
+#[test]
+fn the_length_comes_after_the_seals() {
+    seccomp::alone(|| {
+        let file = OwnedFd::from(memfd(MemfdFlags::empty(), 0o666, Seals::empty()));
+        seccomp::always("fstat", seccomp::Action::KillProcess);
+        let error = SealedFile::try_from(file).unwrap_err();
+        assert_eq!(error.to_string(), "verify: the file lacks seals (Shrink | Write)");
+    });
+}
+
+/// A receiver that wants to seal and may not learns which seals are missing, and gets the file back
+/// as it was.
+#[test]
+fn seals_that_cannot_be_added() {
+    let sealed_up = "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: it was created without sealing, or sealed \
+                     against more seals";
+    let read_only = "fcntl(F_ADD_SEALS): EPERM: the descriptor is opened read-only";
+    for present in [Seals::empty(), Seal::Write.into(), Seal::Shrink | Seal::Grow] {
+        let missing = Seals::CONSTANT - present;
+        let closed = memfd(MemfdFlags::empty(), 0o666, present | Seal::Seal);
+        let open = memfd(MemfdFlags::empty(), 0o666, present);
+        let read = File::open(format!("/proc/self/fd/{}", open.as_raw_fd())).unwrap();
+        for (file, reason, seals) in [(closed, sealed_up, present | Seal::Seal), (read, read_only, present)] {
+            let (error, fd) = SealedFile::seal(file, memfile::Holes::Refuse).unwrap_err().into_parts();
+            assert_eq!(error.to_string(), format!("{reason} ({missing})"));
+            assert_eq!((error.raw_os_error(), error.seals()), (Some(libc::EPERM), missing));
+            assert_eq!(rustix::fs::fcntl_get_seals(fd).unwrap().bits(), seals.bits());
+        }
+    }
+    // Where what matters is there, nothing has to be added.
+    let closed = memfd(MemfdFlags::empty(), 0o666, Seals::CONSTANT | Seal::Seal);
+    SealedFile::seal(closed, memfile::Holes::Refuse).unwrap();
+}

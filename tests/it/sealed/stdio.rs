@@ -1,0 +1,86 @@
+//! Files as the standard streams of real children.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::process::{Command, Stdio};
+
+use memfile::{MemFile, SealedFile};
+
+use crate::support::child;
+
+const ENOENT: i32 = 2;
+
+fn cat(stdin: impl Into<Stdio>) -> String {
+    let output = Command::new("cat").stdin(stdin).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_child_reads_a_sealed_file_from_its_start_and_moves_no_position_but_its_own() {
+    let file = SealedFile::from_bytes("input", b"0123456789").unwrap();
+    file.as_mem_file().as_file().seek(SeekFrom::Start(4)).unwrap();
+    assert_eq!(cat(file.to_stdio().unwrap()), "0123456789");
+    assert_eq!(cat(file.to_stdio().unwrap()), "0123456789", "a second child");
+    assert_eq!(cat(file.try_clone().unwrap()), "0123456789", "by From");
+    assert_eq!(file.as_mem_file().as_file().stream_position().unwrap(), 4);
+}
+
+#[test]
+fn a_child_cannot_write_through_the_descriptor_that_it_gets() {
+    let file = SealedFile::from_bytes("input", b"data").unwrap();
+    let script = "echo x >&0 || echo refused; grep flags: /proc/self/fdinfo/0";
+    let output = Command::new("sh").args(["-c", script]).stdin(file.to_stdio().unwrap()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("refused\nflags:"), "{text}");
+    assert!(text.trim_end().ends_with('0'), "O_RDONLY is 0: {text}");
+}
+
+#[test]
+fn a_child_reads_a_memory_file_from_the_position_that_they_share() {
+    let mut file = MemFile::create_default("stdin").unwrap();
+    file.write_all(b"for the child").unwrap();
+    assert_eq!(cat(file.try_clone().unwrap()), "", "the position is at the end");
+    file.rewind().unwrap();
+    assert_eq!(cat(file), "for the child");
+}
+
+#[test]
+fn a_memory_file_is_the_same_open_file_and_takes_a_childs_output() {
+    let mut file = MemFile::create_default("output").unwrap();
+    file.write_all(b"parent, ").unwrap();
+    let status = Command::new("printf").arg("child").stdout(file.try_clone().unwrap()).status().unwrap();
+    assert!(status.success());
+    assert_eq!(file.stream_position().unwrap(), 13, "the position is shared");
+    file.rewind().unwrap();
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "parent, child");
+}
+
+#[test]
+fn without_proc_the_descriptor_itself_is_rewound() {
+    let prefix = ["unshare", "--mount", "sh", "-c", "umount -l /proc && exec \"$0\" \"$@\""];
+    child::alone_through(&prefix, || {
+        let file = SealedFile::from_bytes("input", b"0123456789").unwrap();
+        let error = file.to_stdio().unwrap_err();
+        assert_eq!(
+            (error.raw_os_error(), error.to_string().as_str()),
+            (Some(ENOENT), "open: ENOENT: /proc is not mounted")
+        );
+
+        let clone = file.try_clone().unwrap();
+        file.as_mem_file().as_file().seek(SeekFrom::Start(4)).unwrap();
+        assert_eq!(cat(file), "0123456789");
+        assert_eq!(
+            clone.as_mem_file().as_file().stream_position().unwrap(),
+            10,
+            "shared with the child, as documented"
+        );
+
+        assert_eq!(MemFile::find_inherited("x").unwrap_err().raw_os_error(), Some(ENOENT));
+        let options = memfile::CreateOptions::new().exec(memfile::Exec::Allow);
+        let program =
+            SealedFile::builder().options(options).copy_of("sh", std::fs::File::open("/bin/sh").unwrap()).unwrap();
+        assert_eq!(program.as_mem_file().to_command().unwrap().status().unwrap_err().raw_os_error(), Some(ENOENT));
+    });
+}

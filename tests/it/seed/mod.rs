@@ -1,0 +1,115 @@
+//! A program written against memfile 0.3.2 compiles unchanged and does the same, but for what is
+//! listed here.
+
+use std::fmt::Debug;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+
+use memfile::{MemFile, Seal, Seals};
+
+use crate::support::skip::skip;
+
+#[path = "."]
+mod ours {
+    use memfile as memfile_under_test;
+
+    #[path = "program.rs"]
+    pub(crate) mod program;
+}
+
+pub(crate) use ours::program::HUGE_TLB_SIZES;
+
+#[path = "."]
+mod theirs {
+    use memfile03 as memfile_under_test;
+
+    #[path = "program.rs"]
+    #[allow(clippy::duplicate_mod, reason = "the same program, for the other crate")]
+    pub(super) mod program;
+}
+
+#[test]
+fn the_same_program_says_the_same() {
+    let (ours, theirs) = (ours::program::run().unwrap(), theirs::program::run().unwrap());
+    assert!(theirs.len() > 40, "the program has hardly run");
+    assert_eq!(ours, theirs);
+}
+
+/// There `!` sets bits that no kernel knows.
+#[test]
+fn differs_in_not() {
+    assert_eq!((!memfile03::Seals::empty()).bits(), u32::MAX);
+    assert_ne!(!memfile03::Seals::empty(), memfile03::Seals::all());
+    assert_eq!((!Seals::empty()).bits(), 0x3f);
+    assert_eq!(!Seals::empty(), Seals::all());
+}
+
+/// There the Exec seal does not exist, and the seals of a file that has it are not the whole truth.
+#[test]
+fn differs_in_the_exec_seal() {
+    assert_eq!((memfile03::Seals::all().len(), Seals::all().len()), (5, 6));
+
+    let ours = MemFile::create_sealable("exec").unwrap();
+    if let Err(error) = ours.add_seal(Seal::Exec) {
+        return skip(error);
+    }
+    let theirs = memfile03::MemFile::from_fd(ours.try_clone().unwrap().into_fd()).ok().unwrap();
+    assert_eq!(theirs.get_seals().unwrap(), memfile03::Seals::empty());
+    assert_eq!(ours.get_seals().unwrap(), Seals::from(Seal::Exec));
+}
+
+/// There every file is executable, unless `vm.memfd_noexec` says otherwise.
+#[test]
+fn differs_in_the_mode() {
+    let theirs = memfile03::MemFile::create_default("mode").unwrap();
+    let ours = MemFile::create_default("mode").unwrap();
+    let by_kernel = memfile::CreateOptions::new().exec(memfile::Exec::KernelDefault).create("mode").unwrap();
+    assert_eq!(ours.metadata().unwrap().permissions().mode() & 0o777, 0o666);
+    assert_eq!(by_kernel.metadata().unwrap().permissions(), theirs.metadata().unwrap().permissions());
+}
+
+/// There a name that is too long is for the kernel to refuse. The kinds agree.
+#[test]
+fn differs_in_the_errno_of_a_bad_name() {
+    let name = "n".repeat(250);
+    let (ours, theirs) =
+        (MemFile::create_default(&name).unwrap_err(), memfile03::MemFile::create_default(&name).unwrap_err());
+    assert_eq!((theirs.kind(), theirs.raw_os_error()), (ErrorKind::InvalidInput, Some(libc::EINVAL)));
+    assert_eq!((ours.kind(), ours.raw_os_error()), (ErrorKind::InvalidInput, None));
+
+    let (ours, theirs) =
+        (MemFile::create_default("\0").unwrap_err(), memfile03::MemFile::create_default("\0").unwrap_err());
+    assert_eq!((theirs.kind(), theirs.raw_os_error()), (ErrorKind::InvalidInput, None));
+    assert_eq!((ours.kind(), ours.raw_os_error()), (ErrorKind::InvalidInput, None));
+}
+
+/// There the error of `from_fd` has neither, so that `unwrap` and `Box<dyn Error>` do not take it.
+#[test]
+fn differs_in_the_traits_of_from_fd_error() {
+    /// A trait bound as a value: the inherent constant wins where the bound holds.
+    struct Is<T>(std::marker::PhantomData<T>);
+    trait Fallback {
+        const DEBUG: bool = false;
+        const ERROR: bool = false;
+    }
+    impl<T> Fallback for Is<T> {}
+    macro_rules! when {
+        ($Bound:path, $NAME:ident) => {
+            impl<T: $Bound> Is<T> {
+                const $NAME: bool = true;
+            }
+        };
+    }
+    when!(Debug, DEBUG);
+    when!(std::error::Error, ERROR);
+
+    assert_eq!((Is::<memfile03::FromFdError>::DEBUG, Is::<memfile03::FromFdError>::ERROR), (false, false));
+    assert_eq!((Is::<memfile::FromFdError>::DEBUG, Is::<memfile::FromFdError>::ERROR), (true, true));
+}
+
+/// There it shows the `File` within.
+#[test]
+fn differs_in_debug() {
+    assert!(format!("{:?}", memfile03::MemFile::create_default("name").unwrap()).starts_with("MemFile { file: File {"));
+    assert!(format!("{:?}", MemFile::create_default("name").unwrap()).contains(r#"name: "name", len: 0, seals: "#));
+}

@@ -1,0 +1,285 @@
+//! What can be mapped, and the copies in and out of the map.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+use std::{
+    arch::asm,
+    ptr,
+    sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize},
+};
+
+use libc::{EACCES, EPERM};
+use memfile::{Feature, Holes, MemFile, Seal, Seals, SharedMap, SharedView};
+
+use super::{RANGE, file, map, view};
+use crate::support::assert_goes_anywhere;
+use crate::support::check::{NO_MEMORY_FILE, refused};
+use crate::support::child;
+use crate::support::proc_self::{descriptors_of, mappings};
+use crate::support::skip::lacks;
+
+#[test]
+fn is_send_sync_and_static() {
+    assert_goes_anywhere::<SharedMap>();
+    assert_goes_anywhere::<SharedView>();
+}
+
+/// A length that can shrink is refused, and so is what cannot be written.
+#[test]
+fn needs_shrink() {
+    let mut others = vec![Seals::empty(), Seal::Grow.into()];
+    if !lacks(Feature::ExecSeal) {
+        others.push(Seal::Exec.into());
+    }
+    for seals in others {
+        let file = MemFile::create_sealable("shared seals").unwrap();
+        file.write_all_at(b"1234", 0).unwrap();
+        file.add_seals(seals).unwrap();
+        let message = "verify: the file lacks seals (Shrink)";
+        let error = SharedView::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_eq!(error.error().seals(), Seals::from(Seal::Shrink));
+        let file = SharedMap::try_from(file).unwrap_err();
+        assert_eq!(file.to_string(), message);
+        assert!(file.error().is_unproven());
+        let mut bytes = [0; 4];
+        file.into_inner().read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"1234", "the file came back");
+    }
+    // Shrink alone will do.
+    let alone = MemFile::create_sealable("shared seals").unwrap();
+    alone.set_len(10).unwrap();
+    alone.add_seal(Seal::Shrink).unwrap();
+    let map = SharedMap::try_from(alone).unwrap();
+    map.as_mem_file().set_len(100_000).unwrap();
+    assert_eq!(map.len(), 10, "what grows later is not in the map");
+    refused(map.read_exact_at(&mut [0], 10), None, RANGE);
+}
+
+#[test]
+fn what_cannot_be_mapped_for_writing() {
+    let before = "mmap: EPERM: the file is sealed against that change";
+    for seal in [Seal::Write, Seal::FutureWrite] {
+        let file = file("shared write", 100);
+        file.add_seal(seal).unwrap();
+        let error = SharedMap::try_from(file).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (before, Some(EPERM)));
+        let view = SharedView::map(error.into_inner(), Holes::Accept).unwrap();
+        assert_eq!(view.len(), 100);
+    }
+    let read_only = file("shared write", 100).reopen_read_only().unwrap();
+    let message =
+        "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module forbids it";
+    refused(SharedMap::map(read_only, Holes::Accept), EACCES, message);
+    assert!(mappings("shared write").is_empty());
+    let pipe = rustix::pipe::pipe().unwrap().0;
+    let message = NO_MEMORY_FILE;
+    refused(SharedView::try_from(pipe), libc::EINVAL, message);
+}
+
+#[test]
+fn empty() {
+    let map = map("shared empty", 0);
+    let view = view(&map);
+    assert!(map.is_empty() && view.is_empty());
+    assert!(mappings("shared empty").is_empty());
+    map.write_all_at(&[], 0).unwrap();
+    map.read_exact_at(&mut [], 0).unwrap();
+    view.read_exact_at(&mut [], 0).unwrap();
+    refused(map.write_all_at(&[], 1), None, RANGE);
+    refused(map.atomic::<u8>(0), None, RANGE);
+    refused(view.atomic::<usize>(0), None, RANGE);
+}
+
+/// For others' code: the same memory, by its address.
+#[test]
+fn by_address() {
+    let map = map("shared address", 4096);
+    let view = view(&map);
+    // SAFETY: Within the map, and nobody else writes.
+    unsafe { map.as_ptr().wrapping_add(4095).write_volatile(7) };
+    // SAFETY: Within the view.
+    assert_eq!(unsafe { view.as_ptr().wrapping_add(4095).read_volatile() }, 7);
+    assert_eq!(map.atomic::<u8>(4095).unwrap().load(Relaxed), 7);
+}
+
+/// All alignments and lengths, across the end of a page and up to the end of the file.
+#[test]
+fn copies() {
+    const LEN: usize = 8192 + 5;
+    let map = map("shared copies", LEN as u64);
+    let view = view(&map);
+    let mut model = vec![0_u8; LEN];
+    let mut next = 0_u8;
+    for base in [0, 4096 - 20, 8192 - 20, LEN - 60] {
+        for offset in base..base + 16 {
+            // Up to where other instructions take over, and beyond.
+            let lengths = (0..=40).chain([64, 100, 255, 256, 1023, 1024, 1025, 4096]);
+            for len in lengths.filter(|len| offset + len <= LEN) {
+                let source: Vec<u8> = (0..len)
+                    .map(|_| {
+                        next = next.wrapping_add(7);
+                        next
+                    })
+                    .collect();
+                map.write_all_at(&source, offset).unwrap();
+                model[offset..offset + len].copy_from_slice(&source);
+                let mut target = vec![0; len + 2];
+                map.read_exact_at(&mut target[1..=len], offset).unwrap();
+                assert_eq!((target[0], &target[1..=len], target[len + 1]), (0, &source[..], 0));
+                target.fill(0);
+                view.read_exact_at(&mut target[1..=len], offset).unwrap();
+                assert_eq!((target[0], &target[1..=len], target[len + 1]), (0, &source[..], 0));
+            }
+        }
+    }
+    let mut whole = vec![0; LEN];
+    map.read_exact_at(&mut whole, 0).unwrap();
+    assert!(whole == model, "nothing else was written");
+    map.as_mem_file().read_exact_at(&mut whole, 0).unwrap();
+    assert!(whole == model);
+}
+
+/// A second write of a byte would undo what another process, which has seen the first, has written
+/// there meanwhile. The processor stops after each instruction, and what was written up to then is
+/// counted and changed.
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+#[test]
+fn copies_write_each_byte_once() {
+    const LEN: usize = 1100;
+    static BYTES: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+    static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+
+    extern "C" fn look(_: libc::c_int) {
+        for i in 0..LEN {
+            // SAFETY: The mapping has that many bytes, and is there as long as the instructions are
+            // stepped through.
+            let byte = unsafe { AtomicU8::from_ptr(BYTES.load(Relaxed).wrapping_add(i)) };
+            if byte.load(Relaxed) == 1 {
+                byte.store(2, Relaxed);
+                WRITTEN.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    child::alone(|| {
+        let map = map("shared once", LEN as u64);
+        let access = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE;
+        let flags = rustix::mm::MapFlags::SHARED;
+        // SAFETY: The kernel chooses the address.
+        let base = unsafe { rustix::mm::mmap(ptr::null_mut(), LEN, access, flags, map.as_fd(), 0) }.unwrap();
+        BYTES.store(base.cast(), Relaxed);
+        // SAFETY: The handler makes atomic accesses alone.
+        unsafe { libc::signal(libc::SIGTRAP, look as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+        for len in (0..70).chain([1023, 1024, 1025, LEN]) {
+            map.write_all_at(&[0; LEN], 0).unwrap();
+            WRITTEN.store(0, Relaxed);
+            // SAFETY: It sets the trap flag, so that each instruction is followed by SIGTRAP.
+            unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
+            let result = map.write_all_at(&[1; LEN][..len], 0);
+            // SAFETY: It clears the trap flag.
+            unsafe { asm!("pushfq", "and qword ptr [rsp], ~0x100", "popfq") };
+            result.unwrap();
+            assert_eq!(WRITTEN.load(Relaxed), len);
+        }
+    });
+}
+
+#[test]
+fn copies_out_of_bounds() {
+    const LEN: usize = 100;
+    let map = map("shared bounds", LEN as u64);
+    let view = view(&map);
+    map.write_all_at(&[1; LEN], 0).unwrap();
+    let beyond = [
+        (LEN + 1, 0),
+        (LEN, 1),
+        (LEN - 1, 2),
+        (0, LEN + 1),
+        (4096, 1),
+        (usize::MAX, 0),
+        (usize::MAX, 1),
+        (usize::MAX - 1, 4),
+        (isize::MAX as usize, 1),
+    ];
+    for (offset, len) in beyond {
+        let mut target = vec![9; len];
+        let error = refused(map.read_exact_at(&mut target, offset), None, RANGE);
+        assert!(error.is_out_of_bounds());
+        refused(view.read_exact_at(&mut target, offset), None, RANGE);
+        refused(map.write_all_at(&target, offset), None, RANGE);
+        assert!(target.iter().all(|&byte| byte == 9), "nothing is copied");
+    }
+    let mut whole = [0; LEN];
+    map.read_exact_at(&mut whole, 0).unwrap();
+    assert_eq!(whole, [1; LEN], "nothing is copied");
+    map.read_exact_at(&mut [], LEN).unwrap();
+}
+
+/// A view cannot be written, not even by what it does itself: its pages are read-only.
+#[test]
+fn views_are_read_only() {
+    let map = map("shared view", 4096);
+    map.write_all_at(&[3; 16], 0).unwrap();
+    let view = view(&map);
+    let kinds: Vec<_> =
+        mappings("shared view").iter().map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect();
+    assert!(kinds.contains(&"r--s".into()) && kinds.contains(&"rw-s".into()), "{kinds:?}");
+    for order in [Relaxed, Acquire, SeqCst, Release, AcqRel] {
+        assert_eq!(view.atomic::<u8>(3).unwrap().load(order), 3);
+        assert_eq!(view.atomic::<u16>(2).unwrap().load(order), 0x0303);
+        assert_eq!(view.atomic::<u32>(4).unwrap().load(order), 0x0303_0303);
+        assert_eq!(view.atomic::<usize>(8).unwrap().load(order), usize::MAX / 255 * 3);
+    }
+}
+
+/// What others write shows, and a view needs neither the writer nor a descriptor.
+#[test]
+fn a_view_outlives_the_writer() {
+    let map = map("shared outlives", 100);
+    let view = view(&map);
+    map.write_all_at(b"seen", 50).unwrap();
+    let mut seen = [0; 4];
+    view.read_exact_at(&mut seen, 50).unwrap();
+    assert_eq!(&seen, b"seen");
+    drop(map);
+    assert_eq!(descriptors_of("shared outlives"), 0);
+    seen.fill(0);
+    view.read_exact_at(&mut seen, 50).unwrap();
+    assert_eq!(&seen, b"seen");
+    assert_eq!(format!("{view:?}"), "SharedView { len: 100 }");
+    drop(view);
+    assert!(mappings("shared outlives").is_empty());
+}
+
+/// Two maps of one file are one memory, and the file comes back.
+#[test]
+fn two_maps() {
+    let one = map("shared two", 10);
+    let two = SharedMap::try_from(one.as_mem_file().try_clone().unwrap()).unwrap();
+    one.atomic::<u8>(9).unwrap().store(1, Relaxed);
+    assert_eq!(two.atomic::<u8>(9).unwrap().load(Relaxed), 1);
+    let mut byte = [0];
+    one.into_mem_file().read_exact_at(&mut byte, 9).unwrap();
+    assert_eq!(byte, [1]);
+    assert!(format!("{two:?}").starts_with("SharedMap { len: 10, file: MemFile { fd: "));
+    assert_eq!(format!("{:?}", view(&two)), "SharedView { len: 10 }");
+}
+
+/// What is mounted at `/proc` may be another file system, with another file under the number of the
+/// descriptor.
+#[test]
+fn a_view_is_of_the_file_that_is_proven() {
+    let prefix =
+        ["unshare", "--mount", "sh", "-c", "umount -l /proc && mount -t tmpfs none /proc && exec \"$0\" \"$@\""];
+    child::alone_through(&prefix, || {
+        let file = file("shared proven", 10);
+        for process in ["self", "thread-self"] {
+            let fds = format!("/proc/{process}/fd");
+            std::fs::create_dir_all(&fds).unwrap();
+            std::fs::write(format!("{fds}/{}", file.as_raw_fd()), b"this can shrink").unwrap();
+        }
+        refused(SharedView::map(&file, Holes::Accept), None, "verify: the file lacks seals (Shrink)");
+    });
+}

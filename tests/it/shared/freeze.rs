@@ -1,0 +1,241 @@
+//! One writer, many readers, and the end of writing: `share` and `freeze`.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use libc::{EBUSY, EINVAL, ENOSPC, EPERM};
+use memfile::{CreateOptions, Exec, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags};
+use rustix::pipe::SpliceFlags;
+
+use crate::support::check::{BUSY, refused};
+use crate::support::peer::{Channel, Peer};
+use crate::support::proc_self::{descriptors_of, mappings};
+use crate::support::seccomp;
+
+const LEN: u64 = 10_000;
+const SHARED: Seals = Seals::from_bits_retain(Seals::FIXED_SIZE.bits() | Seal::FutureWrite as u32);
+
+fn file(name: &str) -> MemFile {
+    let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+    let file = options.create(name).unwrap();
+    file.set_len(LEN).unwrap();
+    file
+}
+
+#[test]
+fn seals_at_each_step() {
+    let file = file("freeze steps");
+    assert_eq!(file.get_seals().unwrap(), Seals::empty());
+    let writer = file.share().unwrap();
+    assert_eq!(writer.as_mem_file().get_seals().unwrap(), SHARED);
+    assert_eq!(writer.len() as u64, LEN);
+    let blocks = rustix::fs::fstat(writer.as_fd()).unwrap().st_blocks;
+    assert!(u64::try_from(blocks).unwrap() * 512 >= LEN, "the holes got memory");
+    let sealed = writer.freeze().unwrap();
+    assert_eq!(sealed.as_mem_file().get_seals().unwrap(), SHARED | Seals::IMMUTABLE);
+    assert_eq!(sealed.len(), LEN);
+    assert!(mappings("freeze steps").is_empty());
+    SealedFile::try_from(sealed.into_fd()).unwrap();
+}
+
+/// Whoever has a descriptor, open for writing even, can neither write, nor change the length, nor
+/// map for writing.
+#[test]
+fn others_cannot_write() {
+    let writer = file("freeze others").share().unwrap();
+    let other = writer.as_mem_file().try_clone().unwrap();
+    let sealed = "the file is sealed against that change";
+    refused(other.write_all_at(b"!", 0), EPERM, &format!("pwrite: EPERM: {sealed}"));
+    refused(other.set_len(LEN - 1), EPERM, &format!("ftruncate: EPERM: {sealed}"));
+    refused(other.set_len(LEN + 1), EPERM, &format!("ftruncate: EPERM: {sealed}"));
+    refused(SharedMap::try_from(other), EPERM, &format!("mmap: EPERM: {sealed}"));
+    let punch = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
+    assert_eq!(rustix::fs::fallocate(writer.as_fd(), punch, 0, 4096), Err(Errno::PERM));
+    writer.write_all_at(b"the writer can", 0).unwrap();
+}
+
+/// Both kinds of reader stay, and show the last bytes.
+#[test]
+fn views_stay() {
+    let writer = file("freeze views").share().unwrap();
+    let views = [
+        SharedView::try_from(writer.reader().unwrap()).unwrap(),
+        SharedView::try_from(writer.as_mem_file().try_clone().unwrap()).unwrap(),
+        SharedView::try_from(OwnedFd::from(writer.as_mem_file().try_clone().unwrap())).unwrap(),
+    ];
+    writer.write_all_at(b"last words", 4090).unwrap();
+    let sealed = writer.freeze().unwrap();
+    let check = || {
+        for view in &views {
+            let mut bytes = [0; 10];
+            view.read_exact_at(&mut bytes, 4090).unwrap();
+            assert_eq!(&bytes, b"last words");
+        }
+    };
+    check();
+    assert_eq!(&sealed.map().unwrap()[4090..4100], b"last words");
+    drop(sealed);
+    check();
+    drop(views);
+    assert_eq!(descriptors_of("freeze views") + mappings("freeze views").len(), 0);
+}
+
+#[test]
+fn what_cannot_be_shared() {
+    let sealed = "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: it was created without sealing, or sealed \
+                  against more seals";
+    let error = MemFile::create_default("freeze cannot").unwrap().share().unwrap_err();
+    assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (sealed, Some(EPERM)));
+    let error = file("freeze cannot").reopen_read_only().unwrap().share().unwrap_err();
+    let message = "fcntl(F_ADD_SEALS): EPERM: the descriptor is opened read-only";
+    assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (message, Some(EPERM)));
+    for seal in [Seal::Write, Seal::FutureWrite] {
+        let file = file("freeze cannot");
+        file.add_seal(seal).unwrap();
+        let error = file.share().unwrap_err();
+        let message = "mmap: EPERM: the file is sealed against that change";
+        assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (message, Some(EPERM)));
+        assert_eq!(error.into_inner().get_seals().unwrap(), Seals::FIXED_SIZE | seal, "the length is sealed already");
+    }
+    assert!(mappings("freeze cannot").is_empty());
+}
+
+/// A kernel before 5.1, and one without memory: the file comes back, and the map is gone.
+#[test]
+fn share_gives_the_file_back() {
+    seccomp::alone(|| {
+        let (old, short) = (file("freeze back"), file("freeze back"));
+        let future = Seal::FutureWrite as u32;
+        let thread = std::thread::spawn(move || {
+            seccomp::on_seals(future, seccomp::errno(EINVAL));
+            let (error, file) = old.share().unwrap_err().into_parts();
+            let message = "fcntl(F_ADD_SEALS): EINVAL: this kernel does not know all of the seals (FutureWrite: Linux 5.1, \
+                           Exec: 6.3) (FutureWrite)";
+            assert_eq!((error.to_string().as_str(), error.raw_os_error()), (message, Some(EINVAL)));
+            assert!(error.is_unsupported());
+            assert_eq!(file.get_seals().unwrap(), Seals::FIXED_SIZE);
+            assert!(mappings("freeze back").is_empty());
+        });
+        thread.join().unwrap();
+        seccomp::always("fallocate", seccomp::errno(ENOSPC));
+        let (error, file) = short.share().unwrap_err().into_parts();
+        assert_eq!(error.raw_os_error(), Some(ENOSPC));
+        assert_eq!(file.get_seals().unwrap(), Seals::FIXED_SIZE);
+        assert!(mappings("freeze back").is_empty());
+    });
+}
+
+/// After EBUSY the file is whole: no seal more, the bytes there, and as soon as the holder has gone
+/// it can be sealed.
+#[track_caller]
+fn is_busy(writer: SharedMap) -> MemFile {
+    let before = writer.as_mem_file().get_seals().unwrap();
+    let number = writer.as_mem_file().as_raw_fd();
+    let (error, file) = writer.freeze().unwrap_err().into_parts();
+    assert_eq!((error.to_string().as_str(), error.raw_os_error()), (BUSY, Some(EBUSY)));
+    assert!(error.is_busy());
+    assert_eq!((file.get_seals().unwrap(), file.as_raw_fd()), (before, number));
+    file
+}
+
+/// A page that is in a pipe might come out of it changed.
+#[test]
+fn a_page_in_a_pipe() {
+    let writer = file("freeze pipe").share().unwrap();
+    writer.write_all_at(b"in flight", 0).unwrap();
+    let (read, write) = rustix::pipe::pipe().unwrap();
+    let n = rustix::pipe::splice(writer.as_fd(), Some(&mut 0), &write, None, 4096, SpliceFlags::empty()).unwrap();
+    assert_eq!(n, 4096);
+    let file = is_busy(writer);
+    let (error, file) = file.into_sealed_within(Duration::from_millis(10)).unwrap_err().into_parts();
+    assert_eq!((error.to_string().as_str(), error.raw_os_error()), (BUSY, Some(EBUSY)));
+    drop((read, write));
+    let sealed = file.into_sealed_within(Duration::from_secs(60)).unwrap();
+    assert_eq!(&sealed.map().unwrap()[..9], b"in flight");
+}
+
+/// A mapping that can write, here one that this process made itself.
+#[test]
+fn a_mapping_elsewhere() {
+    let shared = file("freeze mapping");
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: The kernel chooses the address.
+    let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), 4096, access, MapFlags::SHARED, &shared, 0) }.unwrap();
+    let file = is_busy(shared.share().unwrap());
+    assert!(!file.get_seals().unwrap().contains(Seal::Write));
+    // SAFETY: The mapping is this test's own.
+    unsafe { rustix::mm::munmap(base, 4096) }.unwrap();
+    file.into_sealed().unwrap();
+}
+
+/// A child that was forked has the writer's map too, until it ends.
+#[test]
+fn a_forked_child() {
+    let Some(peer) = Peer::start(|channel| {
+        build_and_fork(channel);
+    }) else {
+        return;
+    };
+    peer.channel().expect(b'o');
+    peer.finish();
+}
+
+/// The process of [`a_forked_child`]: forks while it shares a file.
+fn build_and_fork(channel: &Channel) {
+    let fork = |lifetime: Duration| {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        // SAFETY: The child makes system calls alone.
+        match unsafe { libc::fork() } {
+            0 => {
+                drop(write);
+                let mut poll = libc::pollfd { fd: read.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+                // SAFETY: The structure is alive. The child holds the map until the pipe or the
+                // time ends.
+                unsafe { libc::poll(&mut poll, 1, lifetime.as_millis().try_into().unwrap_or(-1)) };
+                // SAFETY: It ends the child without a word to the parent's library.
+                unsafe { libc::_exit(0) }
+            }
+            child => {
+                assert!(child > 0);
+                (write, child)
+            }
+        }
+    };
+    let reap = |child| {
+        // SAFETY: A child of this process.
+        assert_eq!(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) }, child);
+    };
+    let writer = file("freeze fork").share().unwrap();
+    writer.write_all_at(b"forked", 0).unwrap();
+    let (pipe, child) = fork(Duration::MAX);
+    let error = is_busy(writer).into_sealed_within(Duration::from_millis(20)).unwrap_err();
+    assert_eq!(error.error().raw_os_error(), Some(EBUSY));
+    drop(pipe);
+    reap(child);
+    let sealed = error.into_inner().into_sealed().unwrap();
+    assert_eq!(&sealed.map().unwrap()[..6], b"forked");
+
+    // One that goes by itself is waited for.
+    let writer = file("freeze fork").share().unwrap();
+    let (_pipe, child) = fork(Duration::from_millis(300));
+    let sealed = writer.freeze_within(Duration::from_secs(60)).unwrap();
+    assert!(sealed.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
+    reap(child);
+    channel.send(b'o', &[]);
+}
+
+/// A view through a descriptor that is open for writing would count as a writer, were it not opened
+/// again.
+#[test]
+fn a_view_is_no_writer() {
+    let file = file("freeze view");
+    file.add_seals(Seals::FIXED_SIZE).unwrap();
+    let view = SharedView::map(&file, memfile::Holes::Accept).unwrap();
+    file.write_all_at(b"sealed below a view", 0).unwrap();
+    let sealed = file.into_sealed().unwrap();
+    let mut bytes = [0; 6];
+    view.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!((&bytes, &sealed.map().unwrap()[..6]), (b"sealed", &b"sealed"[..]));
+}

@@ -1,0 +1,24 @@
+//! Memory that several processes write and read: [`SharedMap`] and [`SharedView`].
+
+use memfile::{MemFile, Seals, SharedMap, SharedView};
+
+mod access;
+mod atomic;
+mod freeze;
+
+const RANGE: &str = "access: the range does not lie within the file";
+
+fn file(name: &str, len: u64) -> MemFile {
+    let file = MemFile::create_sealable(name).unwrap();
+    file.set_len(len).unwrap();
+    file.add_seals(Seals::FIXED_SIZE).unwrap();
+    file
+}
+
+fn map(name: &str, len: u64) -> SharedMap {
+    SharedMap::try_from(file(name, len)).unwrap()
+}
+
+fn view(map: &SharedMap) -> SharedView {
+    SharedView::try_from(map.reader().unwrap()).unwrap()
+}

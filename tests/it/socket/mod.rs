@@ -1,0 +1,463 @@
+//! Descriptors over Unix sockets: every row of the API, and peers that were not written in Rust.
+
+use core::time::Duration;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use memfile::socket::{recv, send};
+use memfile::{Error, MemFile, SealedFile, Seals};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::support::check::{HOLES, NO_MEMORY_FILE};
+use crate::support::child;
+use crate::support::proc_self::open_descriptors;
+use crate::support::skip::skip;
+
+const EBADF: i32 = 9;
+const EAGAIN: i32 = 11;
+const EINVAL: i32 = 22;
+const EPIPE: i32 = 32;
+const ENOTSOCK: i32 = 88;
+const EMSGSIZE: i32 = 90;
+const ECONNRESET: i32 = 104;
+
+const TOO_MANY: &str = "recvmsg: the message has more descriptors than expected";
+const TOO_LONG: &str = "recvmsg: the message is longer than the buffer";
+
+fn pair(kind: SockType) -> (OwnedFd, OwnedFd) {
+    socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap()
+}
+
+fn sealed(text: &str) -> SealedFile {
+    SealedFile::from_bytes("sent", text.as_bytes()).unwrap()
+}
+
+/// How many bytes came, and how many descriptors.
+#[track_caller]
+fn received(socket: impl AsFd, payload: &mut [u8], fds: &mut [Option<OwnedFd>]) -> (usize, usize) {
+    let received = recv(socket, payload, fds).unwrap();
+    (received.bytes, received.fds)
+}
+
+/// A refusal of this crate's own.
+fn assert_refused(error: Error, text: &str) {
+    assert_eq!((error.raw_os_error(), error.to_string().as_str()), (None, text));
+}
+
+fn is_close_on_exec(fd: impl AsFd) -> bool {
+    FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD).unwrap()).contains(FdFlag::FD_CLOEXEC)
+}
+
+#[test]
+fn a_sealed_file_crosses_each_type_of_socket() {
+    for kind in [SockType::Stream, SockType::Datagram, SockType::SeqPacket] {
+        let (ours, theirs) = pair(kind);
+        assert_eq!(sealed("contents").send(&ours, b"payload").unwrap(), 7);
+        let mut payload = [0; 64];
+        let (len, file) = SealedFile::recv(&theirs, &mut payload).unwrap();
+        assert_eq!(&payload[..len], b"payload", "{kind:?}");
+        assert_eq!(&file.map().unwrap()[..], b"contents", "{kind:?}");
+        assert!(is_close_on_exec(&file), "{kind:?}");
+    }
+}
+
+#[test]
+fn several_descriptors_keep_their_order_and_fill_the_first_slots() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let files: Vec<_> = ["a", "b", "c"].map(sealed).into();
+    let fds: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+    assert_eq!(send(&ours, b"abc", &fds).unwrap(), 3);
+
+    // A slot that was in use does not stay so.
+    let mut slots = [None, None, None, None, Some(files[0].try_clone().unwrap().into_fd())];
+    assert_eq!(received(&theirs, &mut [0; 8], &mut slots), (3, 3));
+    assert!(slots[3..].iter().all(Option::is_none));
+    let texts = slots.into_iter().flatten().map(|fd| {
+        assert!(is_close_on_exec(&fd));
+        SealedFile::try_from(fd).unwrap().map().unwrap()[0]
+    });
+    assert_eq!(texts.collect::<Vec<_>>(), b"abc");
+}
+
+#[test]
+fn at_most_253_descriptors_go_in_one_message() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let file = sealed("many times");
+    let fds = vec![file.as_fd(); 254];
+    assert_refused(send(&ours, b"x", &fds).unwrap_err(), "sendmsg: more than 253 descriptors in one message");
+    assert_eq!(recv(&theirs, &mut [0], &mut []).unwrap_err().raw_os_error(), Some(EAGAIN), "nothing was sent");
+
+    assert_eq!(send(&ours, b"x", &fds[1..]).unwrap(), 1);
+    let mut slots: Vec<Option<OwnedFd>> = (0..300).map(|_| None).collect();
+    assert_eq!(received(&theirs, &mut [0], &mut slots), (1, 253));
+}
+
+#[test]
+fn a_stream_needs_a_byte_of_payload_and_other_sockets_do_not() {
+    let file = sealed("no payload");
+    let (ours, theirs) = pair(SockType::Stream);
+    let error = file.send(&ours, b"").unwrap_err();
+    assert_refused(error, "sendmsg: a stream carries descriptors only with a byte of payload");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(send(&ours, b"", &[]).unwrap(), 0, "without descriptors it is no mistake");
+    drop(theirs);
+
+    for kind in [SockType::Datagram, SockType::SeqPacket] {
+        let (ours, theirs) = pair(kind);
+        assert_eq!(file.send(&ours, b"").unwrap(), 0);
+        let (len, received) = SealedFile::recv(&theirs, &mut [0; 8]).unwrap();
+        assert_eq!((len, received.len()), (0, 10), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_stream_may_take_a_part_and_the_descriptor_comes_with_the_first_byte() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let payload = vec![b'x'; 16 << 20];
+    let taken = sealed("early").send(&ours, &payload).unwrap();
+    assert!(taken > 0 && taken < payload.len(), "{taken}");
+
+    let (len, file) = SealedFile::recv(&theirs, &mut [0; 1]).unwrap();
+    assert_eq!((len, &file.map().unwrap()[..]), (1, &b"early"[..]));
+    drop(ours);
+    let mut rest = Vec::new();
+    theirs.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest.len(), taken - 1);
+}
+
+#[test]
+fn the_end_of_a_connection_is_told_from_a_message_without_a_descriptor() {
+    for kind in [SockType::Stream, SockType::SeqPacket] {
+        let (ours, theirs) = pair(kind);
+        send(&ours, b"no file", &[]).unwrap();
+        let error = SealedFile::recv(&theirs, &mut [0; 64]).unwrap_err();
+        assert_refused(error, "recvmsg: the message has no descriptor");
+        assert_eq!((error.kind(), error.is_closed_by_peer()), (ErrorKind::InvalidData, false));
+
+        drop(ours);
+        let error = SealedFile::recv(&theirs, &mut [0; 64]).unwrap_err();
+        assert_refused(error, "recvmsg: the peer has closed the connection");
+        assert_eq!((error.kind(), error.is_closed_by_peer()), (ErrorKind::UnexpectedEof, true));
+        assert_eq!(io::Error::from(error).kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(received(&theirs, &mut [0; 64], &mut [None]), (0, 0));
+    }
+
+    // A datagram can be empty, and its socket has no connection that could end.
+    let (ours, theirs) = pair(SockType::Datagram);
+    send(&ours, b"", &[]).unwrap();
+    let error = SealedFile::recv(&theirs, &mut [0; 64]).unwrap_err();
+    assert_refused(error, "recvmsg: the message has no descriptor");
+}
+
+#[test]
+fn more_descriptors_than_slots_are_closed_and_reported() {
+    child::alone(|| {
+        // Two fit into the padding of one slot; ten into the room for credentials; the rest the
+        // kernel drops.
+        for count in [2, 3, 10, 11, 253] {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let file = sealed("stray");
+            send(&ours, b"x", &vec![file.as_fd(); count]).unwrap();
+            let before = open_descriptors();
+            let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
+            assert_refused(error, TOO_MANY);
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+            assert_eq!(open_descriptors(), before, "{count}");
+        }
+        // A read that expects none.
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        sealed("stray").send(&ours, b"x").unwrap();
+        let before = open_descriptors();
+        let error = recv(&theirs, &mut [0; 8], &mut []).unwrap_err();
+        assert_refused(error, TOO_MANY);
+        assert_eq!(open_descriptors(), before);
+    });
+}
+
+#[test]
+fn descriptors_that_find_no_room_in_this_process_are_reported() {
+    child::alone_through(&["sh", "-c", "ulimit -n 40; exec \"$0\" \"$@\""], || {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let file = sealed("dropped");
+        send(&ours, b"x", &[file.as_fd(); 30]).unwrap();
+        let mut taken: Vec<File> = core::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        // Room for three of thirty.
+        taken.truncate(taken.len() - 3);
+        let before = low_descriptors();
+        let mut slots: Vec<Option<OwnedFd>> = (0..30).map(|_| None).collect();
+        let error = recv(&theirs, &mut [0; 8], &mut slots).unwrap_err();
+        let reason =
+            "recvmsg: the kernel dropped descriptors: RLIMIT_NOFILE is reached, or a security module forbids them";
+        assert_refused(error, reason);
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(slots.iter().all(Option::is_none));
+        assert_eq!(low_descriptors(), before);
+    });
+}
+
+/// Counted without a descriptor for the search, where there is none left.
+fn low_descriptors() -> Vec<i32> {
+    // SAFETY: F_GETFD does nothing to the number, whoever owns it.
+    #[allow(unsafe_code, reason = "asks for numbers without an owner")]
+    let is_open = |&fd: &i32| fcntl(unsafe { BorrowedFd::borrow_raw(fd) }, FcntlArg::F_GETFD).is_ok();
+    (0..40).filter(is_open).collect()
+}
+
+#[test]
+fn a_message_longer_than_the_buffer_is_an_error_but_on_a_stream() {
+    child::alone(|| {
+        for kind in [SockType::Datagram, SockType::SeqPacket] {
+            let (ours, theirs) = pair(kind);
+            sealed("cut off").send(&ours, b"0123456789").unwrap();
+            let before = open_descriptors();
+            let error = SealedFile::recv(&theirs, &mut [0; 9]).unwrap_err();
+            assert_refused(error, TOO_LONG);
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+            assert_eq!(open_descriptors(), before, "{kind:?}");
+        }
+        let (ours, theirs) = pair(SockType::Stream);
+        sealed("cut off").send(&ours, b"0123456789").unwrap();
+        assert_eq!(SealedFile::recv(&theirs, &mut [0; 9]).unwrap().0, 9);
+        assert_eq!(received(&theirs, &mut [0; 9], &mut []), (1, 0));
+    });
+}
+
+#[test]
+fn a_received_file_is_verified() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let recv = || SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
+
+    let file = MemFile::create_sealable("unsealed").unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    send(&ours, b"x", &[file.as_fd()]).unwrap();
+    let error = recv();
+    assert_refused(error, "verify: the file lacks seals (Shrink | Write)");
+    assert_eq!((error.seals(), error.is_unproven()), (Seals::CONSTANT, true));
+
+    file.set_len(1 << 20).unwrap();
+    file.add_seals(Seals::IMMUTABLE).unwrap();
+    send(&ours, b"x", &[file.as_fd()]).unwrap();
+    assert_refused(recv(), HOLES);
+
+    send(&ours, b"x", &[File::open("/dev/null").unwrap().as_fd()]).unwrap();
+    let error = recv();
+    assert_eq!((error.raw_os_error(), error.is_not_a_memory_file()), (Some(EINVAL), true));
+    assert_eq!(error.to_string(), NO_MEMORY_FILE);
+
+    let path = rustix::fs::open("/", OFlags::PATH, Mode::empty()).unwrap();
+    send(&ours, b"x", &[path.as_fd()]).unwrap();
+    assert_eq!(recv().raw_os_error(), Some(EBADF));
+}
+
+#[test]
+fn a_socket_that_does_not_block_says_so() {
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
+    assert_eq!(error.to_string(), "recvmsg: EAGAIN: the socket is set not to block, and is not ready");
+    assert_eq!((error.raw_os_error(), error.kind()), (Some(EAGAIN), ErrorKind::WouldBlock));
+
+    let file = sealed("again and again");
+    let error = (0..100_000).find_map(|_| file.send(&ours, b"x").err()).unwrap();
+    assert_eq!(error.to_string(), "sendmsg: EAGAIN: the socket is set not to block, and is not ready");
+    SealedFile::recv(&theirs, &mut [0; 8]).unwrap();
+    file.send(&ours, b"there is room again").unwrap();
+}
+
+#[test]
+fn a_closed_peer_is_an_error_and_no_signal() {
+    child::alone(|| {
+        // std ignores the signal, other programs do not.
+        // SAFETY: The default action runs no code of this program.
+        #[allow(unsafe_code, reason = "installs a signal's action")]
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
+        for kind in [SockType::Stream, SockType::SeqPacket] {
+            let (ours, theirs) = pair(kind);
+            drop(theirs);
+            let error = sealed("nobody").send(&ours, b"x").unwrap_err();
+            assert_eq!(error.to_string(), "sendmsg: EPIPE: the peer has closed the connection");
+            assert_eq!((error.raw_os_error(), error.is_closed_by_peer()), (Some(EPIPE), true), "{kind:?}");
+        }
+
+        let (ours, theirs) = pair(SockType::Stream);
+        sealed("never read").send(&ours, b"x").unwrap();
+        drop(theirs);
+        let error = SealedFile::recv(&ours, &mut [0; 8]).unwrap_err();
+        assert_eq!((error.raw_os_error(), error.is_closed_by_peer()), (Some(ECONNRESET), true));
+    });
+}
+
+#[test]
+fn the_kernel_refuses_what_is_too_long_and_what_is_no_socket() {
+    let (ours, _theirs) = UnixDatagram::pair().unwrap();
+    let file = sealed("small");
+    let error = file.send(&ours, &vec![0; 16 << 20]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(EMSGSIZE));
+    assert_eq!(error.reason(), "the payload is longer than this socket's messages");
+
+    let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+    assert_eq!(file.send(&null, b"x").unwrap_err().raw_os_error(), Some(ENOTSOCK));
+    let error = file.send(&null, b"").unwrap_err();
+    assert_eq!((error.operation(), error.raw_os_error()), ("getsockopt(SO_TYPE)", Some(ENOTSOCK)));
+    let error = SealedFile::recv(&null, &mut [0; 8]).unwrap_err();
+    assert_eq!((error.operation(), error.raw_os_error()), ("recvmsg", Some(ENOTSOCK)));
+}
+
+#[test]
+fn a_socket_may_pass_credentials() {
+    for kind in [SockType::Stream, SockType::Datagram] {
+        let (ours, theirs) = pair(kind);
+        setsockopt(&theirs, sockopt::PassCred, &true).unwrap();
+        sealed("with credentials").send(&ours, b"x").unwrap();
+        assert_eq!(SealedFile::recv(&theirs, &mut [0; 8]).unwrap().1.len(), 16);
+        let file = sealed("as many as there are slots");
+        send(&ours, b"x", &[file.as_fd(); 4]).unwrap();
+        let mut slots = [const { None }; 4];
+        assert_eq!(received(&theirs, &mut [0; 8], &mut slots), (1, 4));
+    }
+}
+
+/// With a timeout set, the kernel does not restart the call by itself after the process was
+/// stopped: signal(7).
+#[test]
+fn a_signal_does_not_interrupt_receiving() {
+    let receiver = child::split(|_| {
+        let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let (len, file) = SealedFile::recv(&socket, &mut [0; 8]).unwrap();
+        assert_eq!((len, file.len()), (1, 4));
+    });
+    let Some(test) = receiver else { return };
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = test.command(&[], "receiver");
+    let child = command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).spawn().unwrap();
+    drop(command);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    // Every thread of the child, since one of them runs the test and the others wait for it.
+    let threads = |file: &str| -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join(file)).ok()).collect()
+    };
+    let in_state = |letter| threads("stat").iter().all(|stat| stat.rsplit(')').next().unwrap().starts_with(letter));
+    // By the kernel's function, which an emulator does not hide, or where that is not told by the
+    // system call.
+    let call = format!("{} ", libc::SYS_recvmsg);
+    wait_until("it receives", || {
+        threads("wchan").iter().any(|wchan| wchan.contains("unix_stream"))
+            || threads("syscall").iter().any(|syscall| syscall.starts_with(&call))
+    });
+    for _ in 0..3 {
+        nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+        wait_until("it is stopped", || in_state(" T"));
+        nix::sys::signal::kill(pid, Signal::SIGCONT).unwrap();
+        wait_until("it goes on", || in_state(" S"));
+    }
+    sealed("late").send(&ours, b"x").unwrap();
+    test.assert_passed(&child.wait_with_output().unwrap());
+}
+
+/// Waits for another process, but not for ever.
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if condition() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("in vain: {what}");
+}
+
+#[test]
+fn a_peer_in_python_gives_and_takes() {
+    match Command::new("python3").arg("--version").output() {
+        Ok(output) if output.status.success() => {}
+        other => return skip(format_args!("no python3: {other:?}")),
+    }
+    let mut peer = Command::new("python3");
+    peer.args(["-c", include_str!("peers/peer.py")]);
+    give_and_take(peer, b"from Python");
+}
+
+#[test]
+fn a_peer_in_c_gives_and_takes() {
+    let program = concat!(env!("CARGO_TARGET_TMPDIR"), "/peer");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/socket/peers/peer.c");
+    match Command::new("cc").args(["-Wall", "-Werror", "-o", program, source]).status() {
+        Ok(status) => assert!(status.success(), "{status}"),
+        Err(error) => return skip(format_args!("no cc: {error}")),
+    }
+    give_and_take(Command::new(program), b"from C");
+}
+
+fn give_and_take(mut peer: Command, text: &[u8]) {
+    let (ours, theirs) = pair(SockType::SeqPacket);
+    let child = peer.stdin(theirs).stdout(Stdio::piped()).spawn().unwrap();
+    drop(peer);
+    sealed("from Rust").send(&ours, b"hello").unwrap();
+
+    let mut payload = [0; 64];
+    let (len, file) = SealedFile::recv(&ours, &mut payload).unwrap();
+    assert_eq!((&payload[..len], &file.map().unwrap()[..]), (&b"sealed"[..], text));
+    let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
+    assert_refused(error, "verify: the file lacks seals (Write)");
+    let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
+    assert_refused(error, TOO_MANY);
+    assert!(SealedFile::recv(&ours, &mut payload).unwrap_err().is_closed_by_peer());
+
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "hello from Rust 15\n");
+}
+
+#[test]
+fn thousands_of_rounds_leave_no_descriptor() {
+    child::alone(|| {
+        let (ours, theirs) = pair(SockType::SeqPacket);
+        let good = sealed("good");
+        let bad = MemFile::create_default("bad").unwrap();
+        let before = open_descriptors();
+        for _ in 0..3000 {
+            good.send(&ours, b"good").unwrap();
+            SealedFile::recv(&theirs, &mut [0; 8]).unwrap();
+
+            send(&ours, b"unproven", &[bad.as_fd()]).unwrap();
+            assert!(SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err().is_unproven());
+
+            send(&ours, b"stray", &[good.as_fd(), bad.as_fd()]).unwrap();
+            assert_refused(SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err(), TOO_MANY);
+
+            send(&ours, b"control data cut off", &[good.as_fd(); 100]).unwrap();
+            assert_refused(recv(&theirs, &mut [0; 64], &mut [None, None]).unwrap_err(), TOO_MANY);
+
+            send(&ours, b"payload cut off", &[good.as_fd(); 4]).unwrap();
+            assert_refused(recv(&theirs, &mut [0; 4], &mut [const { None }; 4]).unwrap_err(), TOO_LONG);
+
+            send(&ours, b"", &[good.as_fd(); 3]).unwrap();
+            assert_eq!(received(&theirs, &mut [0; 4], &mut [const { None }; 9]), (0, 3));
+        }
+        assert_eq!(open_descriptors(), before);
+    });
+}
+
+/// The kernel's doing, which the documentation warns of.
+#[test]
+fn a_socket_of_another_family_drops_descriptors_in_silence() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    assert_eq!(sealed("dropped").send(&ours, b"x").unwrap(), 1);
+    let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
+    assert_refused(error, "recvmsg: the message has no descriptor");
+}

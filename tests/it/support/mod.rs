@@ -1,0 +1,19 @@
+//! What the tests share. No test stands here.
+
+pub(crate) mod check;
+pub(crate) mod child;
+pub(crate) mod huge;
+pub(crate) mod peer;
+pub(crate) mod proc_self;
+pub(crate) mod seccomp;
+pub(crate) mod skip;
+pub(crate) mod syscalls;
+
+/// Bytes of which each page and each word differs from its neighbours, so that a shifted or
+/// repeated part is noticed.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..251).cycle().take(len).collect()
+}
+
+/// Compiles only for types that can go to any thread and live there for ever.
+pub(crate) fn assert_goes_anywhere<T: Send + Sync + 'static>() {}

@@ -1,0 +1,105 @@
+//! Another process that takes part in a test: the test itself, run as a child, with a socket to it
+//! that carries descriptors.
+
+use std::io::{IoSlice, IoSliceMut, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+
+use super::child::{Test, situation};
+
+const PEER: &str = "peer";
+
+/// The other process. It is ended when this is dropped.
+pub(crate) struct Peer {
+    child: Child,
+    channel: Channel,
+}
+
+/// One end of a connection. Each message is one byte, and descriptors.
+pub(crate) struct Channel(UnixStream);
+
+impl Peer {
+    /// Starts a process that runs `role`. In that process it runs `role` itself, and returns
+    /// `None`.
+    ///
+    /// The process runs the whole test again, so a test calls this first.
+    pub(crate) fn start(role: impl FnOnce(&Channel)) -> Option<Self> {
+        if situation().as_deref() == Some(PEER) {
+            let stdin = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+            role(&Channel(stdin.into()));
+            return None;
+        }
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut command = Test::around(&role).command(&[], PEER);
+        let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).spawn().unwrap();
+        Some(Self { child, channel: Channel(ours) })
+    }
+
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Waits for the end of the process, whose role must have passed.
+    #[track_caller]
+    pub(crate) fn finish(mut self) {
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "the peer: {status}");
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Channel {
+    pub(crate) fn send(&self, byte: u8, fds: &[BorrowedFd<'_>]) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(fds.is_empty() || control.push(SendAncillaryMessage::ScmRights(fds)));
+        let sent = rustix::net::sendmsg(&self.0, &[IoSlice::new(&[byte])], &mut control, SendFlags::NOSIGNAL).unwrap();
+        assert_eq!(sent, 1);
+    }
+
+    /// Waits for a message, which must have this byte.
+    #[track_caller]
+    pub(crate) fn expect(&self, byte: u8) -> Vec<OwnedFd> {
+        let (got, fds) = self.receive().expect("the other side has gone");
+        assert_eq!(char::from(got), char::from(byte));
+        fds
+    }
+
+    /// A message, or `None` if the other side has gone.
+    pub(crate) fn receive(&self) -> Option<(u8, Vec<OwnedFd>)> {
+        let mut byte = [0];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut data = [IoSliceMut::new(&mut byte)];
+        let message = rustix::net::recvmsg(&self.0, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC).unwrap();
+        let fds = control
+            .drain()
+            .flat_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+                _ => Vec::new(),
+            })
+            .collect();
+        (message.bytes == 1).then(|| (byte[0], fds))
+    }
+
+    /// Whether the other side has said something, or gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let result = (&self.0).read(&mut [0]);
+        self.0.set_nonblocking(false).unwrap();
+        !matches!(result, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}
