@@ -1,5 +1,5 @@
-//! An async server that is given files over a socket and serves them as `Bytes` without a copy.
-//! The types need no adapter: a socket call is tried when tokio says so, a map is the owner of `Bytes`.
+//! An async server that receives files over a socket and serves them as `Bytes` without a copy.
+//! Run it with `cargo run --example bytes_server`.
 
 use std::io::Result;
 

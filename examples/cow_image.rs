@@ -1,5 +1,5 @@
-//! A prepared image from which many workers start, each with a private copy that costs only the pages it changes.
-//! For interpreters with a warmed-up heap, tables that are patched, sandboxes that begin from the same state.
+//! A prepared image from which many workers start, each with a private copy of the pages that it changes.
+//! Run it with `cargo run --example cow_image`.
 
 use std::io::Result;
 use std::panic::resume_unwind;
@@ -11,7 +11,7 @@ const PAGE: usize = 4096;
 const PAGES: usize = 4096;
 
 fn main() -> Result<()> {
-    let template = SealedFile::build("template", PAGES * PAGE, |image| {
+    let template = SealedFile::create_with("template", PAGES * PAGE, |image| {
         for (page, number) in image.chunks_exact_mut(PAGE).zip((0..=u8::MAX).cycle()) {
             page.fill(number);
         }

@@ -1,5 +1,5 @@
-//! Runs a program from memory: downloaded, decrypted or unpacked, it never has a name in a file system.
-//! What cannot work is refused before a child exists.
+//! Runs a program from memory, which has no name in any file system, and shows which files are refused.
+//! Run it with `cargo run --example exec`.
 
 use std::fs::File;
 use std::io::{Result, Write};
@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use memfile::{CreateOptions, Exec, SealedFile};
 
 fn main() -> Result<()> {
-    let executable = SealedFile::builder().options(CreateOptions::new().exec(Exec::Allow));
+    let executable = SealedFile::options().create_options(CreateOptions::new().exec(Exec::Allow));
 
     let program = executable.copy_of("sh", File::open("/bin/sh")?)?;
-    let mut command = program.as_mem_file().to_command()?;
+    let mut command = program.to_command()?;
     let script = "echo \"$0 with $GREETING from $(readlink /proc/$$/exe)\"; read line; echo \"read $line\"; exit 3";
     let mut child = command
         .arg0("sh")
@@ -26,13 +26,13 @@ fn main() -> Result<()> {
     println!("ended with {}", child.wait()?);
 
     let script = executable.from_bytes("script", b"#!/bin/sh\necho \"from a script: $1\"\n")?;
-    if let Err(error) = script.as_mem_file().to_command() {
+    if let Err(error) = script.to_command() {
         println!("{error}");
     }
     Command::new("sh").args(["-s", "one"]).stdin(script.to_stdio()?).status()?;
 
     let data = SealedFile::from_bytes("data", b"\x7fELF")?;
-    if let Err(error) = data.as_mem_file().to_command() {
+    if let Err(error) = data.to_command() {
         println!("{error}");
     }
     Ok(())

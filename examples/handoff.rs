@@ -1,6 +1,5 @@
-//! The main job: give data to another process so that neither side can change it any more.
-//!
-//! `cargo run --example handoff [PATH]`: the parent seals a copy of the file, a child gets it twice and attacks it.
+//! Gives data to another process so that neither side can change it; the other process tries, and is refused.
+//! Run it with `cargo run --example handoff [PATH]`; PATH is the file that is handed over.
 #![allow(clippy::unwrap_used, reason = "what is refused is an error")]
 
 use memfile::{MemFile, SealedFile, SharedMap};
@@ -16,42 +15,43 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
 
 fn parent(path: &str) -> Result<(), Box<dyn core::error::Error>> {
     let file = MemFile::create_sealable("handoff")?;
-    println!("memfd_create   made a file in memory, which can be sealed and not be executed");
+    println!("memfd_create   creates a file in memory that can be sealed and cannot be executed");
     let copied = file.copy_from(std::fs::File::open(path)?, u64::MAX)?;
-    println!("{:<14} copied {} bytes of {path} inside the kernel, after copy_file_range", copied.method, copied.len);
+    println!("sendfile       copies {copied} bytes of {path} inside the kernel, unless copy_file_range can do it");
     let file = file.into_sealed()?;
-    println!("F_ADD_SEALS    took from everybody: writing, shrinking, growing, adding seals");
-    println!("F_GET_SEALS    looked whether they are there, and fstat how long the file is now");
+    println!("F_ADD_SEALS    forbids everybody to write, to shrink or grow the file, and to add seals");
+    println!("F_GET_SEALS    reads the seals back; fstat takes the length, and fallocate fills holes");
 
     let (socket, its_socket) = UnixStream::pair()?;
     let (stdin, stdout) = (file.to_stdio()?, OwnedFd::from(its_socket));
+    println!("open           opens the file once more, read-only and at position 0, for the child's stdin");
+    println!("F_GET_SEALS    checks what was opened; fstat takes its length");
     let mut child = Command::new(std::env::current_exe()?).arg("--child").stdin(stdin).stdout(stdout).spawn()?;
-    println!("open           opened the file once more, read-only and at position 0, for a child's stdin");
-    println!("execve         started the child; its stdout is a Unix socket");
+    println!("execve         starts the child, whose stdout is a Unix socket");
     file.send(&socket, b"the same file")?;
-    println!("sendmsg        sent it the file over the socket too. The child reports:");
+    println!("sendmsg        sends it the same file over the socket. The child reports:");
     for line in BufReader::new(socket).lines() {
         println!("    {}", line?);
     }
-    println!("wait           the child ended: {}", child.wait()?);
+    println!("wait4          waits for the child: {}", child.wait()?);
     Ok(())
 }
 
 fn child() -> Result<(), Box<dyn core::error::Error>> {
     let (_, file) = SealedFile::recv(io::stdout(), &mut [0; 64])?;
-    println!("recvmsg        a descriptor, close-on-exec");
-    println!("F_GET_SEALS    has Shrink and Write; fstat: {} bytes without holes. Proven", file.len());
+    println!("recvmsg        receives a descriptor, close-on-exec");
+    println!("F_GET_SEALS    shows Shrink and Write; fstat shows {} bytes, all allocated: proven", file.len());
     let map = file.map()?;
-    println!("mmap           shared and read-only; the checksum is {:08x}", checksum(&map));
+    println!("mmap           maps it, shared and read-only; the checksum is {:08x}", checksum(&map));
     let stdin = SealedFile::try_from(io::stdin().as_fd().try_clone_to_owned()?)?;
-    println!("F_DUPFD        the file at stdin, proven and mapped the same way: {:08x}", checksum(&stdin.map()?));
-    println!("Now it tries to change the file, and is refused each time:");
+    println!("F_DUPFD        clones stdin, which is proven and mapped the same way: {:08x}", checksum(&stdin.map()?));
+    println!("Now it tries to change the file, and every attempt is refused:");
     let file = MemFile::from(file);
     println!("{}", file.write_all_at(b"!", 0).unwrap_err());
     println!("{}", file.set_len(0).unwrap_err());
     let truncated = std::fs::OpenOptions::new().write(true).truncate(true).open(file.proc_path());
     println!("open(O_WRONLY | O_TRUNC): {}", truncated.unwrap_err());
-    println!("writable {}", SharedMap::try_from(file).unwrap_err());
+    println!("writable, {}", SharedMap::try_from(file).unwrap_err());
     Ok(())
 }
 

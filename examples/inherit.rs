@@ -1,5 +1,5 @@
-//! A child gets files under numbers of the parent's choice, and it alone: the parent's descriptors stay close-on-exec.
-//! The crate command-fds does that, and takes them over in the child. Without an agreed number a name will do.
+//! Gives files to one child alone, under agreed numbers (by the crate command-fds) or to be found by name.
+//! Run it with `cargo run --example inherit`.
 #![allow(unsafe_code, reason = "to own the numbers, the child must say that nobody else does")]
 
 use std::io::{Error, Result};

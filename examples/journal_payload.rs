@@ -1,5 +1,5 @@
-//! A message that is too large for a datagram goes as a sealed file with an empty datagram, as systemd's journal takes it.
-//! For every datagram protocol whose messages are small but for some.
+//! Sends a message that is too large for a datagram as a sealed file, as systemd's journal takes it.
+//! Run it with `cargo run --example journal_payload`.
 
 use std::borrow::Cow;
 use std::io::Result;
@@ -27,7 +27,7 @@ fn log(client: &UnixDatagram, message: &[u8]) -> Result<()> {
         Err(error) if error.raw_os_error() == Some(EMSGSIZE) => {
             // Old versions of the journal compare the seals with `==`, so there must be no Exec seal.
             let options = CreateOptions::new().exec(Exec::DenyUnsealed);
-            let file = SealedFile::builder().options(options).from_bytes("journal-message", message)?;
+            let file = SealedFile::options().create_options(options).from_bytes("journal-message", message)?;
             file.send(client, b"")?;
             Ok(())
         }

@@ -1,5 +1,5 @@
-//! A service that keeps its state in memory files across restarts: systemd holds the descriptors (`FDSTORE=1`) and passes
-//! them from number 3 on, with `LISTEN_FDS` and `LISTEN_FDNAMES`. The parent here plays systemd.
+//! A service whose state survives restarts in memory files that systemd keeps (`FDSTORE=1`).
+//! Run it with `cargo run --example listen_fds`: it plays systemd, and starts itself as the service three times.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -39,7 +39,7 @@ fn service() -> Result<()> {
     Ok(())
 }
 
-/// The file that was passed under this name, opened again: the number itself belongs to nobody that safe code could ask.
+/// Opens the file that was passed under this name once more: only unsafe code can take over a descriptor by its number.
 fn listen_fd(name: &str) -> Result<MemFile> {
     const FIRST: usize = 3;
     let var = |key| env::var(key).map_err(Error::other);

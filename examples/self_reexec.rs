@@ -1,5 +1,5 @@
-//! A program that runs from a sealed copy of itself, so that nobody who can write its file, such as the process in a
-//! container that it is about to enter, can change what it executes (as in CVE-2019-5736).
+//! Runs itself from a sealed copy, so that nobody can change what it executes (CVE-2019-5736).
+//! Run it with `cargo run --example self_reexec`.
 
 use std::fs::{File, read_link};
 use std::io::Result;
@@ -27,8 +27,8 @@ fn ensure_sealed() -> Result<()> {
         return Ok(());
     }
     let options = CreateOptions::new().exec(Exec::Allow);
-    let copy = SealedFile::builder().options(options).copy_of(NAME, &exe)?;
+    let copy = SealedFile::options().create_options(options).copy_of(NAME, &exe)?;
     let mut arguments = std::env::args_os();
-    let mut command = copy.as_mem_file().to_command()?;
+    let mut command = copy.to_command()?;
     Err(command.arg0(arguments.next().unwrap_or_default()).args(arguments).exec())
 }

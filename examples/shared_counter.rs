@@ -1,12 +1,12 @@
-//! One process counts, any number of others watch without a lock or a system call, and none of them can write.
-//! For statistics, progress, heartbeats: what would otherwise be a socket that somebody must answer.
+//! One process counts, and others watch without a lock or a system call; none of them can write.
+//! Run it with `cargo run --example shared_counter`.
 
 use core::sync::atomic::Ordering;
 use std::io::{Result, stdin};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
-use memfile::{CreateOptions, Exec, MemFile, SharedMap, SharedView};
+use memfile::{MemFile, SharedMap, SharedView};
 
 const READERS: usize = 3;
 const END: usize = 1_000_000;
@@ -16,9 +16,7 @@ fn main() -> Result<()> {
 }
 
 fn writer() -> Result<()> {
-    let file = MemFile::create("counter", CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed))?;
-    file.set_len(4096)?;
-    let map = file.share()?;
+    let map = SharedMap::create("counter", 4096)?;
 
     let mut readers = Vec::new();
     for _ in 0..READERS {

@@ -1,6 +1,7 @@
-//! What this kernel can do: run it before you report a bug, and paste what it prints.
+//! Prints what this kernel supports; please include it in bug reports.
+//! Run it with `cargo run --example support`.
 
 fn main() {
     println!("memfile {}", env!("CARGO_PKG_VERSION"));
-    println!("{}", memfile::KernelSupport::probe());
+    println!("{}", memfile::kernel::Support::probe());
 }

@@ -1,5 +1,5 @@
-//! A pool of pixels of fixed size, as a Wayland client makes it for `wl_shm`, and the compositor that receives it.
-//! The compositor reads while the client draws, and must not crash when the client truncates the file: Shrink forbids that.
+//! A pool of pixels for `wl_shm` that the client cannot truncate while the compositor reads it.
+//! Run it with `cargo run --example wayland_buffer`.
 
 use std::io::{ErrorKind, Result};
 use std::os::unix::net::UnixStream;

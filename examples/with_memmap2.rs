@@ -1,19 +1,18 @@
-//! Hands a memory file to a crate that wants a `std::fs::File`, here memmap2.
-//! Its `map` is unsafe because files change; that this one cannot is what a `SealedFile` proves.
-#![allow(unsafe_code, reason = "memmap2 asks the caller for the proof")]
+//! Passes memory files to code that wants a `std::fs::File` or a path, here memmap2 and the standard library.
+//! Run it with `cargo run --example with_memmap2`.
 
-use std::io::{Read, Result, Write};
+use std::io::{Error, Read, Result, Write};
 
 use memfile::{MemFile, SealedFile};
 use memmap2::Mmap;
 
 fn main() -> Result<()> {
     let sealed = SealedFile::from_bytes("table", b"one\ntwo\nthree\n")?;
-    // SAFETY: The seals Write and Shrink, which `sealed` proves, keep every byte of the file as it is, for ever.
-    let map = unsafe { Mmap::map(sealed.as_mem_file().as_file()) }?;
+    // memmap2 looks for the seals Write and Shrink itself, so this needs no `unsafe`.
+    let map = Mmap::map_if_safe(sealed.as_mem_file().as_file()).map_err(Error::other)?;
     println!("memmap2 sees {} lines", map.split(|&byte| byte == b'\n').count() - 1);
 
-    // What takes a `File` or an `impl Read` needs nothing unsafe.
+    // A function that takes a `File` or an `impl Read` gets one.
     let mut file = MemFile::create_default("scratch")?;
     writeln!(file, "written through std::io::Write")?;
     let mut text = String::new();

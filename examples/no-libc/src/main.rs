@@ -1,5 +1,5 @@
-//! Hands a sealed file to another process, without libc: creates, fills and seals it, forks, and the child verifies what it
-//! got, maps and prints it.
+//! Hands a sealed file to another process, without libc: the child checks what it has received, maps it and prints it.
+//! Run it with `ci/no-libc`, or with `cargo run --release --bin no-libc` in its folder.
 #![no_std]
 #![no_main]
 
@@ -56,7 +56,7 @@ fn hand_over() -> Result<i32, Failure> {
     }
 }
 
-/// The other process: all it has is a descriptor, from somebody that it need not trust.
+/// The other process: all that it has is a descriptor, and it need not trust the sender.
 fn receive() -> Result<i32, Failure> {
     // SAFETY: Nothing else in this program uses the standard input.
     let received = unsafe { take_stdin() };

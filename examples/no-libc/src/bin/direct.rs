@@ -1,5 +1,6 @@
-//! What `through_memfile` does, by direct system calls with the same care: the exec flag that an older kernel refuses, calls
-//! that are interrupted or do a part, a kernel that ignores seals or the shared mapping. It only has no reasons in its errors.
+//! What `through_memfile` does, by direct system calls that handle the same cases: an old kernel that refuses the exec flag,
+//! calls that are interrupted or do a part, a kernel that ignores seals or refuses the shared mapping. It does not take the
+//! length after sealing, and its errors are plain errnos.
 #![no_std]
 #![no_main]
 
