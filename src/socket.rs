@@ -88,8 +88,9 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 ///
 /// # Errors
 /// What came with the message is closed and lost, and all slots are `None`.
-/// - no errno: more descriptors than slots; descriptors were lost, since this process has no room for them
-///   (`RLIMIT_NOFILE`) or a security module forbids them; a message longer than `payload`, on other types than a stream
+/// - no errno: more descriptors than slots; control data was lost, because this process can have no more descriptors
+///   (`RLIMIT_NOFILE`), a security module forbids them, or there was far too much of it; a message longer than `payload`, on
+///   other types than a stream
 /// - EAGAIN: the socket is set not to block, and has nothing yet
 /// - ECONNRESET: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer))
 /// - ENOTSOCK, ENOTCONN, EINVAL: as for `recv(2)`
@@ -97,7 +98,7 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 /// A signal does not interrupt the call. The socket may have `SO_PASSCRED` and `SO_PASSPIDFD`, which anybody who has a
 /// descriptor of it can set; what they add to a message is dropped here.
 ///
-/// The kernel rounds the room for descriptors up: a message for one slot can bring up to twelve, which are all closed again
+/// The kernel rounds the room for descriptors up: a message for one slot can bring up to 24, which are all closed again
 /// before this call fails.
 ///
 /// # Example
@@ -127,9 +128,7 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 pub fn recv(socket: impl AsFd, payload: &mut [u8], fds: &mut [Option<OwnedFd>]) -> Result<Received, Error> {
     fds.fill_with(|| None);
     let message = sys::recvmsg(socket.as_fd(), payload, fds).inspect_err(|_| fds.fill_with(|| None))?;
-    // The kernel drops what finds no room, and does not say how much it was.
-    let no_room = message.control_truncated && message.fds >= fds.len();
-    let reason = if no_room || message.fds > fds.len() {
+    let reason = if message.fds > fds.len() {
         Some(Reason::StrayFds)
     } else if message.control_truncated {
         Some(Reason::LostFds)
@@ -178,7 +177,8 @@ impl SealedFile {
     ///
     /// # Errors
     /// The descriptor is closed. If you want it nevertheless, to seal or to copy it, use [`socket::recv`](recv).
-    /// - no errno: the peer has closed the connection ([`is_closed_by_peer`](Error::is_closed_by_peer)); the message came
+    /// - no errno: the peer has closed the connection ([`is_closed_by_peer`](Error::is_closed_by_peer)), for which an empty
+    ///   packet is taken if another empty one follows it; the message came
     ///   without a descriptor, or with more than one; the file is not proven ([`is_unproven`](Error::is_unproven))
     /// - EINVAL: not a memory file ([`is_not_a_memory_file`](Error::is_not_a_memory_file)); EBADF: opened with `O_PATH`
     /// - those of [`socket::recv`](recv)

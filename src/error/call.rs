@@ -75,6 +75,7 @@ impl Call {
         match (self, errno) {
             (Self::MemfdCreate, Errno::NOSYS) => Reason::NoMemfd,
             (Self::MemfdCreate, Errno::INVAL) => Reason::UnknownFlag,
+            (Self::MemfdCreate, Errno::PERM | Errno::ACCESS) => Reason::SandboxDenied,
             (Self::GetSeals, Errno::INVAL) => Reason::NotAMemoryFile,
             (Self::GetSeals | Self::AddSeals, Errno::BADF) => Reason::PathOnly,
             (Self::AddSeals, Errno::BUSY) => Reason::Busy,
@@ -88,13 +89,13 @@ impl Call {
                 | Self::Fallocate
                 | Self::Pwrite
                 | Self::Write
-                | Self::Mmap
                 | Self::CopyFileRange
                 | Self::Sendfile
                 | Self::Splice,
                 Errno::PERM,
             ) => Reason::SealedWrite,
-            (Self::Mmap, Errno::ACCESS) => Reason::MapDenied,
+            (Self::Mmap, Errno::ACCESS | Errno::PERM) => Reason::MapDenied,
+            (Self::Mmap, Errno::NOMEM) => Reason::NoAddressSpace,
             (Self::Madvise, Errno::INVAL) => Reason::NoPopulate,
             (Self::Madvise, Errno::FAULT) => Reason::NoMemory,
             (Self::Mmap, Errno::OVERFLOW) => Reason::BeyondOffsets,
@@ -104,6 +105,7 @@ impl Call {
             (_, Errno::NOMEM | Errno::NOSPC) => Reason::NoMemory,
             (_, Errno::NFILE | Errno::MFILE) => Reason::NoDescriptors,
             (Self::Read | Self::Pread, Errno::ISDIR) => Reason::Directory,
+            (Self::Read | Self::Pread, Errno::BADF) => Reason::WriteOnly,
             (Self::Read | Self::Sendmsg | Self::Recvmsg, Errno::AGAIN) => Reason::WouldBlock,
             (Self::Sendmsg | Self::Recvmsg, Errno::PIPE | Errno::CONNRESET) => Reason::ClosedByPeer,
             (Self::Sendmsg, Errno::MSGSIZE) => Reason::MessageTooLong,
@@ -111,7 +113,6 @@ impl Call {
             (Self::Open | Self::Readlink, Errno::NOENT) => Reason::NoProc,
             (Self::Open, Errno::AGAIN) => Reason::Leased,
             (Self::Open, Errno::ACCESS | Errno::PERM) => Reason::OpenDenied,
-            (Self::CopyFileRange | Self::Sendfile | Self::Splice, Errno::NOSYS) => Reason::NoKernelCopy,
             _ => Reason::Kernel,
         }
     }

@@ -78,7 +78,8 @@ causes! {
     Unsupported, Unsupported {
         NoMemfd => "this system has no memfd_create: it needs Linux 3.17 with CONFIG_MEMFD_CREATE, \
             and a sandbox may hide it",
-        UnknownFlag => "this kernel does not know a flag of memfd_create",
+        UnknownFlag => "this kernel does not know a flag of memfd_create: ALLOW_SEALING and CLOEXEC are available since \
+            Linux 3.17, HUGETLB since 4.14",
         UnknownHugeTlb => "this kernel lacks MFD_HUGETLB (since Linux 4.14), or cannot seal such files (since 4.16)",
         NoHugeTlb => "this system has no hugetlbfs",
         HugePageSize => "this machine has no huge pages of that size: /sys/kernel/mm/hugepages lists those it has",
@@ -86,9 +87,10 @@ causes! {
             Exec since 6.3",
         SealingIgnored => "the kernel accepted the seals, but the file is missing the {seals}: \
             a sandbox may pretend to add them",
-        NoPopulate => "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): use `Holes::Allocate`",
+        NoPopulate => "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): copy the file with `copy_of`",
         NoProc => "/proc is not mounted, so the file has no path",
-        NoKernelCopy => "this system has no such copy",
+        OtherFile => "the path of the file below /proc leads to another file",
+        Absent => "this system does not support it",
     }
 
     /// The file has a seal that forbids the change, or forbids adding more seals.
@@ -103,11 +105,16 @@ causes! {
         ReadOnly => "the descriptor is open for reading only",
     }
 
+    /// The descriptor is not open for reading.
+    WriteOnly, PermissionDenied {
+        WriteOnly => "the descriptor is not open for reading",
+    }
+
     /// The seal Write cannot be added now: a writable mapping exists, or a page is in use elsewhere (EBUSY). Nothing was
     /// added, and it may work later.
     Busy, ResourceBusy {
         Busy => "a writable mapping of the file exists, or a page is in use elsewhere, so no seal was added: \
-            drop the mapping, or wait with `into_sealed_timeout`",
+            drop the mapping, or try again later, as `into_sealed_timeout` does",
     }
 
     /// The file is missing seals; [`Error::seals`](crate::Error::seals) names them.
@@ -167,6 +174,8 @@ causes! {
     OutOfMemory, OutOfMemory {
         MemlockLimit => "no more memory may be locked: RLIMIT_MEMLOCK is reached (ulimit -l), or no memory is left",
         NoMemory => "no memory is left, or, for a file of huge pages, no free one (/proc/sys/vm/nr_hugepages)",
+        NoAddressSpace => "no address space or memory is left, vm.max_map_count or RLIMIT_AS is reached, \
+            or, for a file of huge pages, no free one is left (/proc/sys/vm/nr_hugepages)",
     }
 
     /// The process or the system has too many open files, or too many descriptors are in flight.
@@ -178,6 +187,7 @@ causes! {
     /// A policy of the system or a security module forbids it.
     Denied, PermissionDenied {
         NoexecPolicy => "vm.memfd_noexec is 2, which forbids executable memory files: use `Exec::Deny`",
+        SandboxDenied => "a sandbox forbids memory files",
         MapDenied => "the mapping was denied: the descriptor is not open for it, or a security module forbids it",
         OpenDenied => "the file's mode, or a security module, forbids opening it again",
     }
@@ -219,7 +229,8 @@ causes! {
         NoFd => "the message carries no descriptor, 1 was expected",
         StrayFds => "the message carries more descriptors than the expected number, {}: \
             receive it with `socket::recv` and more room",
-        LostFds => "the kernel dropped descriptors: RLIMIT_NOFILE is reached, or a security module forbids them",
+        LostFds => "the kernel dropped descriptors or other control data: RLIMIT_NOFILE is reached, \
+            a security module forbids them, or there were far more than {}",
         PayloadTruncated => "the message is longer than the buffer ({bytes})",
     }
 

@@ -126,6 +126,7 @@ fn read_write(
     buffer: &mut [u8; BUFFER],
 ) -> Result<usize, Error> {
     let (buffer, _) = buffer.split_at_mut(len.min(BUFFER));
+    let moved_position = at.is_none();
     let n = match at {
         None => sys::read(from, buffer)?,
         Some(offset) => {
@@ -144,7 +145,9 @@ fn read_write(
             Ok(written) => (_, rest) = rest.split_at(written.min(rest.len())),
             Err(error) => {
                 // So that the position of the source tells what was copied. A pipe or a socket has none.
-                _ = sys::seek_back(from, rest.len());
+                if moved_position {
+                    _ = sys::seek_back(from, rest.len());
+                }
                 return Err(error);
             }
         }

@@ -159,7 +159,20 @@ impl MemFile {
     #[inline]
     pub fn from_fd(fd: OwnedFd) -> Result<Self, FromFdError> {
         match sys::get_seals(fd.as_fd()) {
-            Ok(_) => Ok(Self::from_owned(fd)),
+            Ok(_) => Self::adopt(fd),
+            Err(error) => Err(ErrorWith::new(error, fd)),
+        }
+    }
+
+    /// Takes a descriptor that somebody else has made. If it has the number of a standard stream it gets another one, since
+    /// safe code can put another file under those numbers.
+    #[inline]
+    pub(crate) fn adopt(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
+        if sys::is_above_stdio(&fd) {
+            return Ok(Self::from_owned(fd));
+        }
+        match sys::dup(fd.as_fd()) {
+            Ok(moved) => Ok(Self::from_owned(moved)),
             Err(error) => Err(ErrorWith::new(error, fd)),
         }
     }
@@ -266,7 +279,7 @@ impl MemFile {
     /// - ENOSPC, ENOMEM: no memory left, or no free huge pages
     /// - EPERM: sealed with Grow, and the range ends beyond the file
     /// - EBADF: opened read-only
-    /// - EINVAL: `len` is 0, or one of the two is above `i64::MAX`
+    /// - EINVAL: `len` is 0, or the range ends above `i64::MAX`
     /// - EFBIG: the range ends beyond `i64::MAX` or `RLIMIT_FSIZE`
     ///
     /// # References
@@ -285,7 +298,7 @@ impl MemFile {
     /// # Errors
     /// - EPERM: sealed with Write or FutureWrite
     /// - EBADF: opened read-only
-    /// - EINVAL: `len` is 0, or one of the two is above `i64::MAX`
+    /// - EINVAL: `len` is 0, or the range ends above `i64::MAX`
     /// - ENOSYS: FreeBSD
     ///
     /// # Example
@@ -314,7 +327,7 @@ impl MemFile {
     ///
     /// # Errors
     /// - EBADF: opened write-only
-    /// - EINVAL: the offset is above `i64::MAX`
+    /// - EINVAL: the range ends above `i64::MAX`
     ///
     /// # Example
     /// ```
@@ -333,7 +346,7 @@ impl MemFile {
     #[doc(alias = "pread")]
     #[inline]
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
-        sys::pread(self.as_fd(), buf, offset).map_err(|error| explain_offset(error, offset))
+        sys::pread(self.as_fd(), buf, offset).map_err(|error| explain_offset(error, offset, buf.len() as u64))
     }
 
     /// Reads at an offset until `buf` is full.
@@ -361,7 +374,7 @@ impl MemFile {
     /// # Errors
     /// - EPERM: sealed with Write or FutureWrite, or with Grow and the range ends beyond the file
     /// - EBADF: opened read-only
-    /// - EINVAL: a file of huge pages, or an offset above `i64::MAX`
+    /// - EINVAL: a file of huge pages, or a range that ends above `i64::MAX`
     /// - ENOSPC, ENOMEM: no memory left
     /// - EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
     ///
@@ -381,7 +394,7 @@ impl MemFile {
     #[doc(alias = "pwrite")]
     #[inline]
     pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize, Error> {
-        sys::pwrite(self.as_fd(), buf, offset).map_err(|error| explain_offset(error, offset))
+        sys::pwrite(self.as_fd(), buf, offset).map_err(|error| explain_offset(error, offset, buf.len() as u64))
     }
 
     /// Writes all of `buf` at an offset.
@@ -491,14 +504,15 @@ fn explain_range(error: Error, offset: u64, len: u64) -> Error {
     if error.is(Errno::INVAL) && len == 0 {
         error.because(Reason::NoLength)
     } else {
-        explain_offset(error, offset.max(len))
+        explain_offset(error, offset, len)
     }
 }
 
 #[cold]
-fn explain_offset(error: Error, offset: u64) -> Error {
-    if error.is(Errno::INVAL) && offset > i64::MAX.unsigned_abs() {
-        return error.because(Reason::TooLong).with_number(offset);
+fn explain_offset(error: Error, offset: u64, len: u64) -> Error {
+    let end = offset.saturating_add(len);
+    if error.is(Errno::INVAL) && end > i64::MAX.unsigned_abs() {
+        return error.because(Reason::TooLong).with_number(end);
     }
     error
 }

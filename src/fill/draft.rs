@@ -15,6 +15,10 @@ use crate::sealed::{Fresh, SealedFile};
 /// [`SealedFile::create_with`] is shorter. The bytes are zero at first, and allocated, so writing to them cannot fail. Dropping
 /// a draft drops the file.
 ///
+/// Two ways lead to the file all the same. A process of the same user, or one with the right to inspect this process, can open
+/// it through `/proc/PID/fd` until it is sealed. And after a `fork`, which only unsafe code can do, both processes have the
+/// draft: one of them must forget it unused (`core::mem::forget`), and the other cannot seal it while the child has the map.
+///
 /// ```
 /// use memfile::SealedFile;
 ///
@@ -41,16 +45,17 @@ impl Draft {
     pub(super) fn create(name: &str, len: usize, options: CreateOptions, huge_pages: bool) -> Result<Self, Error> {
         let mut fresh = Fresh::create(name, options)?;
         fresh.resize(len)?;
-        let draft = Self { map: Exclusive::new(fresh)?, huge_pages };
+        let mut draft = Self { map: Exclusive::new(fresh)?, huge_pages };
         draft.allocate(0)?;
         Ok(draft)
     }
 
-    fn allocate(&self, from: usize) -> Result<(), Error> {
+    fn allocate(&mut self, from: usize) -> Result<(), Error> {
         if self.huge_pages && self.len() >= HUGE_PAGE {
             self.map.advise_huge_pages();
         }
-        self.map.populate(from, self.len().saturating_sub(from))
+        let len = self.len().saturating_sub(from);
+        self.map.populate(from, len)
     }
 
     /// `ftruncate(fd, len)` — changes the length, in bytes. New bytes are zero, and allocated. The bytes may move in memory.
@@ -60,20 +65,27 @@ impl Draft {
     /// - EFBIG: the file would exceed `RLIMIT_FSIZE`; the kernel also sends SIGXFSZ
     /// - no errno: `len` exceeds the address space
     ///
-    /// The draft then has the length that it had or the new one. If it cannot be mapped again, it is an empty slice until
-    /// this call succeeds; the file keeps its bytes.
+    /// The draft then keeps its length and its bytes. If it cannot be mapped again, it is an empty slice until this call
+    /// succeeds, and the file keeps its bytes.
     #[doc(alias = "ftruncate")]
     pub fn set_len(&mut self, len: usize) -> Result<(), Error> {
         let before = self.map.fresh().len();
+        if self.map.fresh().granule() > 1 {
+            // The file keeps the huge page that the cut goes through, and would show these bytes again.
+            self.map.bytes_mut().iter_mut().skip(len).for_each(|byte| *byte = 0);
+        }
         self.map.resize(len)?;
-        self.allocate(before.min(len))
+        self.allocate(before.min(len)).inspect_err(|_| {
+            // A slice with bytes that may not be there is worse than one that is too short.
+            let _ = self.map.resize(before.min(len));
+        })
     }
 
     /// Unmaps the draft, seals it with [`Seals::IMMUTABLE`](crate::Seals::IMMUTABLE), and proves it.
     ///
     /// # Errors
-    /// The draft comes back with the error, and this can be tried again.
-    /// - EBUSY: another thread has forked, and the child still has the draft's map ([`is_busy`](Error::is_busy)); or the
+    /// The draft comes back with the error.
+    /// - EBUSY, and this can be tried again: another thread has forked, and the child still has the draft's map ([`is_busy`](Error::is_busy)); or the
     ///   kernel itself holds a page for longer than it waits (it moves or merges memory)
     /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
     ///

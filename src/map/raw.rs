@@ -130,12 +130,13 @@ impl Mapping {
         if options.populate {
             match sys::madvise_populate_read(self.base, used) {
                 // EINVAL: a kernel before 5.14. EPERM: a sandbox. Reading then populates the memory.
-                Err(error) if !error.is(Errno::INVAL) && !error.is(Errno::PERM) => return Err(error),
+                Err(error) if !error.is_unsupported() && !error.is(Errno::PERM) => return Err(error),
                 _ => {}
             }
         }
         if options.lock {
-            sys::mlock(self.base, used)?;
+            // From the first page of the range on: the kernel rounds the address down, and the lead need not be locked.
+            sys::mlock(self.data(), self.len)?;
         }
         Ok(())
     }
@@ -251,9 +252,9 @@ impl Exclusive {
         self.mapping.mapped > 0 && sys::madvise_hugepage(self.mapping.base, self.mapping.mapped).is_ok()
     }
 
-    /// Allocates `len` bytes of the file from `offset` on, and makes their pages present. So no byte of them can be SIGBUS, and
-    /// none is a hole.
-    pub(crate) fn populate(&self, offset: usize, len: usize) -> Result<(), Error> {
+    /// Allocates `len` bytes of the file from `offset` on, up to where it is allocated already, and makes their pages present. So
+    /// no byte of them can be SIGBUS, and none is a hole.
+    pub(crate) fn populate(&mut self, offset: usize, len: usize) -> Result<(), Error> {
         let end = offset.saturating_add(len).min(self.mapping.len);
         // `madvise` wants a whole page, and what is there already is none the worse for it.
         let offset = offset & !PAGE_MASK;
@@ -263,11 +264,12 @@ impl Exclusive {
         }
         // SAFETY: `offset` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
         let start = unsafe { self.mapping.base.add(offset) };
-        if sys::madvise_populate_write(start, len).is_ok() {
-            return Ok(());
+        if sys::madvise_populate_write(start, len).is_err() {
+            // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM), `madvise` does not.
+            self.fresh.allocate(offset, len)?;
         }
-        // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM), `madvise` does not.
-        self.fresh.allocate(offset, len)
+        self.fresh.set_allocated(end);
+        Ok(())
     }
 
     #[inline]

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::atomic::{AtomicInteger, SharedAtomic, SharedAtomicView};
 use super::raw::{Shared, SharedWritable};
-use crate::error::{Cause, Errno, Error, ErrorWith, Reason};
+use crate::error::{Errno, Error, ErrorWith, Reason};
 use crate::file::MemFile;
 use crate::sealed::{Holes, Origin, Terms, prove};
 use crate::seals::Seal;
@@ -260,11 +260,14 @@ fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
 /// Looks at the file to tell the seals apart that forbid a writable map.
 #[cold]
 fn explain_map(error: Error, fd: BorrowedFd<'_>) -> Error {
-    let future_write = || sys::get_seals(fd).is_ok_and(|seals| !seals.contains(Seal::Write));
-    if error.is(Errno::PERM) && error.cause() == Cause::Sealed && future_write() {
-        return error.because(Reason::SealedFutureWrite);
+    if error.call() != Some("mmap") || !error.is(Errno::PERM) {
+        return error;
     }
-    error
+    match sys::get_seals(fd) {
+        Ok(seals) if seals.contains(Seal::Write) => error.because(Reason::SealedWrite),
+        Ok(seals) if seals.contains(Seal::FutureWrite) => error.because(Reason::SealedFutureWrite),
+        _ => error,
+    }
 }
 
 /// The last byte of an integer. If it is aligned, it lies within the word of that byte.
@@ -292,7 +295,7 @@ impl TryFrom<OwnedFd> for SharedMap {
 
     /// [`SharedMap::map`] with [`Holes::Allocate`].
     fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
-        Self::map(MemFile::from_owned(fd), Holes::Allocate).map_err(|error| error.map(MemFile::into_fd))
+        Self::map(MemFile::adopt(fd)?, Holes::Allocate).map_err(|error| error.map(MemFile::into_fd))
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Fresh {
     file: MemFile,
     /// The length of the data. A file of huge pages ends at the next multiple of `granule`.
     len: usize,
+    /// Up to where it is allocated. Only a draft that could not be made longer has more.
+    allocated: usize,
     /// What the file's length must be a multiple of: the size of its huge pages, or 1.
     granule: usize,
     inheritable: bool,
@@ -27,7 +29,7 @@ impl Fresh {
         // Inheritable only once it is sealed: a program that another thread starts meanwhile must not get it.
         let file = MemFile::create(name, options.allow_sealing(true).close_on_exec(true))?;
         let granule = if options.huge_tlb.is_some() { sys::fstat(file.as_fd())?.granule } else { 1 };
-        Ok(Self { file, len: 0, granule, inheritable: !options.close_on_exec })
+        Ok(Self { file, len: 0, allocated: 0, granule, inheritable: !options.close_on_exec })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -43,6 +45,7 @@ impl Fresh {
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.file.write_all_at(bytes, self.len as u64)?;
         self.len = self.len.saturating_add(bytes.len());
+        self.allocated = self.len;
         Ok(())
     }
 
@@ -50,6 +53,7 @@ impl Fresh {
     pub(crate) fn copy_from(&mut self, source: BorrowedFd<'_>, limit: u64) -> Result<(), Error> {
         let len = copy_whole(source, &self.file, limit)?;
         self.len = usize::try_from(len).map_err(|_| Error::too_long(len))?;
+        self.allocated = self.len;
         Ok(())
     }
 
@@ -58,6 +62,7 @@ impl Fresh {
         let file_len = len.checked_next_multiple_of(self.granule).ok_or(Error::too_long(len as u64))?;
         self.file.set_len(file_len as u64)?;
         self.len = len;
+        self.allocated = self.allocated.min(len);
         Ok(())
     }
 
@@ -66,6 +71,11 @@ impl Fresh {
         let end = self.len.checked_next_multiple_of(self.granule).unwrap_or(self.len);
         let len = len.min(end.saturating_sub(offset));
         if len == 0 { Ok(()) } else { self.file.allocate(offset as u64, len as u64) }
+    }
+
+    /// Notes that everything up to here is allocated.
+    pub(crate) fn set_allocated(&mut self, end: usize) {
+        self.allocated = end;
     }
 
     /// Seals the file, and reads back that it is sealed. The file comes back if that fails, and this can be tried again.
@@ -78,9 +88,13 @@ impl Fresh {
         }
     }
 
-    /// Everything was written, and written pages stay, so there are no holes to fill.
+    /// Everything was written, and written pages stay, so there are no holes to fill. If some memory is missing, that must show
+    /// before the seals are added, which cannot be undone.
     #[inline]
     fn prove(&self) -> Result<Proof, Error> {
+        if self.allocated < self.len {
+            self.allocate(self.allocated, self.len.saturating_sub(self.allocated))?;
+        }
         let fd = self.as_fd();
         let terms = Terms { required: Seals::CONSTANT, holes: Holes::Refuse, limit: u64::MAX, origin: Origin::Fresh };
         sys::add_seals(fd, Seals::IMMUTABLE)?;

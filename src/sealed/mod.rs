@@ -146,6 +146,10 @@ impl SealedFile {
     /// ```
     pub fn reopen_read_only(&self) -> Result<Self, Error> {
         let file = self.file.reopen_read_only()?;
+        let (ours, theirs) = (sys::fstat(self.as_fd())?, sys::fstat(file.as_fd())?);
+        if (ours.device, ours.inode) != (theirs.device, theirs.inode) {
+            return Err(Error::new(Reason::OtherFile));
+        }
         // The holes of this file were looked at when its proof was made.
         let proof = prove(file.as_fd(), Self::options().holes(Holes::Accept).terms())?;
         Ok(Self { file, proof: proof.up_to(self.len()) })
@@ -232,10 +236,8 @@ impl MemFile {
     /// ```
     #[inline]
     pub fn into_sealed(self) -> Result<SealedFile, ErrorWith<Self>> {
-        match seal_and_prove(self.as_fd(), SealedFile::options().holes(Holes::Allocate).terms()) {
-            Ok(proof) => Ok(SealedFile { file: self, proof }),
-            Err(error) => Err(ErrorWith::new(error, self)),
-        }
+        let options = SealedFile::options().holes(Holes::Allocate);
+        options.seal(self).map_err(|error| error.map(Self::from_owned))
     }
 
     /// As [`into_sealed`](Self::into_sealed), but while that fails with EBUSY, sleeps and tries again, until it has slept for

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorWith};
 use crate::file::MemFile;
 use crate::options::CreateOptions;
 use crate::seals::Seals;
-use crate::sys::fd::{AsFd, OwnedFd};
+use crate::sys::fd::OwnedFd;
 
 /// How to make or to check a [`SealedFile`], with other than the default options: what [`SealedFile::options`] returns.
 ///
@@ -32,7 +32,7 @@ use crate::sys::fd::{AsFd, OwnedFd};
 /// # References
 /// [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html),
 /// [transhuge](https://docs.kernel.org/admin-guide/mm/transhuge.html)
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use = "options do nothing until a file is made or checked with them"]
 pub struct SealedFileOptions {
     pub(crate) create_options: CreateOptions,
@@ -141,8 +141,8 @@ impl SealedFileOptions {
     #[inline]
     pub fn verify(&self, file: impl Into<OwnedFd>) -> Result<SealedFile, ErrorWith<OwnedFd>> {
         // What is proven is the descriptor that is kept: a caller's `AsFd` could return a different one on each call.
-        let fd = file.into();
-        finish(prove(fd.as_fd(), self.terms()), fd)
+        let file = MemFile::adopt(file.into())?;
+        finish(prove(file.as_fd(), self.terms()), file)
     }
 
     /// Adds [`Seals::IMMUTABLE`] in one call unless the file has them, then checks it as [`verify`](Self::verify) does.
@@ -171,15 +171,22 @@ impl SealedFileOptions {
     #[doc(alias = "F_ADD_SEALS")]
     #[inline]
     pub fn seal(&self, file: impl Into<OwnedFd>) -> Result<SealedFile, ErrorWith<OwnedFd>> {
-        let fd = file.into();
-        finish(seal_and_prove(fd.as_fd(), self.terms()), fd)
+        let file = MemFile::adopt(file.into())?;
+        finish(seal_and_prove(file.as_fd(), self.terms()), file)
+    }
+}
+
+/// [`SealedFile::options`].
+impl Default for SealedFileOptions {
+    fn default() -> Self {
+        SealedFile::options()
     }
 }
 
 #[inline]
-fn finish(result: Result<Proof, Error>, fd: OwnedFd) -> Result<SealedFile, ErrorWith<OwnedFd>> {
+fn finish(result: Result<Proof, Error>, file: MemFile) -> Result<SealedFile, ErrorWith<OwnedFd>> {
     match result {
-        Ok(proof) => Ok(SealedFile { file: MemFile::from_owned(fd), proof }),
-        Err(error) => Err(ErrorWith::new(error, fd)),
+        Ok(proof) => Ok(SealedFile { file, proof }),
+        Err(error) => Err(ErrorWith::new(error, file.into_fd())),
     }
 }

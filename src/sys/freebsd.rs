@@ -36,28 +36,38 @@ pub(crate) fn huge_page_size(_: BorrowedFd<'_>) -> Result<Option<u64>, Error> {
     Ok(None)
 }
 
+/// `st_blocks` counts pages of the object here, whether they are allocated or not, so holes are not seen.
+pub(super) fn allocated(len: u64, _blocks: u64) -> u64 {
+    len
+}
+
+/// What this system lacks. It names no call, since none was made.
+fn absent<T>() -> Result<T, Error> {
+    Err(Error::new(Reason::Absent))
+}
+
 pub(crate) fn try_exec_flags() -> Result<(), Error> {
-    Err(failed(Call::MemfdCreate)(Errno::INVAL))
+    absent()
 }
 
 pub(crate) fn exec_seal_finds_writers() -> Result<bool, Error> {
-    Err(failed(Call::AddSeals)(Errno::INVAL))
+    absent()
 }
 
 pub(crate) fn punch_hole(_: BorrowedFd<'_>, _: u64, _: u64) -> Result<(), Error> {
-    Err(failed(Call::Fallocate)(Errno::NOSYS))
+    absent()
 }
 
 pub(crate) fn madvise_hugepage(_: NonNull<u8>, _: usize) -> Result<(), Error> {
-    Err(failed(Call::Madvise)(Errno::INVAL))
+    absent()
 }
 
 pub(crate) fn madvise_populate_read(_: NonNull<u8>, _: usize) -> Result<(), Error> {
-    Err(failed(Call::Madvise)(Errno::INVAL))
+    absent()
 }
 
 pub(crate) fn madvise_populate_write(_: NonNull<u8>, _: usize) -> Result<(), Error> {
-    Err(failed(Call::Madvise)(Errno::INVAL))
+    absent()
 }
 
 pub(crate) fn copy_file_range(
@@ -66,13 +76,17 @@ pub(crate) fn copy_file_range(
     _: BorrowedFd<'_>,
     _: usize,
 ) -> Result<usize, Error> {
-    Err(failed(Call::CopyFileRange)(Errno::NOSYS))
+    absent()
 }
 
 pub(crate) fn sendfile(_: BorrowedFd<'_>, _: Option<&mut u64>, _: BorrowedFd<'_>, _: usize) -> Result<usize, Error> {
-    Err(failed(Call::Sendfile)(Errno::NOSYS))
+    absent()
 }
 
 pub(crate) fn splice(_: BorrowedFd<'_>, _: Option<&mut u64>, _: BorrowedFd<'_>, _: usize) -> Result<usize, Error> {
-    Err(failed(Call::Splice)(Errno::NOSYS))
+    absent()
 }
+
+/// There are no such messages.
+#[cfg(feature = "net")]
+pub(super) fn close_pidfds(_: &[core::mem::MaybeUninit<u8>]) {}

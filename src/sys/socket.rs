@@ -10,17 +10,18 @@ use rustix::net::{
     SendFlags, SocketType,
 };
 
-use super::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use super::fd::{BorrowedFd, OwnedFd};
 use super::unix::{above_stdio, failed};
 use crate::error::{Call, Error, Reason};
 
 /// The most descriptors that the kernel takes in one message: `SCM_MAX_FD`.
 pub(crate) const FDS_MAX: usize = 253;
 
-/// Room for `fds` descriptors, and for the sender's credentials, which a socket with `SO_PASSCRED` puts before them: three
-/// numbers as long as descriptors, by a name that rustix has on every system.
+/// Room for `fds` descriptors, and for what options of the socket put beside them: the sender's credentials
+/// (`SO_PASSCRED`, three numbers as long as descriptors), a descriptor of its process (`SO_PASSPIDFD`), and a time
+/// (`SO_TIMESTAMP`, as long as four descriptors). All by a name that rustix has on every system.
 const fn control_space(fds: usize) -> usize {
-    cmsg_space!(ScmRights(fds), ScmRights(3))
+    cmsg_space!(ScmRights(fds), ScmRights(3), ScmRights(1), ScmRights(4))
 }
 
 /// What came with one call of [`recvmsg`].
@@ -78,7 +79,7 @@ pub(crate) fn recvmsg(
         }
     }
     drop(control);
-    close_pidfds(space);
+    super::close_pidfds(space);
     result?;
     Ok(Message {
         bytes: received.bytes,
@@ -91,46 +92,6 @@ pub(crate) fn recvmsg(
 /// Aligned as the kernel's `struct cmsghdr`, so that the first message begins at the start.
 #[repr(align(8))]
 struct ControlSpace([MaybeUninit<u8>; control_space(FDS_MAX)]);
-
-/// Closes the descriptors in messages of the type `SCM_PIDFD` (Linux 6.5), which rustix passes over.
-///
-/// Whoever has a descriptor of the receiving socket can set `SO_PASSPIDFD` on it. Then each message brings a descriptor of
-/// the sender's process, and would leave one more open.
-///
-/// `space` was all zero before the call, so a length of 0 ends the messages.
-fn close_pidfds(space: &[MaybeUninit<u8>]) {
-    const SOL_SOCKET: u32 = 1;
-    const SCM_PIDFD: u32 = 4;
-    const WORD: usize = size_of::<usize>();
-
-    let mut rest = space;
-    // `struct cmsghdr { size_t cmsg_len; int cmsg_level; int cmsg_type; }`, then the data. The length counts both.
-    while let Some(len) = bytes_of(rest, 0).map(usize::from_ne_bytes) {
-        let level = bytes_of(rest, WORD).map(u32::from_ne_bytes);
-        let kind = bytes_of(rest, WORD + 4).map(u32::from_ne_bytes);
-        if (level, kind) == (Some(SOL_SOCKET), Some(SCM_PIDFD)) {
-            if let Some(fd) = bytes_of(rest, WORD + 8).map(RawFd::from_ne_bytes).filter(|&fd| fd >= 0) {
-                // SAFETY: The kernel has installed this descriptor for this process, and nobody else has read the message.
-                drop(unsafe { OwnedFd::from_raw_fd(fd) });
-            }
-        }
-        let next = len.saturating_add(WORD - 1) & !(WORD - 1);
-        match rest.get(next..) {
-            Some(after) if next > 0 => rest = after,
-            _ => break,
-        }
-    }
-}
-
-/// The bytes at `offset`, which the kernel or we have initialized.
-fn bytes_of<const N: usize>(space: &[MaybeUninit<u8>], offset: usize) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    for (target, byte) in bytes.iter_mut().zip(space.get(offset..offset.checked_add(N)?)?) {
-        // SAFETY: All of the space was initialized to zero, and the kernel has only written to it.
-        *target = unsafe { byte.assume_init() };
-    }
-    Some(bytes)
-}
 
 /// `getsockopt(SO_TYPE)` — whether each message has a stream of bytes before and after it.
 pub(crate) fn is_stream(socket: BorrowedFd<'_>) -> Result<bool, Error> {

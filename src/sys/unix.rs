@@ -54,6 +54,7 @@ pub(crate) struct Stat {
     /// `st_blksize`: what lengths and offsets of mappings must be a multiple of where the file has huge pages; a power of two.
     pub(crate) granule: usize,
     pub(crate) device: u64,
+    pub(crate) inode: u64,
     /// `st_mode`: type and permission bits.
     pub(crate) mode: u32,
 }
@@ -70,9 +71,10 @@ pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Error> {
     let granule = stat.st_blksize as usize;
     Ok(Stat {
         len: stat.st_size as u64,
-        allocated: (stat.st_blocks as u64).wrapping_mul(512),
+        allocated: super::allocated(stat.st_size as u64, stat.st_blocks as u64),
         granule: if granule.is_power_of_two() { granule } else { 1 },
         device: stat.st_dev as u64,
+        inode: stat.st_ino as u64,
         mode: stat.st_mode as u32,
     })
 }
@@ -131,7 +133,12 @@ pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
 /// Gives a new descriptor another number if it has that of a standard stream.
 #[inline]
 pub(crate) fn above_stdio(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
-    if fd.as_raw_fd() >= FIRST_FD { Ok(fd) } else { move_up(fd, close_on_exec) }
+    if is_above_stdio(&fd) { Ok(fd) } else { move_up(fd, close_on_exec) }
+}
+
+#[inline]
+pub(crate) fn is_above_stdio(fd: &OwnedFd) -> bool {
+    fd.as_raw_fd() >= FIRST_FD
 }
 
 #[cold]

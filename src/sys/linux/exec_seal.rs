@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::error::{Call, Error};
 use crate::sys::fd::AsFd;
-use crate::sys::unix::{Access, failed, mmap, munmap};
+use crate::sys::unix::{Access, above_stdio, failed, mmap, munmap};
 
 /// The length of the file; a page of any size will do.
 const LEN: usize = 1;
@@ -19,6 +19,8 @@ const LEN: usize = 1;
 pub(crate) fn exec_seal_finds_writers() -> Result<bool, Error> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
     let fd = rustix::fs::memfd_create(c"memfile-exec-seal-test", flags).map_err(failed(Call::MemfdCreate))?;
+    // Nobody may put another file under this number while the test runs: its answer is kept.
+    let fd = above_stdio(fd, true)?;
     rustix::fs::ftruncate(&fd, LEN as u64).map_err(failed(Call::Ftruncate))?;
     let base = mmap(fd.as_fd(), 0, LEN, Access::SharedWrite)?;
     let result = rustix::fs::fcntl_add_seals(&fd, SealFlags::EXEC);

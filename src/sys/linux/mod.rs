@@ -2,6 +2,8 @@
 
 mod create;
 mod exec_seal;
+#[cfg(feature = "net")]
+mod pidfd;
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
@@ -17,8 +19,16 @@ use crate::error::{Call, Error};
 
 pub(crate) use create::{create, create_like, huge_page_size, try_exec_flags};
 pub(crate) use exec_seal::exec_seal_finds_writers;
+#[cfg(feature = "net")]
+pub(super) use pidfd::close_pidfds;
 
 pub(super) const NORESERVE: MapFlags = MapFlags::NORESERVE;
+
+/// The bytes of memory that a file has, holes left out: `st_blocks` counts units of 512.
+#[inline]
+pub(super) fn allocated(_len: u64, blocks: u64) -> u64 {
+    blocks.wrapping_mul(512)
+}
 
 /// From an offset, which moves, or else the position, to the position of the target. Since 4.5; between file systems since
 /// 5.3, and from 5.19 on only where both agree (EXDEV).
