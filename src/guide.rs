@@ -1,21 +1,22 @@
-//! The guide: one page a question.
+//! The guide: one page for each question.
 //!
-//! - [What does each seal forbid, and what not?](sealing)
+//! - [What does each seal forbid, and what does it allow?](sealing)
 //! - [Somebody sends me a file. Can I trust it?](receiving)
 //! - [What if the bytes must change?](sharing)
-//! - [How do I do without libc, or with a static one?](without_libc)
+//! - [How do I build without libc, or with a static one?](without_libc)
 //! - [I come from memfile 0.3, memfd or memmap2. What changes?](migrating) And [since then?](changelog)
 //! - [Does it work on my kernel?](kernels)
-//! - [Why is all this true, and where does it end?](design)
+//! - [Why is this sound, and what are the limits?](design)
 //!
 //! # Benchmarks
 //!
-//! What each call costs, beside other crates and by hand, is in `docs/benchmarks.md` of the package, with the program
-//! that measures it.
+//! `docs/benchmarks.md` in the repository shows what each call costs, compared with other crates and with direct system
+//! calls, and names the program that measures it.
 
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 /// [kernels]: kernels
+/// [receiving]: receiving
 /// [sharing]: sharing
 #[doc = include_str!("../docs/sealing.md")]
 pub mod sealing {}

@@ -57,7 +57,7 @@ pub enum Feature {
     FutureWrite,
     /// [`Seal::Exec`], since Linux 6.3.
     ExecSeal,
-    /// A seal Write that cannot be forged by the seal Exec: before Linux 6.3, and since 6.12.93, 6.18.35 and 7.1.
+    /// A seal Write that cannot be forged by the seal Exec: before Linux 6.3, and since 6.12.93, 6.18.35, 7.0.13 and 7.1.
     ///
     /// Without it, or if it cannot be tested (`vm.memfd_noexec` is 2), files that have Exec and FutureWrite are refused.
     HonestWriteSeal,
@@ -121,7 +121,7 @@ const ROWS: [Row; 11] = [
     Row {
         feature: Feature::HonestWriteSeal,
         name: "F_SEAL_WRITE not forged by Exec",
-        since: "fixed in 6.12.93, 6.18.35, 7.1",
+        since: "fixed in 6.12.93, 6.18.35, 7.0.13, 7.1",
         probe: honest_write_seal,
     },
     Row {

@@ -10,6 +10,7 @@
 //! [coming from memfile 0.3, memfd, memmap2]: guide::migrating
 //! [changelog]: guide::changelog
 //! [`SealedFile`]: SealedFile
+//! [`Draft`]: Draft
 //! [`Map`]: Map
 //! [`CowMap`]: CowMap
 //! [`SharedMap`]: SharedMap

@@ -48,10 +48,13 @@ impl CreateOptions {
         self
     }
 
-    /// Take the file's memory from the pool of huge pages. Default: ordinary pages.
+    /// Allocate the file from the pool of huge pages. Default: ordinary pages.
     ///
     /// Such a file does not support `write(2)` (EINVAL): it is filled through a mapping, as
     /// [`SealedFile::create_with`](crate::SealedFile::create_with) does. Its length is a multiple of the page size.
+    ///
+    /// A process that has the file can make it longer by whole huge pages, whatever its seals, with a private mapping. The
+    /// bytes stay, but later receivers find holes, and refuse the file unless they accept or allocate them.
     ///
     /// Available since Linux 4.14, with sealing since 4.16.
     #[doc(alias = "MFD_HUGETLB")]
@@ -119,7 +122,7 @@ pub enum Exec {
     #[doc(alias = "MFD_EXEC")]
     Allow,
 
-    /// No flag: what `vm.memfd_noexec` says. A kernel from 6.3 on may log a warning about that, once.
+    /// No flag: `vm.memfd_noexec` decides. A kernel from 6.3 on may log a warning about that, once.
     KernelDefault,
 }
 

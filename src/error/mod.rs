@@ -17,8 +17,8 @@ pub use with::ErrorWith;
 
 /// Why a call failed: the [`Cause`], the kernel's errno if there is one, and a message that says what to do.
 ///
-/// It is `Copy` and allocates nothing. With feature `std`, `?` converts it into a [`std::io::Error`] that carries it: that
-/// error has the same [`kind`](Self::kind) and the same message. Its own `raw_os_error()` is `None`, and
+/// It is `Copy` and allocates nothing. With feature `std`, `?` converts it into an `std::io::Error` that carries it: that
+/// error has the same `kind()` and the same message. Its own `raw_os_error()` is `None`, and
 /// `error.downcast::<memfile::Error>()` gives this error back, with the errno.
 ///
 /// ```

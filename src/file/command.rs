@@ -11,7 +11,8 @@ use crate::sys::fd::{AsFd, OwnedFd};
 
 /// A [`Command`] whose program is a memory file, together with a descriptor of it: what [`MemFile::to_command`] returns.
 ///
-/// It is used as the `Command` that it dereferences to; [`MemFile::to_command`] has an example.
+/// It is used as the `Command` that it dereferences to; [`MemFile::to_command`] has an example. Do not swap the command out of
+/// it: without this descriptor its path may lead to another file.
 #[derive(Debug)]
 #[must_use = "a command does nothing until it is run"]
 pub struct FileCommand {
@@ -32,7 +33,7 @@ impl MemFile {
     ///
     /// A script is refused. Its interpreter opens the path after the descriptor is closed, so it would find nothing, or
     /// another file. Give it to the interpreter: `Command::new("sh").stdin(script.to_stdio()?)`.
-    /// The same holds for programs that run by `binfmt_misc`, which cannot be told beforehand.
+    /// The same holds for programs that run by `binfmt_misc`, which cannot be recognized beforehand.
     ///
     /// # Errors
     /// - no errno: no execute permission in the file's mode, a script, or a file shorter than two bytes
@@ -42,7 +43,7 @@ impl MemFile {
     /// - ENOENT: `/proc` is not mounted; EACCES: no execute permission for this user
     /// - ETXTBSY: the file was opened for writing through its path, as [`find_inherited`](Self::find_inherited) does, and is
     ///   still open; a descriptor made by `memfd_create` does not count
-    /// - ENOEXEC: no program
+    /// - ENOEXEC: not a program
     ///
     /// # Example
     /// ```

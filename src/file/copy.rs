@@ -20,6 +20,8 @@ impl MemFile {
     /// them does, for example with a socket, the bytes pass through this process. A pipe, a socket or a terminal makes the
     /// call wait until its other end has written or closed; so does a file in a file system that another process serves.
     ///
+    /// Writing to this file waits while another process holds its lock: [which calls can wait](crate::guide::receiving).
+    ///
     /// Without a limit, pass `u64::MAX`. Reaching the limit is not an error. To refuse a longer source, use
     /// [`SealedFileOptions::limit`](crate::SealedFileOptions::limit).
     ///

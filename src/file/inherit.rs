@@ -12,11 +12,11 @@ use crate::sys;
 
 impl MemFile {
     /// Finds a memory file among the inherited descriptors of this process by the name it was created with, and opens it
-    /// once more, with the same access. Of several with that name it is the first.
+    /// once more, with the same access. Of several with that name it is the first that can be opened.
     ///
     /// For a child whose parent passed the file on under a number that was not agreed upon. The new descriptor is
     /// close-on-exec and has its own position, at 0. The inherited one stays open, and children of this process inherit
-    /// it too: a number belongs to whoever says so, and to take it over is `OwnedFd::from_raw_fd`, which is unsafe.
+    /// it too: only unsafe code, `OwnedFd::from_raw_fd`, can take over a descriptor by its number.
     ///
     /// A descriptor that is close-on-exec was not inherited, and is passed over, as is one opened with `O_PATH`: call this
     /// first, before something makes all descriptors close-on-exec. Anybody can give a file this name, so what is found is
@@ -24,7 +24,9 @@ impl MemFile {
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
-    /// - EACCES: the file's mode forbids to open it; EMFILE, ENFILE: out of descriptors
+    /// - EACCES: the file's mode forbids opening it; EMFILE, ENFILE: out of descriptors
+    /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`), for which this call does not wait
+    /// - those of [`is_memfd`](Self::is_memfd)
     ///
     /// # Example
     /// ```
@@ -47,19 +49,22 @@ impl MemFile {
     pub fn find_inherited(name: impl AsRef<OsStr>) -> io::Result<Option<Self>> {
         let name = name.as_ref().as_bytes();
         let link = [b"/memfd:", name, b" (deleted)"].concat();
+        let mut failure = None;
         for entry in fs::read_dir("/proc/thread-self/fd")? {
             let path = entry?.path();
             if !fs::read_link(&path).is_ok_and(|target| target.as_os_str().as_bytes() == link) {
                 continue;
             }
             match inherited(&path, name) {
+                Ok(Some(file)) => return Ok(Some(file)),
+                Ok(None) => {}
                 // It was closed meanwhile.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Ok(None) => {}
-                result => return result,
+                // Another one may have the name too.
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(None)
+        failure.map_or(Ok(None), Err)
     }
 }
 
@@ -70,9 +75,7 @@ impl MemFile {
 fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
     let Some(file) = reopen(path)? else { return Ok(None) };
     // The link alone proves nothing: a file on disk can have the name of a memory file.
-    let found = is_inherited(path, &file)?
-        && file.is_memfd().unwrap_or(false)
-        && file.name().is_ok_and(|found| *found == *name);
+    let found = is_inherited(path, &file)? && file.is_memfd()? && file.name().is_ok_and(|found| *found == *name);
     Ok(found.then_some(file))
 }
 
@@ -88,7 +91,11 @@ fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
         return Ok(None);
     }
     let file = OpenOptions::new().read(read).write(write).custom_flags(sys::O_NONBLOCK).open(path)?;
-    Ok(MemFile::from_fd(sys::above_stdio(file.into(), true)?).ok())
+    match MemFile::from_fd(file.into()) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.error().is_not_a_memory_file() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether the descriptor at `path` is of this file and not close-on-exec, by its `fdinfo`. The line `ino` exists since

@@ -238,10 +238,13 @@ impl MemFile {
     ///
     /// Beyond `RLIMIT_FSIZE` the kernel also sends SIGXFSZ, which ends the process unless it is handled or ignored.
     ///
+    /// Like every change of a file, it waits while another process holds the file's lock: [which calls can
+    /// wait](crate::guide::receiving).
+    ///
     /// # Errors
     /// - no errno: more than `i64::MAX`; the kernel is not asked
     /// - EPERM: sealed with Shrink or Grow
-    /// - EINVAL: opened read-only, or no multiple of the file's huge page size
+    /// - EINVAL: opened read-only, or not a multiple of the file's huge page size
     /// - EFBIG: beyond `RLIMIT_FSIZE`
     ///
     /// # Example
@@ -270,10 +273,13 @@ impl MemFile {
         }
     }
 
-    /// `fallocate(fd, 0, offset, len)` — gives the range memory, and makes the file longer if the range ends beyond it.
+    /// `fallocate(fd, 0, offset, len)` — allocates the range, and makes the file longer if the range ends beyond it.
     ///
     /// Existing bytes stay as they are. It works on a file with all seals too, within its length: holes become zeros,
     /// which they read as before. For `RLIMIT_FSIZE` and an example see [`set_len`](Self::set_len).
+    ///
+    /// Like every change of a file, it waits while another process holds the file's lock: [which calls can
+    /// wait](crate::guide::receiving).
     ///
     /// # Errors
     /// - ENOSPC, ENOMEM: no memory left, or no free huge pages
@@ -295,11 +301,14 @@ impl MemFile {
     ///
     /// Pages that are only partly in the range are filled with zeros there.
     ///
+    /// Like every change of a file, it waits while another process holds the file's lock: [which calls can
+    /// wait](crate::guide::receiving).
+    ///
     /// # Errors
     /// - EPERM: sealed with Write or FutureWrite
     /// - EBADF: opened read-only
     /// - EINVAL: `len` is 0, or the range ends above `i64::MAX`
-    /// - ENOSYS: FreeBSD
+    /// - no errno: [`is_unsupported`](Error::is_unsupported): FreeBSD
     ///
     /// # Example
     /// ```
@@ -370,6 +379,9 @@ impl MemFile {
     ///
     /// A write that crosses the end of a file with the seal Grow fails with EPERM, or is short by an amount that depends on
     /// the kernel. The file never grows.
+    ///
+    /// Like every change of a file, it waits while another process holds the file's lock: [which calls can
+    /// wait](crate::guide::receiving).
     ///
     /// # Errors
     /// - EPERM: sealed with Write or FutureWrite, or with Grow and the range ends beyond the file

@@ -206,7 +206,8 @@ impl MemFile {
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
     /// - EACCES: the file's mode forbids reading
-    /// - EWOULDBLOCK: the owner holds a lease on the file (`F_SETLEASE`); waiting for it is what this call avoids
+    /// - EWOULDBLOCK: the owner holds a lease on the file (`F_SETLEASE`), for which this call does not wait. The flag
+    ///   `O_NONBLOCK` stays set, and means nothing for reading a file
     /// - EMFILE, ENFILE: out of descriptors
     ///
     /// # Example

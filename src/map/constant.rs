@@ -75,7 +75,8 @@ impl SealedFile {
     ///
     /// # Errors
     /// As for [`map_range`](Self::map_range). With [`populate`](MapOptions::populate) also EFAULT, ENOMEM: a hole that was
-    /// [accepted](crate::Holes::Accept) cannot be filled, and EHWPOISON: broken memory.
+    /// [accepted](crate::Holes::Accept) cannot be filled, and EHWPOISON: broken memory. With [`lock`](MapOptions::lock) also
+    /// ENOMEM, EPERM, EAGAIN: no more memory may be locked.
     #[doc(alias = "mmap")]
     #[inline]
     pub fn map_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Map, Error> {

@@ -22,7 +22,7 @@
 //! - broken memory; before Linux 5.16 (huge pages: 6.1) such a page read as zeros silently (a76054266661, 8625147cafaa)
 //! - devices that this process or a peer was given to program: DMA through `/dev/iommu` pins pages without regard to seals
 //!   (Linux 6.13 and later), `/dev/udmabuf` raced with sealing (until 6.13, 9cb189a88273)
-//! - a process that may debug this one: `/proc/PID/mem` and `ptrace` write to any private mapping, as to all its memory
+//! - a process that may trace this one: `/proc/PID/mem` and `ptrace` write to any private mapping, as to all its memory
 //! - kernel bugs that write into page cache, such as CVE-2022-0847 and CVE-2022-2590
 
 mod atomic;

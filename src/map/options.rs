@@ -50,13 +50,13 @@ impl MapOptions {
 
     /// Keep all pages in memory until the map is dropped: `mlock(2)`. Default: no.
     ///
-    /// Reading the map then neither faults nor waits for swap. It also keeps what a [`Holes`](crate::Holes) policy has only
-    /// seen at one time: the sender, or anybody else who has the file, cannot make the kernel drop pages of a locked map
+    /// Reading the map then never waits for the disk or for memory. It also keeps what a [`Holes`](crate::Holes) policy has
+    /// only seen at one time: the sender, or anybody else who has the file, cannot make the kernel drop pages of a locked map
     /// (`MADV_PAGEOUT`), so reading it later cannot fail for lack of memory.
     ///
-    /// Making the map fails with ENOMEM, EPERM or EAGAIN ([`Cause::OutOfMemory`](crate::Cause::OutOfMemory)) where the
-    /// memory is more than `RLIMIT_MEMLOCK` allows, and `vm.max_map_count` or memory itself can be short. A copy-on-write map
-    /// is copied in full.
+    /// Making the map fails with ENOMEM, EPERM or EAGAIN ([`Cause::OutOfMemory`](crate::Cause::OutOfMemory)) if it would lock
+    /// more memory than `RLIMIT_MEMLOCK` allows, or if memory or `vm.max_map_count` is exhausted. A copy-on-write map is
+    /// copied in full.
     ///
     /// ```
     /// use memfile::{Cause, MapOptions, SealedFile};

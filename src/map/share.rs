@@ -12,7 +12,7 @@ impl MemFile {
     ///
     /// From then on this map, and mappings that existed before, are the only way to change the file. Readers get a
     /// descriptor ([`reader`](SharedMap::reader), or this one) and make a [`SharedView`](crate::SharedView) of it. The file
-    /// must have its length; holes get memory first.
+    /// must have its length; holes are allocated first. Adding seals waits while another process holds the file's lock.
     ///
     /// A file that is to be [frozen](SharedMap::freeze) later should be created by [`SharedMap::create`] or with
     /// [`Exec::DenyUnsealed`]: with the Exec seal, `freeze` and all receivers refuse it on a kernel whose Exec seal can forge
@@ -20,7 +20,7 @@ impl MemFile {
     ///
     /// # Errors
     /// The file comes back with the error; it may have Shrink and Grow by then.
-    /// - EPERM: created without sealing, or sealed with Seal, Write or FutureWrite; EACCES: opened read-only
+    /// - EPERM: created without sealing, opened read-only, or sealed with Seal, Write or FutureWrite
     /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
     /// - ENOSPC, ENOMEM: no memory for the file
     ///
@@ -90,7 +90,8 @@ impl SharedMap {
         self.as_mem_file().reopen_read_only()
     }
 
-    /// Unmaps the writer and makes the file immutable: [`MemFile::into_sealed`]. Views that exist stay valid.
+    /// Unmaps the writer and makes the file immutable: [`MemFile::into_sealed`]. Views that exist stay valid. It waits while
+    /// another process holds the file's lock.
     ///
     /// # Errors
     /// The file comes back with the error, and [`into_sealed`](MemFile::into_sealed) can be tried again. It cannot be

@@ -215,7 +215,7 @@ impl SharedView {
         self.len() == 0
     }
 
-    /// The address of the memory, as with [`SharedMap::as_ptr`], to be read alone: a write is SIGSEGV.
+    /// The address of the memory, as with [`SharedMap::as_ptr`], to be read alone: a write raises SIGSEGV.
     #[must_use]
     pub fn as_ptr(&self) -> *const u8 {
         self.map.as_ptr()
@@ -284,7 +284,8 @@ fn beyond<T>(offset: usize, len: usize) -> Error {
 impl TryFrom<MemFile> for SharedMap {
     type Error = ErrorWith<MemFile>;
 
-    /// [`SharedMap::map`] with [`Holes::Allocate`].
+    /// [`SharedMap::map`] with [`Holes::Allocate`]: it takes memory for the whole length, and waits while another process
+    /// holds the file's lock.
     fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
         Self::map(file, Holes::Allocate)
     }
@@ -293,7 +294,9 @@ impl TryFrom<MemFile> for SharedMap {
 impl TryFrom<OwnedFd> for SharedMap {
     type Error = ErrorWith<OwnedFd>;
 
-    /// [`SharedMap::map`] with [`Holes::Allocate`].
+    /// [`SharedMap::map`] with [`Holes::Allocate`]: it takes memory for the whole length, which the sender chose. If you do
+    /// not trust the sender, look first whether the file has [`Seals::FIXED_SIZE`](crate::Seals::FIXED_SIZE), then at its
+    /// length.
     fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::map(MemFile::adopt(fd)?, Holes::Allocate).map_err(|error| error.map(MemFile::into_fd))
     }

@@ -132,7 +132,7 @@ impl SealedFile {
     }
 
     /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — the same file once more, with its own position
-    /// at 0, read-only, and proven anew, since something else may be mounted at `/proc`.
+    /// at 0, read-only. It is compared with this one by `fstat` and proven anew, since something else may be mounted at `/proc`.
     ///
     /// # Errors
     /// As for [`MemFile::reopen_read_only`] and [`SealedFileOptions::verify`].

@@ -12,9 +12,9 @@
 //!    Without Shrink, another process could truncate the file, so that reading it raises SIGBUS, and extend it again, so
 //!    that what was `A` reads as zero. That the call succeeds proves nothing: every file of tmpfs has the seal Seal. That
 //!    `F_ADD_SEALS` has succeeded proves nothing either: a seccomp filter can make it a lie, so our own files are read back.
-//! 2. **Not Exec together with FutureWrite**, unless this kernel is known to be fixed. On Linux 6.3 to 6.12.92, to 6.18.34
-//!    and to 7.0.x before the fix, adding Exec to a file with an execute bit sets Write *without* looking for writable
-//!    mappings (3b041514cb6e fixes it). The kernel sets FutureWrite in the same step, so Exec together with FutureWrite is the
+//! 2. **Not Exec together with FutureWrite**, unless this kernel is known to be fixed. On Linux from 6.3 to the fixed 6.12.93,
+//!    6.18.35, 7.0.13 and 7.1, adding Exec to a file with an execute bit sets Write *without* looking for writable
+//!    mappings (3b041514cb6e). The kernel sets FutureWrite in the same step, so Exec together with FutureWrite is the
 //!    telltale. The mode is not: it can be changed afterwards. The kernel's version is not parsed: one attempt tells.
 //! 3. `fstat` **after** the seals: a length taken before could have been shrunk away before Shrink came. It is taken once;
 //!    what others do to the file later can at most extend it. The length must be within the caller's limit before the next

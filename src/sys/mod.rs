@@ -50,9 +50,9 @@ pub(crate) use system::{
     madvise_populate_read, madvise_populate_write, punch_hole, sendfile, splice, try_exec_flags,
 };
 pub(crate) use unix::{
-    Access, above_stdio, add_seals, dup, fallocate, fstat, ftruncate, get_seals, has_position, impl_from_raw_fd,
-    is_above_stdio, is_read_only, let_inherit, mlock, mmap, munmap, nanosleep, open_read_only, populate, pread, pwrite,
-    read, readlink, seek_back, try_map, with_c_str, write,
+    Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, has_position, impl_from_raw_fd, is_above_stdio,
+    is_read_only, let_inherit, mlock, mmap, munmap, nanosleep, open_read_only, populate, pread, pwrite, read, readlink,
+    seek_back, try_map, with_c_str, write,
 };
 #[cfg(feature = "std")]
 pub(crate) use unix::{O_CLOEXEC, O_NONBLOCK};

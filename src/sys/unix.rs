@@ -132,7 +132,7 @@ pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
 
 /// Gives a new descriptor another number if it has that of a standard stream.
 #[inline]
-pub(crate) fn above_stdio(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
+pub(super) fn above_stdio(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
     if is_above_stdio(&fd) { Ok(fd) } else { move_up(fd, close_on_exec) }
 }
 
