@@ -4,14 +4,15 @@
 //! - [Somebody sends me a file. Can I trust it?](receiving)
 //! - [What if the bytes must change?](sharing)
 //! - [How do I build without libc, or with a static one?](without_libc)
-//! - [I come from memfile 0.3, memfd or memmap2. What changes?](migrating) And [since then?](changelog)
+//! - [I come from memfile 0.3, memfd or memmap2. What changes?](migrating) And
+//!   [since then?](changelog)
 //! - [Does it work on my kernel?](kernels)
 //! - [Why is this sound, and what are the limits?](design)
 //!
 //! # Benchmarks
 //!
-//! `docs/benchmarks.md` in the repository shows what each call costs, compared with other crates and with direct system
-//! calls, and names the program that measures it.
+//! `docs/benchmarks.md` in the repository shows what each call costs, compared with other crates
+//! and with direct system calls, and names the program that measures it.
 
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}

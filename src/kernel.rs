@@ -13,8 +13,9 @@ use crate::sys::{self, Access};
 
 /// What the running kernel can do, each found out by trying it.
 ///
-/// Nothing else in this crate needs it: each call tries the newest interface first, falls back to an older one, or returns an
-/// error naming what it needs. [`Display`](fmt::Display) prints a table for a bug report:
+/// Nothing else in this crate needs it: each call tries the newest interface first, falls back to
+/// an older one, or returns an error naming what it needs. [`Display`](fmt::Display) prints a table
+/// for a bug report:
 ///
 /// ```
 /// use memfile::kernel::{Feature, Support};
@@ -57,12 +58,15 @@ pub enum Feature {
     FutureWrite,
     /// [`Seal::Exec`], since Linux 6.3.
     ExecSeal,
-    /// A seal Write that cannot be forged by the seal Exec: before Linux 6.3, and since 6.12.93, 6.18.35, 7.0.13 and 7.1.
+    /// A seal Write that cannot be forged by the seal Exec: before Linux 6.3, and since 6.12.93,
+    /// 6.18.35, 7.0.13 and 7.1.
     ///
-    /// Without it, or if it cannot be tested (`vm.memfd_noexec` is 2), files that have Exec and FutureWrite are refused.
+    /// Without it, or if it cannot be tested (`vm.memfd_noexec` is 2), files that have Exec and
+    /// FutureWrite are refused.
     HonestWriteSeal,
-    /// A shared read-only map of a write-sealed file through a descriptor open for writing, since Linux 6.7 and in
-    /// maintained older ones. Without it such maps are private, which costs nothing.
+    /// A shared read-only map of a write-sealed file through a descriptor open for writing, since
+    /// Linux 6.7 and in maintained older ones. Without it such maps are private, which costs
+    /// nothing.
     MapSealedShared,
     /// `MADV_POPULATE_READ`, for [`Holes::Populate`](crate::Holes::Populate) and
     /// [`MapOptions::populate`](crate::MapOptions::populate), since Linux 5.14.
@@ -228,7 +232,8 @@ impl Support {
         result.map_or(Err(Error::new(Reason::Kernel)), |(_, result)| result)
     }
 
-    /// What [`Exec::KernelDefault`] amounts to here: [`Exec::Allow`], or [`Exec::Deny`] if `vm.memfd_noexec` is 1 or 2.
+    /// What [`Exec::KernelDefault`] amounts to here: [`Exec::Allow`], or [`Exec::Deny`] if
+    /// `vm.memfd_noexec` is 1 or 2.
     ///
     /// # References
     /// [mfd_noexec](https://docs.kernel.org/userspace-api/mfd_noexec.html)
@@ -238,12 +243,14 @@ impl Support {
         self.default_exec
     }
 
-    /// The sizes of huge pages that files can be created with. That does not mean that any page is free.
+    /// The sizes of huge pages that files can be created with. That does not mean that any page is
+    /// free.
     pub fn huge_tlb_sizes(&self) -> impl Iterator<Item = HugeTlb> {
         HUGE_TLB.iter().zip(self.huge_tlb).filter(|&(_, available)| available).map(|(&(size, _), _)| size)
     }
 
-    /// The policy for transparent huge pages of memory files, by the kernel's word: `never`, `advise`, `always`, …
+    /// The policy for transparent huge pages of memory files, by the kernel's word: `never`,
+    /// `advise`, `always`, …
     ///
     /// `None` if the kernel was built without them, or `/sys` is not mounted.
     ///

@@ -1,7 +1,8 @@
-//! Programs that must not compile, as doctests: the program below, which compiles, and one line more, which does not.
+//! Programs that must not compile, as doctests: the program below, which compiles, and one line
+//! more, which does not.
 //!
-//! Doctests, since messages of compilers change and codes do not. Only nightly compares the code; that the program
-//! compiles without the line is seen everywhere.
+//! Doctests, since messages of compilers change and codes do not. Only nightly compares the code;
+//! that the program compiles without the line is seen everywhere.
 
 macro_rules! must_not_compile {
     ($($code:ident: $line:literal,)*) => {

@@ -1,6 +1,7 @@
 //! [`CreateOptions`]: how a memory file is to be created.
 
-/// How to create a [`MemFile`](crate::MemFile): the flags of `memfd_create(2)`, by what they are for.
+/// How to create a [`MemFile`](crate::MemFile): the flags of `memfd_create(2)`, by what they are
+/// for.
 ///
 /// ```
 /// use memfile::{CreateOptions, Seal};
@@ -30,8 +31,9 @@ impl CreateOptions {
 
     /// Whether seals can be added to the file. Default: no.
     ///
-    /// `false` holds under every [`Exec`] policy and every `vm.memfd_noexec`: where the kernel implies sealing
-    /// (`MFD_NOEXEC_SEAL` does), [`Seal::Seal`](crate::Seal::Seal) is added at once, which costs one more system call.
+    /// `false` holds under every [`Exec`] policy and every `vm.memfd_noexec`: where the kernel
+    /// implies sealing (`MFD_NOEXEC_SEAL` does), [`Seal::Seal`](crate::Seal::Seal) is added at
+    /// once, which costs one more system call.
     #[doc(alias = "MFD_ALLOW_SEALING")]
     pub const fn allow_sealing(mut self, value: bool) -> Self {
         self.allow_sealing = value;
@@ -40,8 +42,8 @@ impl CreateOptions {
 
     /// Whether the descriptor is closed when this process executes another program. Default: yes.
     ///
-    /// To give the file to one child, leave this on and pass the descriptor to that child alone; with `false` every
-    /// child that any thread starts inherits it.
+    /// To give the file to one child, leave this on and pass the descriptor to that child alone;
+    /// with `false` every child that any thread starts inherits it.
     #[doc(alias = "MFD_CLOEXEC")]
     pub const fn close_on_exec(mut self, value: bool) -> Self {
         self.close_on_exec = value;
@@ -51,10 +53,12 @@ impl CreateOptions {
     /// Allocate the file from the pool of huge pages. Default: ordinary pages.
     ///
     /// Such a file does not support `write(2)` (EINVAL): it is filled through a mapping, as
-    /// [`SealedFile::create_with`](crate::SealedFile::create_with) does. Its length is a multiple of the page size.
+    /// [`SealedFile::create_with`](crate::SealedFile::create_with) does. Its length is a multiple
+    /// of the page size.
     ///
-    /// A process that has the file can make it longer by whole huge pages, whatever its seals, with a private mapping. The
-    /// bytes stay, but later receivers find holes, and refuse the file unless they accept or allocate them.
+    /// A process that has the file can make it longer by whole huge pages, whatever its seals, with
+    /// a private mapping. The bytes stay, but later receivers find holes, and refuse the file
+    /// unless they accept or allocate them.
     ///
     /// Available since Linux 4.14, with sealing since 4.16.
     #[doc(alias = "MFD_HUGETLB")]
@@ -80,8 +84,8 @@ impl Default for CreateOptions {
 
 /// Whether a memory file can be executed (`execve(2)`).
 ///
-/// The kernel looks at the execute bits of the mode. This is a policy against accidents and not a security boundary:
-/// `mmap` with `PROT_EXEC` works on every memory file.
+/// The kernel looks at the execute bits of the mode. This is a policy against accidents and not a
+/// security boundary: `mmap` with `PROT_EXEC` works on every memory file.
 ///
 /// ```
 /// use memfile::{CreateOptions, Exec, Seal};
@@ -92,9 +96,9 @@ impl Default for CreateOptions {
 /// # Ok::<(), memfile::Error>(())
 /// ```
 ///
-/// The flags behind it exist since Linux 6.3. An older kernel refuses them with EINVAL; then the file is created
-/// without, made non-executable by `fchmod(2)` where the policy asks for that, and the refusal is remembered, so that
-/// the next file does not try again.
+/// The flags behind it exist since Linux 6.3. An older kernel refuses them with EINVAL; then the
+/// file is created without, made non-executable by `fchmod(2)` where the policy asks for that, and
+/// the refusal is remembered, so that the next file does not try again.
 ///
 /// # References
 /// [mfd_noexec](https://docs.kernel.org/userspace-api/mfd_noexec.html)
@@ -128,8 +132,9 @@ pub enum Exec {
 
 /// The size of the huge pages of a file, by the kernel's names (`MFD_HUGE_*`).
 ///
-/// Which sizes exist depends on the processor and the kernel. Creating a file of another size fails with ENODEV.
-/// The value of a variant is its encoding in the flags of `memfd_create`: the size's base-2 logarithm from bit 26 up.
+/// Which sizes exist depends on the processor and the kernel. Creating a file of another size fails
+/// with ENODEV. The value of a variant is its encoding in the flags of `memfd_create`: the size's
+/// base-2 logarithm from bit 26 up.
 ///
 /// ```
 /// use memfile::{CreateOptions, HugeTlb, MemFile};

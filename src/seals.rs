@@ -6,7 +6,8 @@ use core::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, BitXorAssign, 
 
 use bitflags::{Flag, Flags};
 
-/// Declares [`Seal`], and with it the one list of all seals, by which sets are counted, named and walked.
+/// Declares [`Seal`], and with it the one list of all seals, by which sets are counted, named and
+/// walked.
 macro_rules! seals {
     ($(#[$seal:meta])* pub enum Seal { $($(#[$doc:meta])* $Name:ident = $bit:literal,)* }) => {
         $(#[$seal])*
@@ -24,8 +25,9 @@ macro_rules! seals {
 seals! {
     /// One seal: a right that the file loses for everybody, for ever.
     ///
-    /// Seals belong to the file, not to a descriptor: every descriptor of the file, in every process, sees the same seals,
-    /// and no call removes one. [The guide](crate::guide::sealing) says what each forbids.
+    /// Seals belong to the file, not to a descriptor: every descriptor of the file, in every
+    /// process, sees the same seals, and no call removes one. [The guide](crate::guide::sealing)
+    /// says what each forbids.
     ///
     /// Every seal exists on every system. Adding one that the running kernel lacks fails with
     /// [`Cause::Unsupported`](crate::Cause::Unsupported); FreeBSD lacks `FutureWrite` and `Exec`.
@@ -46,7 +48,8 @@ seals! {
     #[repr(u32)]
     #[non_exhaustive]
     pub enum Seal {
-        /// No more seals can be added: every later attempt fails with EPERM, even for a seal that the file has already.
+        /// No more seals can be added: every later attempt fails with EPERM, even for a seal that
+        /// the file has already.
         #[doc(alias = "F_SEAL_SEAL")]
         Seal = 0x1,
 
@@ -60,17 +63,19 @@ seals! {
         #[doc(alias = "F_SEAL_GROW")]
         Grow = 0x4,
 
-        /// Its bytes cannot change: no `write(2)`, no hole punching, no new shared writable mapping.
+        /// Its bytes cannot change: no `write(2)`, no hole punching, no new shared writable
+        /// mapping.
         ///
-        /// The kernel refuses to add this seal with EBUSY while a shared mapping exists that could write, or while pages are
-        /// in use elsewhere (in a pipe, by direct I/O).
+        /// The kernel refuses to add this seal with EBUSY while a shared mapping exists that could
+        /// write, or while pages are in use elsewhere (in a pipe, by direct I/O).
         ///
-        /// It does **not** fix the length: only with [`Shrink`](Self::Shrink) are the contents constant, since a file that
-        /// shrinks and grows again reads as zeros.
+        /// It does **not** fix the length: only with [`Shrink`](Self::Shrink) are the contents
+        /// constant, since a file that shrinks and grows again reads as zeros.
         #[doc(alias = "F_SEAL_WRITE")]
         Write = 0x8,
 
-        /// As [`Write`](Self::Write), except that shared writable mappings that exist already stay writable.
+        /// As [`Write`](Self::Write), except that shared writable mappings that exist already stay
+        /// writable.
         ///
         /// Available since Linux 5.1.
         #[doc(alias = "F_SEAL_FUTURE_WRITE")]
@@ -78,8 +83,8 @@ seals! {
 
         /// The execute permission bits cannot change.
         ///
-        /// On a file whose mode has an execute bit this seal implies `Shrink`, `Grow`, `Write` and `FutureWrite`.
-        /// It is not a security boundary: `mmap` with `PROT_EXEC` ignores it.
+        /// On a file whose mode has an execute bit this seal implies `Shrink`, `Grow`, `Write` and
+        /// `FutureWrite`. It is not a security boundary: `mmap` with `PROT_EXEC` ignores it.
         ///
         /// Available since Linux 6.3.
         #[doc(alias = "F_SEAL_EXEC")]
@@ -89,8 +94,8 @@ seals! {
 
 /// A set of [seals](Seal).
 ///
-/// Bits that this crate does not know, from a newer kernel or another process, are kept.
-/// Ask with [`contains`](Self::contains) and not with `==`: a kernel may add seals that nobody asked for
+/// Bits that this crate does not know, from a newer kernel or another process, are kept. Ask with
+/// [`contains`](Self::contains) and not with `==`: a kernel may add seals that nobody asked for
 /// (`MFD_NOEXEC_SEAL` sets [`Seal::Exec`]).
 ///
 /// The operators take a [`Seal`] or a set on either side:
@@ -122,7 +127,8 @@ const fn set(seals: &[Seal]) -> Seals {
 }
 
 impl Seals {
-    /// Nobody can change the bytes or the length, nor add another seal: `Seal | Shrink | Grow | Write`.
+    /// Nobody can change the bytes or the length, nor add another seal:
+    /// `Seal | Shrink | Grow | Write`.
     ///
     /// These four exist since Linux 3.17.
     pub const IMMUTABLE: Self = set(&[Seal::Seal, Seal::Shrink, Seal::Grow, Seal::Write]);
@@ -130,7 +136,8 @@ impl Seals {
     /// The length is constant: `Shrink | Grow`.
     pub const FIXED_SIZE: Self = set(&[Seal::Shrink, Seal::Grow]);
 
-    /// What a mapping needs to be a `&[u8]`: `Shrink | Write`. See [`SealedFile`](crate::SealedFile).
+    /// What a mapping needs to be a `&[u8]`: `Shrink | Write`. See
+    /// [`SealedFile`](crate::SealedFile).
     pub const CONSTANT: Self = set(&[Seal::Shrink, Seal::Write]);
 
     /// The set without any seal.
@@ -142,8 +149,8 @@ impl Seals {
 
     /// The set of all seals that this crate knows, [`Seal::Exec`] included.
     ///
-    /// A kernel before 6.3 does not know all of them, and refuses to add an unknown one with EINVAL.
-    /// To forbid every change, add [`IMMUTABLE`](Self::IMMUTABLE).
+    /// A kernel before 6.3 does not know all of them, and refuses to add an unknown one with
+    /// EINVAL. To forbid every change, add [`IMMUTABLE`](Self::IMMUTABLE).
     #[inline]
     #[must_use]
     pub const fn all() -> Self {

@@ -18,22 +18,23 @@ pub struct Received {
     pub fds: usize,
 }
 
-/// `sendmsg(socket, payload + SCM_RIGHTS, MSG_NOSIGNAL)` — sends a payload with descriptors over a Unix socket of any
-/// type. Returns how much of the payload was taken.
+/// `sendmsg(socket, payload + SCM_RIGHTS, MSG_NOSIGNAL)` — sends a payload with descriptors over a
+/// Unix socket of any type. Returns how much of the payload was taken.
 ///
-/// The receiver gets descriptors of the same open files, so the positions are shared. The sender can close its own as soon
-/// as this returns.
+/// The receiver gets descriptors of the same open files, so the positions are shared. The sender
+/// can close its own as soon as this returns.
 ///
-/// A stream may take less than the whole payload, as with `write`. The descriptors are then on their way with the first
-/// byte: send the rest without them. The other types send all or nothing.
+/// A stream may take less than the whole payload, as with `write`. The descriptors are then on
+/// their way with the first byte: send the rest without them. The other types send all or nothing.
 ///
 /// Over a socket of another family, Linux sends the payload and silently drops the descriptors.
 ///
 /// # Errors
-/// - no errno: more than 253 descriptors; or some with an empty payload on a stream, which carries them only with a byte.
-///   Nothing is sent
+/// - no errno: more than 253 descriptors; or some with an empty payload on a stream, which carries
+///   them only with a byte. Nothing is sent
 /// - EAGAIN: the socket is set not to block, and is full
-/// - EPIPE, ECONNRESET: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer)); no signal is raised
+/// - EPIPE, ECONNRESET: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer)); no
+///   signal is raised
 /// - EMSGSIZE: too long for a datagram: put it into a [`SealedFile`] and send that
 /// - ETOOMANYREFS: more descriptors in flight than `RLIMIT_NOFILE`
 /// - ENOTSOCK, ENOTCONN, EDESTADDRREQ, ECONNREFUSED: as for `send(2)`
@@ -73,33 +74,34 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
     sys::sendmsg(socket, payload, fds)
 }
 
-/// `recvmsg(socket, payload + SCM_RIGHTS, MSG_CMSG_CLOEXEC)` — receives a payload and at most as many descriptors as
-/// there are slots, close-on-exec.
+/// `recvmsg(socket, payload + SCM_RIGHTS, MSG_CMSG_CLOEXEC)` — receives a payload and at most as
+/// many descriptors as there are slots, close-on-exec.
 ///
-/// Every slot is written: the first [`Received::fds`] hold the descriptors, the others `None`. What kind of files they
-/// are is not checked; [`SealedFile::try_from`], [`MemFile::from_fd`](crate::MemFile::from_fd) and
-/// [`SharedView`](crate::SharedView) do that.
+/// Every slot is written: the first [`Received::fds`] hold the descriptors, the others `None`. What
+/// kind of files they are is not checked; [`SealedFile::try_from`],
+/// [`MemFile::from_fd`](crate::MemFile::from_fd) and [`SharedView`](crate::SharedView) do that.
 ///
-/// Receiving nothing, neither bytes nor descriptors, is the end of a connection, unless the buffer is empty or the
-/// message was.
+/// Receiving nothing, neither bytes nor descriptors, is the end of a connection, unless the buffer
+/// is empty or the message was.
 ///
-/// On a stream the bytes have no bounds, but never reach beyond those that were sent with the descriptors. An ordinary
-/// `read` of these bytes drops the descriptors, so a stream that carries some is read by this function alone.
+/// On a stream the bytes have no bounds, but never reach beyond those that were sent with the
+/// descriptors. An ordinary `read` of these bytes drops the descriptors, so a stream that carries
+/// some is read by this function alone.
 ///
 /// # Errors
 /// What came with the message is closed and lost, and all slots are `None`.
-/// - no errno: more descriptors than slots; control data was lost, because this process can have no more descriptors
-///   (`RLIMIT_NOFILE`), a security module forbids them, or there was far too much of it; a message longer than `payload`, on
-///   other types than a stream
+/// - no errno: more descriptors than slots; control data was lost, because this process can have no
+///   more descriptors (`RLIMIT_NOFILE`), a security module forbids them, or there was far too much
+///   of it; a message longer than `payload`, on other types than a stream
 /// - EAGAIN: the socket is set not to block, and has nothing yet
 /// - ECONNRESET: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer))
 /// - ENOTSOCK, ENOTCONN, EINVAL: as for `recv(2)`
 ///
-/// A signal does not interrupt the call. The socket may have `SO_PASSCRED` and `SO_PASSPIDFD`, which anybody who has a
-/// descriptor of it can set; what they add to a message is dropped here.
+/// A signal does not interrupt the call. The socket may have `SO_PASSCRED` and `SO_PASSPIDFD`,
+/// which anybody who has a descriptor of it can set; what they add to a message is dropped here.
 ///
-/// The kernel rounds the room for descriptors up: a message for one slot can bring up to 24, which are all closed again
-/// before this call fails.
+/// The kernel rounds the room for descriptors up: a message for one slot can bring up to 24, which
+/// are all closed again before this call fails.
 ///
 /// # Example
 /// ```
@@ -173,14 +175,18 @@ impl SealedFile {
     }
 
     /// Receives a payload with one file, and checks the file: [`socket::recv`](recv), then
-    /// [`SealedFileOptions::verify`](crate::SealedFileOptions::verify). Returns the length of the payload, and the file.
+    /// [`SealedFileOptions::verify`](crate::SealedFileOptions::verify). Returns the length of the
+    /// payload, and the file.
     ///
     /// # Errors
-    /// The descriptor is closed. If you want it nevertheless, to seal or to copy it, use [`socket::recv`](recv).
-    /// - no errno: the peer has closed the connection ([`is_closed_by_peer`](Error::is_closed_by_peer)), for which an empty
-    ///   packet is taken if another empty one follows it; the message came
-    ///   without a descriptor, or with more than one; the file is not proven ([`is_unproven`](Error::is_unproven))
-    /// - EINVAL: not a memory file ([`is_not_a_memory_file`](Error::is_not_a_memory_file)); EBADF: opened with `O_PATH`
+    /// The descriptor is closed. If you want it nevertheless, to seal or to copy it, use
+    /// [`socket::recv`](recv).
+    /// - no errno: the peer has closed the connection
+    ///   ([`is_closed_by_peer`](Error::is_closed_by_peer)), for which an empty packet is taken if
+    ///   another empty one follows it; the message came without a descriptor, or with more than
+    ///   one; the file is not proven ([`is_unproven`](Error::is_unproven))
+    /// - EINVAL: not a memory file ([`is_not_a_memory_file`](Error::is_not_a_memory_file)); EBADF:
+    ///   opened with `O_PATH`
     /// - those of [`socket::recv`](recv)
     ///
     /// An example is at [`send`](Self::send).

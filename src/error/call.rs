@@ -69,8 +69,9 @@ impl Call {
         }
     }
 
-    /// Why the kernel refuses this call with this errno, as far as the two tell. Where the arguments or the file tell
-    /// more, the caller adds a better reason with [`Error::because`](super::Error::because).
+    /// Why the kernel refuses this call with this errno, as far as the two tell. Where the
+    /// arguments or the file tell more, the caller adds a better reason with
+    /// [`Error::because`](super::Error::because).
     pub(super) const fn usual_reason(self, errno: Errno) -> Reason {
         match (self, errno) {
             (Self::MemfdCreate, Errno::NOSYS) => Reason::NoMemfd,

@@ -1,4 +1,5 @@
-//! The one table of what can go wrong: each cause with its `std::io` kind, and the sentences that tell it.
+//! The one table of what can go wrong: each cause with its `std::io` kind, and the sentences that
+//! tell it.
 
 /// Declares [`Cause`] and [`Reason`] from one table, so that no fact stands in two lists:
 ///
@@ -7,12 +8,12 @@
 /// PublicCause, IoErrorKind { Reason => "sentence", … }
 /// ```
 ///
-/// `{}` in a sentence stands for the error's next number, `{bytes}` for the next one as a number of bytes, and `{seals}` for
-/// the error's seals. There are at most three numbers.
+/// `{}` in a sentence stands for the error's next number, `{bytes}` for the next one as a number of
+/// bytes, and `{seals}` for the error's seals. There are at most three numbers.
 macro_rules! causes {
     ($($(#[$doc:meta])* $Cause:ident, $Kind:ident { $($Reason:ident => $text:literal,)* })*) => {
-        /// What went wrong, for programs that react to it. The [`Display`](core::fmt::Display) of an
-        /// [`Error`](crate::Error) says more, and what to do.
+        /// What went wrong, for programs that react to it. The [`Display`](core::fmt::Display) of
+        /// an [`Error`](crate::Error) says more, and what to do.
         ///
         /// ```
         /// use memfile::{Cause, MemFile};
@@ -67,14 +68,16 @@ macro_rules! causes {
 }
 
 causes! {
-    /// The descriptor is not a memory file: it is another kind of file, is not open, or was opened with `O_PATH`.
+    /// The descriptor is not a memory file: it is another kind of file, is not open, or was opened
+    /// with `O_PATH`.
     NotAMemoryFile, InvalidInput {
         NotAMemoryFile => "the descriptor is not a memory file: pipes, sockets and files on disk have no seals",
         PathOnly => "the descriptor is not open, or was opened with O_PATH",
         NotByMemfd => "the file was not created by memfd_create",
     }
 
-    /// The system is too old, was built without the feature, or hides it. The message says since when it is available.
+    /// The system is too old, was built without the feature, or hides it. The message says since
+    /// when it is available.
     Unsupported, Unsupported {
         NoMemfd => "this system has no memfd_create: it needs Linux 3.17 with CONFIG_MEMFD_CREATE, \
             and a sandbox may hide it",
@@ -110,8 +113,8 @@ causes! {
         WriteOnly => "the descriptor is not open for reading",
     }
 
-    /// The seal Write cannot be added now: a writable mapping exists, or a page is in use elsewhere (EBUSY). Nothing was
-    /// added, and it may work later.
+    /// The seal Write cannot be added now: a writable mapping exists, or a page is in use elsewhere
+    /// (EBUSY). Nothing was added, and it may work later.
     Busy, ResourceBusy {
         Busy => "a writable mapping of the file exists, or a page is in use elsewhere, so no seal was added: \
             drop the mapping, or try again later, as `into_sealed_timeout` does",
@@ -124,7 +127,8 @@ causes! {
             add it with `add_seals`",
     }
 
-    /// The file has the seal Write, but on this kernel the way in which it got it may have left writable mappings.
+    /// The file has the seal Write, but on this kernel the way in which it got it may have left
+    /// writable mappings.
     ForgedWrite, InvalidData {
         ForgedWrite => "the seal Write came with Exec, which on this kernel can leave writable mappings: \
             copy the file with `copy_of`",
@@ -170,7 +174,8 @@ causes! {
         FileTooLarge => "the file would exceed RLIMIT_FSIZE or the largest possible size",
     }
 
-    /// There is no memory, no address space or no free huge page left, or no more of it may be locked.
+    /// There is no memory, no address space or no free huge page left, or no more of it may be
+    /// locked.
     OutOfMemory, OutOfMemory {
         MemlockLimit => "no more memory may be locked: RLIMIT_MEMLOCK is reached (ulimit -l), or no memory is left",
         NoMemory => "no memory is left, or, for a file of huge pages, no free one (/proc/sys/vm/nr_hugepages)",
@@ -213,7 +218,8 @@ causes! {
         MessageTooLong => "the payload is too long for one message: put it into a `SealedFile` and send that",
     }
 
-    /// The socket or the source is non-blocking and not ready, or opening the file would wait for a lease (EAGAIN).
+    /// The socket or the source is non-blocking and not ready, or opening the file would wait for a
+    /// lease (EAGAIN).
     WouldBlock, WouldBlock {
         WouldBlock => "the descriptor is non-blocking and not ready",
         Leased => "the owner of the file holds a lease on it, so opening it again would wait",
@@ -224,7 +230,8 @@ causes! {
         ClosedByPeer => "the peer has closed the connection",
     }
 
-    /// The message that was received is not of the expected form. It is lost, and its descriptors are closed.
+    /// The message that was received is not of the expected form. It is lost, and its descriptors
+    /// are closed.
     UnexpectedMessage, InvalidData {
         NoFd => "the message carries no descriptor, 1 was expected",
         StrayFds => "the message carries more descriptors than the expected number, {}: \

@@ -15,11 +15,12 @@ pub(crate) use cause::Reason;
 pub(crate) use errno::Errno;
 pub use with::ErrorWith;
 
-/// Why a call failed: the [`Cause`], the kernel's errno if there is one, and a message that says what to do.
+/// Why a call failed: the [`Cause`], the kernel's errno if there is one, and a message that says
+/// what to do.
 ///
-/// It is `Copy` and allocates nothing. With feature `std`, `?` converts it into an `std::io::Error` that carries it: that
-/// error has the same `kind()` and the same message. Its own `raw_os_error()` is `None`, and
-/// `error.downcast::<memfile::Error>()` gives this error back, with the errno.
+/// It is `Copy` and allocates nothing. With feature `std`, `?` converts it into an `std::io::Error`
+/// that carries it: that error has the same `kind()` and the same message. Its own `raw_os_error()`
+/// is `None`, and `error.downcast::<memfile::Error>()` gives this error back, with the errno.
 ///
 /// ```
 /// use memfile::{Cause, MemFile, Seal};
@@ -51,7 +52,8 @@ pub struct Error {
 }
 
 impl Error {
-    /// The kernel refused `call`. The reason is the [usual](Call::usual_reason) one; a caller who knows better adds it.
+    /// The kernel refused `call`. The reason is the [usual](Call::usual_reason) one; a caller who
+    /// knows better adds it.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an errno is a small positive number")]
     #[inline]
     pub(crate) const fn os(call: Call, errno: Errno) -> Self {
@@ -117,7 +119,8 @@ impl Error {
         self.reason().cause()
     }
 
-    /// The C call that the kernel refused, as its man page names it, or `None` if this crate refused by itself.
+    /// The C call that the kernel refused, as its man page names it, or `None` if this crate
+    /// refused by itself.
     #[must_use]
     pub const fn call(&self) -> Option<&'static str> {
         match self.call {
@@ -136,7 +139,8 @@ impl Error {
         }
     }
 
-    /// The seals that the error is about: those that a file is missing, or that the kernel may not know.
+    /// The seals that the error is about: those that a file is missing, or that the kernel may not
+    /// know.
     #[must_use]
     pub const fn seals(&self) -> Seals {
         self.seals
@@ -160,8 +164,9 @@ impl Error {
         matches!(self.cause(), Cause::NotAMemoryFile)
     }
 
-    /// It is a memory file, but one whose contents cannot be trusted to stay as they are: [`Cause::MissingSeals`],
-    /// [`Cause::ForgedWrite`], [`Cause::Holes`] or [`Cause::PartialHugePage`].
+    /// It is a memory file, but one whose contents cannot be trusted to stay as they are:
+    /// [`Cause::MissingSeals`], [`Cause::ForgedWrite`], [`Cause::Holes`] or
+    /// [`Cause::PartialHugePage`].
     #[must_use]
     pub const fn is_unproven(&self) -> bool {
         matches!(self.cause(), Cause::MissingSeals | Cause::ForgedWrite | Cause::Holes | Cause::PartialHugePage)
@@ -179,7 +184,8 @@ impl Error {
         matches!(self.cause(), Cause::ClosedByPeer)
     }
 
-    /// Looked up only when it is asked for, so a program that never asks does not contain the table.
+    /// Looked up only when it is asked for, so a program that never asks does not contain the
+    /// table.
     const fn reason(&self) -> Reason {
         match (self.reason, self.call) {
             (Some(reason), _) => reason,
@@ -262,8 +268,8 @@ impl core::error::Error for Error {}
 
 #[cfg(feature = "std")]
 impl Error {
-    /// The kind that the `std::io::Error` made of this error has: the kind that std gives the errno, or the one that fits
-    /// the cause if there is no errno.
+    /// The kind that the `std::io::Error` made of this error has: the kind that std gives the
+    /// errno, or the one that fits the cause if there is no errno.
     ///
     /// ```
     /// use memfile::{MemFile, Seal};
@@ -283,8 +289,9 @@ impl Error {
     }
 }
 
-/// The words are kept, since they are what people read at the end of a program that returns `io::Result`. The errno is
-/// kept too, inside: `error.downcast::<memfile::Error>()`. This conversion allocates.
+/// The words are kept, since they are what people read at the end of a program that returns
+/// `io::Result`. The errno is kept too, inside: `error.downcast::<memfile::Error>()`. This
+/// conversion allocates.
 #[cfg(feature = "std")]
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {

@@ -6,7 +6,8 @@ use super::Error;
 
 /// An [`Error`] together with the value that the failed call had taken.
 ///
-/// It displays as the error, and `?` converts it into an [`Error`] or a `std::io::Error`, which drops the value.
+/// It displays as the error, and `?` converts it into an [`Error`] or a `std::io::Error`, which
+/// drops the value.
 ///
 /// ```
 /// use memfile::MemFile;

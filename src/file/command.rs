@@ -9,10 +9,11 @@ use crate::error::{Error, Reason};
 use crate::sys;
 use crate::sys::fd::{AsFd, OwnedFd};
 
-/// A [`Command`] whose program is a memory file, together with a descriptor of it: what [`MemFile::to_command`] returns.
+/// A [`Command`] whose program is a memory file, together with a descriptor of it: what
+/// [`MemFile::to_command`] returns.
 ///
-/// It is used as the `Command` that it dereferences to; [`MemFile::to_command`] has an example. Do not swap the command out of
-/// it: without this descriptor its path may lead to another file.
+/// It is used as the `Command` that it dereferences to; [`MemFile::to_command`] has an example. Do
+/// not swap the command out of it: without this descriptor its path may lead to another file.
 #[derive(Debug)]
 #[must_use = "a command does nothing until it is run"]
 pub struct FileCommand {
@@ -23,26 +24,31 @@ pub struct FileCommand {
 impl MemFile {
     /// The program in this file as a command, to be given arguments and environment, and run.
     ///
-    /// The child executes `/proc/thread-self/fd/N`: the kernel opens that path before it closes the descriptor, which stays
-    /// close-on-exec, so neither this child nor another one inherits it. The program sees this path as its first
-    /// argument, unless [`arg0`](std::os::unix::process::CommandExt::arg0) sets another, and itself as
+    /// The child executes `/proc/thread-self/fd/N`: the kernel opens that path before it closes the
+    /// descriptor, which stays close-on-exec, so neither this child nor another one inherits it.
+    /// The program sees this path as its first argument, unless
+    /// [`arg0`](std::os::unix::process::CommandExt::arg0) sets another, and itself as
     /// `/memfd:NAME (deleted)` in `/proc/self/exe`.
     ///
-    /// The file must have been created with [`Exec::Allow`](crate::Exec::Allow), and should be sealed, so that nobody can
-    /// change the program on its way: [`SealedFile::to_command`](crate::SealedFile::to_command).
+    /// The file must have been created with [`Exec::Allow`](crate::Exec::Allow), and should be
+    /// sealed, so that nobody can change the program on its way:
+    /// [`SealedFile::to_command`](crate::SealedFile::to_command).
     ///
-    /// A script is refused. Its interpreter opens the path after the descriptor is closed, so it would find nothing, or
-    /// another file. Give it to the interpreter: `Command::new("sh").stdin(script.to_stdio()?)`.
-    /// The same holds for programs that run by `binfmt_misc`, which cannot be recognized beforehand.
+    /// A script is refused. Its interpreter opens the path after the descriptor is closed, so it
+    /// would find nothing, or another file. Give it to the interpreter:
+    /// `Command::new("sh").stdin(script.to_stdio()?)`. The same holds for programs that run by
+    /// `binfmt_misc`, which cannot be recognized beforehand.
     ///
     /// # Errors
-    /// - no errno: no execute permission in the file's mode, a script, or a file shorter than two bytes
+    /// - no errno: no execute permission in the file's mode, a script, or a file shorter than two
+    ///   bytes
     /// - EBADF: opened write-only; EMFILE: out of descriptors
     ///
     /// Running the command fails with
     /// - ENOENT: `/proc` is not mounted; EACCES: no execute permission for this user
-    /// - ETXTBSY: the file was opened for writing through its path, as [`find_inherited`](Self::find_inherited) does, and is
-    ///   still open; a descriptor made by `memfd_create` does not count
+    /// - ETXTBSY: the file was opened for writing through its path, as
+    ///   [`find_inherited`](Self::find_inherited) does, and is still open; a descriptor made by
+    ///   `memfd_create` does not count
     /// - ENOEXEC: not a program
     ///
     /// # Example
@@ -80,7 +86,8 @@ impl MemFile {
 }
 
 impl FileCommand {
-    /// The command, and the descriptor that must stay open until it is run. For functions that take a `Command`.
+    /// The command, and the descriptor that must stay open until it is run. For functions that take
+    /// a `Command`.
     #[must_use = "the program is closed when the descriptor is dropped"]
     pub fn into_parts(self) -> (Command, OwnedFd) {
         (self.command, self.file)

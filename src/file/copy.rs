@@ -13,21 +13,25 @@ const CALL_MAX: usize = 0x7fff_0000;
 const BUFFER: usize = 16 * 1024;
 
 impl MemFile {
-    /// Copies from the position of `source` to the position of this file, until `limit` bytes are copied or the source
-    /// ends, and returns how many bytes were copied. Both positions move, as with `std::io::copy`.
+    /// Copies from the position of `source` to the position of this file, until `limit` bytes are
+    /// copied or the source ends, and returns how many bytes were copied. Both positions move, as
+    /// with `std::io::copy`.
     ///
-    /// The kernel copies, by `copy_file_range`, `sendfile` or `splice`, whichever works first for this source. Where none of
-    /// them does, for example with a socket, the bytes pass through this process. A pipe, a socket or a terminal makes the
-    /// call wait until its other end has written or closed; so does a file in a file system that another process serves.
+    /// The kernel copies, by `copy_file_range`, `sendfile` or `splice`, whichever works first for
+    /// this source. Where none of them does, for example with a socket, the bytes pass through this
+    /// process. A pipe, a socket or a terminal makes the call wait until its other end has written
+    /// or closed; so does a file in a file system that another process serves.
     ///
-    /// Writing to this file waits while another process holds its lock: [which calls can wait](crate::guide::receiving).
+    /// Writing to this file waits while another process holds its lock:
+    /// [which calls can wait](crate::guide::receiving).
     ///
-    /// Without a limit, pass `u64::MAX`. Reaching the limit is not an error. To refuse a longer source, use
-    /// [`SealedFileOptions::limit`](crate::SealedFileOptions::limit).
+    /// Without a limit, pass `u64::MAX`. Reaching the limit is not an error. To refuse a longer
+    /// source, use [`SealedFileOptions::limit`](crate::SealedFileOptions::limit).
     ///
     /// # Errors
-    /// What was copied before the error stays, and the positions tell how much. A source without a position can lose up to
-    /// 16 KiB if writing to this file fails, for example because no memory is left.
+    /// What was copied before the error stays, and the positions tell how much. A source without a
+    /// position can lose up to 16 KiB if writing to this file fails, for example because no memory
+    /// is left.
     /// - EPERM: sealed with Write or FutureWrite, or with Grow and the copy would pass the end
     /// - EBADF: the source is not open for reading, or this file was opened read-only
     /// - EAGAIN: the source does not block and has nothing yet
@@ -56,8 +60,9 @@ impl MemFile {
     }
 }
 
-/// Copies all of a source that has positions, from its start and without moving its own; of another one what is left.
-/// Fails if that is more than `limit`, and has then written no more than the limit to `target`.
+/// Copies all of a source that has positions, from its start and without moving its own; of another
+/// one what is left. Fails if that is more than `limit`, and has then written no more than the
+/// limit to `target`.
 pub(crate) fn copy_whole(source: BorrowedFd<'_>, target: &MemFile, limit: u64) -> Result<u64, Error> {
     let start = sys::has_position(source)?.then_some(0);
     let copied = copy(source, start, target.as_fd(), limit)?;
@@ -83,11 +88,13 @@ fn copy(from: BorrowedFd<'_>, mut at: Option<u64>, to: BorrowedFd<'_>, limit: u6
     for call in KERNEL_COPIES {
         let before = copied;
         let result = repeat(&mut copied, limit, |len| call(from, at.as_mut(), to, len));
-        // A call that fails, or finds nothing, may just not know this kind of source: most files of `/proc` claim to be
-        // empty. The next one continues from here, and the last one is right about both.
+        // A call that fails, or finds nothing, may just not know this kind of source: most files of
+        // `/proc` claim to be empty. The next one continues from here, and the last one is right
+        // about both.
         match result {
             Ok(()) if copied > before => return Ok(copied),
-            // All of them fail if the target is sealed, and the last one would read first and then lose what it has read.
+            // All of them fail if the target is sealed, and the last one would read first and then
+            // lose what it has read.
             Err(error) if error.is(Errno::PERM) && is_sealed(to) => return Err(error),
             _ => {}
         }
@@ -146,7 +153,8 @@ fn read_write(
         match written {
             Ok(written) => (_, rest) = rest.split_at(written.min(rest.len())),
             Err(error) => {
-                // So that the position of the source tells what was copied. A pipe or a socket has none.
+                // So that the position of the source tells what was copied. A pipe or a socket has
+                // none.
                 if moved_position {
                     _ = sys::seek_back(from, rest.len());
                 }

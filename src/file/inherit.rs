@@ -11,21 +11,24 @@ use super::MemFile;
 use crate::sys;
 
 impl MemFile {
-    /// Finds a memory file among the inherited descriptors of this process by the name it was created with, and opens it
-    /// once more, with the same access. Of several with that name it is the first that can be opened.
+    /// Finds a memory file among the inherited descriptors of this process by the name it was
+    /// created with, and opens it once more, with the same access. Of several with that name it is
+    /// the first that can be opened.
     ///
-    /// For a child whose parent passed the file on under a number that was not agreed upon. The new descriptor is
-    /// close-on-exec and has its own position, at 0. The inherited one stays open, and children of this process inherit
-    /// it too: only unsafe code, `OwnedFd::from_raw_fd`, can take over a descriptor by its number.
+    /// For a child whose parent passed the file on under a number that was not agreed upon. The new
+    /// descriptor is close-on-exec and has its own position, at 0. The inherited one stays open,
+    /// and children of this process inherit it too: only unsafe code, `OwnedFd::from_raw_fd`, can
+    /// take over a descriptor by its number.
     ///
-    /// A descriptor that is close-on-exec was not inherited, and is passed over, as is one opened with `O_PATH`: call this
-    /// first, before something makes all descriptors close-on-exec. Anybody can give a file this name, so what is found is
-    /// as trustworthy as the parent.
+    /// A descriptor that is close-on-exec was not inherited, and is passed over, as is one opened
+    /// with `O_PATH`: call this first, before something makes all descriptors close-on-exec.
+    /// Anybody can give a file this name, so what is found is as trustworthy as the parent.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
     /// - EACCES: the file's mode forbids opening it; EMFILE, ENFILE: out of descriptors
-    /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`), for which this call does not wait
+    /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`), for which this call does
+    ///   not wait
     /// - those of [`is_memfd`](Self::is_memfd)
     ///
     /// # Example
@@ -70,8 +73,8 @@ impl MemFile {
 
 /// The memory file at `path`, opened once more, if it has this name and was inherited.
 ///
-/// That is asked after opening, so that a file which another thread has just put under this number is not taken, least of all
-/// one that a `SealedFile` is being built in.
+/// That is asked after opening, so that a file which another thread has just put under this number
+/// is not taken, least of all one that a `SealedFile` is being built in.
 fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
     let Some(file) = reopen(path)? else { return Ok(None) };
     // The link alone proves nothing: a file on disk can have the name of a memory file.
@@ -79,8 +82,9 @@ fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
     Ok(found.then_some(file))
 }
 
-/// Opens a file of `/proc/thread-self/fd` with the access that its descriptor has, which shows in the mode of the link. One
-/// that was opened with `O_PATH` has none. A FIFO with such a name must not make this wait, nor must a lease.
+/// Opens a file of `/proc/thread-self/fd` with the access that its descriptor has, which shows in
+/// the mode of the link. One that was opened with `O_PATH` has none. A FIFO with such a name must
+/// not make this wait, nor must a lease.
 fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     let mode = fs::symlink_metadata(path)?.mode();
     let (read, write) = (mode & 0o400 != 0, mode & 0o200 != 0);
@@ -98,8 +102,8 @@ fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     }
 }
 
-/// Whether the descriptor at `path` is of this file and not close-on-exec, by its `fdinfo`. The line `ino` exists since
-/// Linux 5.14; before, the file at `path` is asked.
+/// Whether the descriptor at `path` is of this file and not close-on-exec, by its `fdinfo`. The
+/// line `ino` exists since Linux 5.14; before, the file at `path` is asked.
 fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
     let info = fs::read_to_string(Path::new("/proc/thread-self/fdinfo").join(path.file_name().unwrap_or_default()))?;
     let field = |name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);

@@ -36,8 +36,8 @@ fn name_too_long(len: usize) -> Error {
 
 /// A file in memory, without a name in any file system, that can be sealed.
 ///
-/// It lives as long as a descriptor or a mapping of it, in any process. With feature `std` it holds a
-/// `std::fs::File` and reads, writes and seeks as one; without, it is used by offsets.
+/// It lives as long as a descriptor or a mapping of it, in any process. With feature `std` it holds
+/// a `std::fs::File` and reads, writes and seeks as one; without, it is used by offsets.
 ///
 /// ```
 /// use std::io::{Read, Seek, Write};
@@ -62,11 +62,13 @@ pub struct MemFile {
 impl MemFile {
     /// `memfd_create(name, flags)` — creates a file of length 0.
     ///
-    /// The name is for people: it shows in `/proc/self/fd` and `/proc/self/maps`, need not be unique, and may be empty.
+    /// The name is for people: it shows in `/proc/self/fd` and `/proc/self/maps`, need not be
+    /// unique, and may be empty.
     ///
     /// # Errors
     /// - no errno: the name has a NUL byte or more than 249 bytes; the kernel is not asked
-    /// - EINVAL: the kernel does not know a flag (an [`Exec`](crate::Exec) flag is left out instead)
+    /// - EINVAL: the kernel does not know a flag (an [`Exec`](crate::Exec) flag is left out
+    ///   instead)
     /// - EACCES: [`Exec::Allow`](crate::Exec::Allow) or `DenyUnsealed`, and `vm.memfd_noexec` is 2
     /// - ENODEV: no huge pages of that size; ENOSYS: no `memfd_create`, or no huge pages
     /// - EMFILE, ENFILE, ENOMEM: out of descriptors or memory
@@ -136,8 +138,9 @@ impl MemFile {
 
     /// Takes a descriptor that answers `fcntl(fd, F_GET_SEALS)`.
     ///
-    /// Every file of tmpfs and hugetlbfs does, not only one made by `memfd_create`. If you need to know, ask
-    /// [`is_memfd`](Self::is_memfd). If you need constant contents, use [`SealedFile`](crate::SealedFile).
+    /// Every file of tmpfs and hugetlbfs does, not only one made by `memfd_create`. If you need to
+    /// know, ask [`is_memfd`](Self::is_memfd). If you need constant contents, use
+    /// [`SealedFile`](crate::SealedFile).
     ///
     /// # Errors
     /// The descriptor comes back with the error.
@@ -164,8 +167,8 @@ impl MemFile {
         }
     }
 
-    /// Takes a descriptor that somebody else has made. If it has the number of a standard stream it gets another one, since
-    /// safe code can put another file under those numbers.
+    /// Takes a descriptor that somebody else has made. If it has the number of a standard stream it
+    /// gets another one, since safe code can put another file under those numbers.
     #[inline]
     pub(crate) fn adopt(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
         if sys::is_above_stdio(&fd) {
@@ -197,8 +200,8 @@ impl MemFile {
         self.handle.as_fd()
     }
 
-    /// `fcntl(fd, F_DUPFD_CLOEXEC)` — another descriptor of the same open file: they share the position, the access mode
-    /// and the seals.
+    /// `fcntl(fd, F_DUPFD_CLOEXEC)` — another descriptor of the same open file: they share the
+    /// position, the access mode and the seals.
     ///
     /// For one with a position of its own: [`reopen_read_only`](Self::reopen_read_only).
     ///
@@ -234,12 +237,14 @@ impl MemFile {
         Ok(self.len()? == 0)
     }
 
-    /// `ftruncate(fd, len)` — sets the length in bytes. New bytes read as zero and take no memory yet.
+    /// `ftruncate(fd, len)` — sets the length in bytes. New bytes read as zero and take no memory
+    /// yet.
     ///
-    /// Beyond `RLIMIT_FSIZE` the kernel also sends SIGXFSZ, which ends the process unless it is handled or ignored.
+    /// Beyond `RLIMIT_FSIZE` the kernel also sends SIGXFSZ, which ends the process unless it is
+    /// handled or ignored.
     ///
-    /// Like every change of a file, it waits while another process holds the file's lock: [which calls can
-    /// wait](crate::guide::receiving).
+    /// Like every change of a file, it waits while another process holds the file's lock:
+    /// [which calls can wait](crate::guide::receiving).
     ///
     /// # Errors
     /// - no errno: more than `i64::MAX`; the kernel is not asked
@@ -273,13 +278,15 @@ impl MemFile {
         }
     }
 
-    /// `fallocate(fd, 0, offset, len)` — allocates the range, and makes the file longer if the range ends beyond it.
+    /// `fallocate(fd, 0, offset, len)` — allocates the range, and makes the file longer if the
+    /// range ends beyond it.
     ///
-    /// Existing bytes stay as they are. It works on a file with all seals too, within its length: holes become zeros,
-    /// which they read as before. For `RLIMIT_FSIZE` and an example see [`set_len`](Self::set_len).
+    /// Existing bytes stay as they are. It works on a file with all seals too, within its length:
+    /// holes become zeros, which they read as before. For `RLIMIT_FSIZE` and an example see
+    /// [`set_len`](Self::set_len).
     ///
-    /// Like every change of a file, it waits while another process holds the file's lock: [which calls can
-    /// wait](crate::guide::receiving).
+    /// Like every change of a file, it waits while another process holds the file's lock:
+    /// [which calls can wait](crate::guide::receiving).
     ///
     /// # Errors
     /// - ENOSPC, ENOMEM: no memory left, or no free huge pages
@@ -296,13 +303,13 @@ impl MemFile {
         sys::fallocate(self.as_fd(), offset, len).map_err(|error| explain_range(error, offset, len))
     }
 
-    /// `fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len)` — gives the memory of the range back. The
-    /// range then reads as zero, and the length stays.
+    /// `fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len)` — gives the memory
+    /// of the range back. The range then reads as zero, and the length stays.
     ///
     /// Pages that are only partly in the range are filled with zeros there.
     ///
-    /// Like every change of a file, it waits while another process holds the file's lock: [which calls can
-    /// wait](crate::guide::receiving).
+    /// Like every change of a file, it waits while another process holds the file's lock:
+    /// [which calls can wait](crate::guide::receiving).
     ///
     /// # Errors
     /// - EPERM: sealed with Write or FutureWrite
@@ -332,7 +339,8 @@ impl MemFile {
         sys::punch_hole(self.as_fd(), offset, len).map_err(|error| explain_range(error, offset, len))
     }
 
-    /// `pread(fd, buf, offset)` — reads at an offset, not at the position. Fewer bytes than asked come at the file's end.
+    /// `pread(fd, buf, offset)` — reads at an offset, not at the position. Fewer bytes than asked
+    /// come at the file's end.
     ///
     /// # Errors
     /// - EBADF: opened write-only
@@ -361,7 +369,8 @@ impl MemFile {
     /// Reads at an offset until `buf` is full.
     ///
     /// # Errors
-    /// As for [`read_at`](Self::read_at), and without an errno where the file ends too early; then part of `buf` is filled.
+    /// As for [`read_at`](Self::read_at), and without an errno where the file ends too early; then
+    /// part of `buf` is filled.
     #[doc(alias = "pread")]
     #[inline]
     pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
@@ -375,13 +384,14 @@ impl MemFile {
         Ok(())
     }
 
-    /// `pwrite(fd, buf, offset)` — writes at an offset, not at the position. Returns how much was written.
+    /// `pwrite(fd, buf, offset)` — writes at an offset, not at the position. Returns how much was
+    /// written.
     ///
-    /// A write that crosses the end of a file with the seal Grow fails with EPERM, or is short by an amount that depends on
-    /// the kernel. The file never grows.
+    /// A write that crosses the end of a file with the seal Grow fails with EPERM, or is short by
+    /// an amount that depends on the kernel. The file never grows.
     ///
-    /// Like every change of a file, it waits while another process holds the file's lock: [which calls can
-    /// wait](crate::guide::receiving).
+    /// Like every change of a file, it waits while another process holds the file's lock:
+    /// [which calls can wait](crate::guide::receiving).
     ///
     /// # Errors
     /// - EPERM: sealed with Write or FutureWrite, or with Grow and the range ends beyond the file
@@ -426,7 +436,8 @@ impl MemFile {
         Ok(())
     }
 
-    /// `fcntl(fd, F_GET_SEALS)` — the seals that the file has now. Others can be added at any time, none goes away.
+    /// `fcntl(fd, F_GET_SEALS)` — the seals that the file has now. Others can be added at any time,
+    /// none goes away.
     ///
     /// # Errors
     /// The kernel returns none for a memory file.
@@ -452,17 +463,18 @@ impl MemFile {
     ///
     /// A seal that is there already may be added again, unless the file has the seal Seal.
     ///
-    /// Adding Write waits about 160 ms for pages that are in use elsewhere before it fails with EBUSY, and every call waits
-    /// for the file's lock, which another process that has the file can hold for as long as it likes: seal a file before you
-    /// share it, and do not call this where waiting does harm.
+    /// Adding Write waits about 160 ms for pages that are in use elsewhere before it fails with
+    /// EBUSY, and every call waits for the file's lock, which another process that has the file can
+    /// hold for as long as it likes: seal a file before you share it, and do not call this where
+    /// waiting does harm.
     ///
     /// The seals are not read back. A sandbox that only pretends to add them is noticed by
     /// [`SealedFile`](crate::SealedFile), which reads them before it trusts the file.
     ///
     /// # Errors
     /// - EPERM: created without sealing, or sealed with Seal, or opened read-only
-    /// - EBUSY: Write (or Exec on an executable file) while a mapping can write or a page is in use elsewhere;
-    ///   [`is_busy`](Error::is_busy)
+    /// - EBUSY: Write (or Exec on an executable file) while a mapping can write or a page is in use
+    ///   elsewhere; [`is_busy`](Error::is_busy)
     /// - EINVAL: the kernel does not know a seal; [`Error::seals`] names those that may be too new
     ///
     /// # Example

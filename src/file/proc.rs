@@ -17,8 +17,9 @@ const PATH_MAX: usize = 32;
 
 /// The path of an open file: `/proc/self/fd/N`, or as another process sees it `/proc/PID/fd/N`.
 ///
-/// For functions that take a path and not a descriptor. It borrows the descriptor, so it cannot outlive it, and is made
-/// without allocation. As a `&CStr` it is there in every build, as a `&Path` with feature `std`:
+/// For functions that take a path and not a descriptor. It borrows the descriptor, so it cannot
+/// outlive it, and is made without allocation. As a `&CStr` it is there in every build, as a
+/// `&Path` with feature `std`:
 ///
 /// ```
 /// use memfile::MemFile;
@@ -44,8 +45,9 @@ impl<'fd> Path<'fd> {
         Self::join(b"self", fd)
     }
 
-    /// As the calling thread sees it, which may have a table of descriptors of its own (`unshare(CLONE_FILES)`): `/proc/self` is
-    /// that of the first thread, and has another file under the number, or none.
+    /// As the calling thread sees it, which may have a table of descriptors of its own
+    /// (`unshare(CLONE_FILES)`): `/proc/self` is that of the first thread, and has another file
+    /// under the number, or none.
     pub(crate) fn of_thread(fd: BorrowedFd<'fd>) -> Self {
         Self::join(b"thread-self", fd)
     }
@@ -113,8 +115,8 @@ const LINK_MAX: usize = 7 + 249 + 10;
 
 /// The name that a memory file was created with: what [`MemFile::name`] returns, as bytes.
 ///
-/// It displays as text, with U+FFFD for what is not UTF-8. `Debug` also escapes control characters, which a name from
-/// a stranger may hold.
+/// It displays as text, with U+FFFD for what is not UTF-8. `Debug` also escapes control characters,
+/// which a name from a stranger may hold.
 ///
 /// ```
 /// use memfile::{CreateOptions, MemFile};
@@ -179,8 +181,8 @@ impl MemFile {
         Path::new(self.as_fd())
     }
 
-    /// The path of this file as a process sees it that is allowed to look at process `pid`, which has it open under the
-    /// same number: `/proc/PID/fd/N`.
+    /// The path of this file as a process sees it that is allowed to look at process `pid`, which
+    /// has it open under the same number: `/proc/PID/fd/N`.
     ///
     /// With this process's own id it is a path to give to a child:
     ///
@@ -198,16 +200,18 @@ impl MemFile {
         Path::join(sys::DecInt::new(pid).as_bytes(), self.as_fd())
     }
 
-    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — the same file once more, with its own position at 0, read-only.
+    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — the same file once
+    /// more, with its own position at 0, read-only.
     ///
-    /// For handing out: the receiver moves its own position and cannot write through this descriptor. It is not a security
-    /// boundary, since a process of the same user can open the file again for writing; only seals are.
+    /// For handing out: the receiver moves its own position and cannot write through this
+    /// descriptor. It is not a security boundary, since a process of the same user can open the
+    /// file again for writing; only seals are.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
     /// - EACCES: the file's mode forbids reading
-    /// - EWOULDBLOCK: the owner holds a lease on the file (`F_SETLEASE`), for which this call does not wait. The flag
-    ///   `O_NONBLOCK` stays set, and means nothing for reading a file
+    /// - EWOULDBLOCK: the owner holds a lease on the file (`F_SETLEASE`), for which this call does
+    ///   not wait. The flag `O_NONBLOCK` stays set, and means nothing for reading a file
     /// - EMFILE, ENFILE: out of descriptors
     ///
     /// # Example
@@ -261,14 +265,17 @@ impl MemFile {
         Ok(Name { link: copy, len: name.len() })
     }
 
-    /// Whether the file was made by `memfd_create`, and not by opening a file of tmpfs or hugetlbfs.
+    /// Whether the file was made by `memfd_create`, and not by opening a file of tmpfs or
+    /// hugetlbfs.
     ///
-    /// Those answer `F_GET_SEALS` too, always with exactly Seal. So any other answer settles it with one call.
-    /// A file that has just Seal is compared with one that is created for this: memory files live on a mount
-    /// of their own, which nothing else is opened from but by its name `/memfd:` in `/proc`.
+    /// Those answer `F_GET_SEALS` too, always with exactly Seal. So any other answer settles it
+    /// with one call. A file that has just Seal is compared with one that is created for this:
+    /// memory files live on a mount of their own, which nothing else is opened from but by its name
+    /// `/memfd:` in `/proc`.
     ///
     /// # Errors
-    /// - those of [`create`](Self::create) and [`name`](Self::name), if the file has exactly the seal Seal
+    /// - those of [`create`](Self::create) and [`name`](Self::name), if the file has exactly the
+    ///   seal Seal
     ///
     /// # Example
     /// ```
@@ -292,8 +299,8 @@ impl MemFile {
     }
 }
 
-/// For example `MemFile { fd: 5, name: "config", len: 4096, seals: Shrink | Write }`. Asks the kernel for all of it, and
-/// leaves out what it does not get.
+/// For example `MemFile { fd: 5, name: "config", len: 4096, seals: Shrink | Write }`. Asks the
+/// kernel for all of it, and leaves out what it does not get.
 impl fmt::Debug for MemFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("MemFile");

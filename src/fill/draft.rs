@@ -9,15 +9,17 @@ use crate::map::Exclusive;
 use crate::options::CreateOptions;
 use crate::sealed::{Fresh, SealedFile};
 
-/// A file that nobody else has yet, mapped for writing: a `&mut [u8]` that becomes a [`SealedFile`].
+/// A file that nobody else has yet, mapped for writing: a `&mut [u8]` that becomes a
+/// [`SealedFile`].
 ///
 /// For data that is made piece by piece, or by code that cannot be a closure; otherwise
-/// [`SealedFile::create_with`] is shorter. The bytes are zero at first, and allocated, so writing to them cannot fail. Dropping
-/// a draft drops the file.
+/// [`SealedFile::create_with`] is shorter. The bytes are zero at first, and allocated, so writing
+/// to them cannot fail. Dropping a draft drops the file.
 ///
-/// Two ways lead to the file all the same. A process of the same user, or one with the right to inspect this process, can open
-/// it through `/proc/PID/fd` until it is sealed. And after a `fork`, which only unsafe code can do, both processes have the
-/// draft: one of them must forget it unused (`core::mem::forget`), and the other cannot seal it while the child has the map.
+/// Two ways lead to the file all the same. A process of the same user, or one with the right to
+/// inspect this process, can open it through `/proc/PID/fd` until it is sealed. And after a `fork`,
+/// which only unsafe code can do, both processes have the draft: one of them must forget it unused
+/// (`core::mem::forget`), and the other cannot seal it while the child has the map.
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -58,20 +60,22 @@ impl Draft {
         self.map.populate(from, len)
     }
 
-    /// `ftruncate(fd, len)` — changes the length, in bytes. New bytes are zero, and allocated. The bytes may move in memory.
+    /// `ftruncate(fd, len)` — changes the length, in bytes. New bytes are zero, and allocated. The
+    /// bytes may move in memory.
     ///
     /// # Errors
     /// - ENOMEM, ENOSPC: no memory, no address space, or no free huge page is left
     /// - EFBIG: the file would exceed `RLIMIT_FSIZE`; the kernel also sends SIGXFSZ
     /// - no errno: `len` exceeds the address space
     ///
-    /// The draft then keeps its length and its bytes. If it cannot be mapped again, it is an empty slice until this call
-    /// succeeds, and the file keeps its bytes.
+    /// The draft then keeps its length and its bytes. If it cannot be mapped again, it is an empty
+    /// slice until this call succeeds, and the file keeps its bytes.
     #[doc(alias = "ftruncate")]
     pub fn set_len(&mut self, len: usize) -> Result<(), Error> {
         let before = self.map.fresh().len();
         if self.map.fresh().granule() > 1 {
-            // The file keeps the huge page that the cut goes through, and would show these bytes again.
+            // The file keeps the huge page that the cut goes through, and would show these bytes
+            // again.
             self.map.bytes_mut().iter_mut().skip(len).for_each(|byte| *byte = 0);
         }
         self.map.resize(len)?;
@@ -81,15 +85,18 @@ impl Draft {
         })
     }
 
-    /// Unmaps the draft, seals it with [`Seals::IMMUTABLE`](crate::Seals::IMMUTABLE), and proves it.
+    /// Unmaps the draft, seals it with [`Seals::IMMUTABLE`](crate::Seals::IMMUTABLE), and proves
+    /// it.
     ///
     /// # Errors
     /// The draft comes back with the error.
-    /// - EBUSY, and this can be tried again: another thread has forked, and the child still has the draft's map ([`is_busy`](Error::is_busy)); or the
-    ///   kernel itself holds a page for longer than it waits (it moves or merges memory)
+    /// - EBUSY, and this can be tried again: another thread has forked, and the child still has the
+    ///   draft's map ([`is_busy`](Error::is_busy)); or the kernel itself holds a page for longer
+    ///   than it waits (it moves or merges memory)
     /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
     ///
-    /// If the draft that comes back cannot be mapped again, it is an empty slice, and the file keeps its bytes.
+    /// If the draft that comes back cannot be mapped again, it is an empty slice, and the file
+    /// keeps its bytes.
     pub fn seal(self) -> Result<SealedFile, ErrorWith<Self>> {
         let Self { map, huge_pages } = self;
         map.into_fresh().seal().map_err(|error| {

@@ -9,18 +9,19 @@ use crate::sys::fd::AsFd;
 
 pub use draft::Draft;
 
-/// The smallest length and the alignment that a huge page has on most processors. On machines with larger huge pages the
-/// advice is simply not taken.
+/// The smallest length and the alignment that a huge page has on most processors. On machines with
+/// larger huge pages the advice is simply not taken.
 const HUGE_PAGE: usize = 2 << 20;
 
 impl SealedFileOptions {
-    /// Makes a sealed file of these bytes: `memfd_create`, `pwrite`, `fcntl(F_ADD_SEALS)`, and the two calls of the proof.
+    /// Makes a sealed file of these bytes: `memfd_create`, `pwrite`, `fcntl(F_ADD_SEALS)`, and the
+    /// two calls of the proof.
     ///
     /// # Errors
     /// - those of [`MemFile::create`](crate::MemFile::create)
     /// - ENOSPC, ENOMEM: no memory for the file; EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
-    /// - EBUSY: the kernel itself holds a page for longer than it waits (it moves or merges memory); try again. With huge
-    ///   pages of either kind also as for [`Draft::seal`]
+    /// - EBUSY: the kernel itself holds a page for longer than it waits (it moves or merges
+    ///   memory); try again. With huge pages of either kind also as for [`Draft::seal`]
     /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
     #[doc(alias = "memfd_create")]
     #[inline]
@@ -33,8 +34,9 @@ impl SealedFileOptions {
         fresh.seal().map_err(ErrorWith::into_error)
     }
 
-    /// A file of hugetlbfs can only be filled through a map. Another one is filled through a map if the kernel has huge pages
-    /// for it, which shows in the map's alignment; otherwise writing is faster.
+    /// A file of hugetlbfs can only be filled through a map. Another one is filled through a map if
+    /// the kernel has huge pages for it, which shows in the map's alignment; otherwise writing is
+    /// faster.
     #[inline(never)]
     fn copy_to_huge_pages(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
         let mut fresh = Fresh::create(name, self.create_options)?;
@@ -52,8 +54,9 @@ impl SealedFileOptions {
 
     /// Makes a sealed file of `len` bytes that `fill` writes in place. They are zero before.
     ///
-    /// `memfd_create`, `ftruncate`, `mmap`, `madvise`, then `fill`, then `munmap`, `fcntl(F_ADD_SEALS)` and the two calls of
-    /// the proof. For data that exists already, [`from_bytes`](Self::from_bytes) is faster.
+    /// `memfd_create`, `ftruncate`, `mmap`, `madvise`, then `fill`, then `munmap`,
+    /// `fcntl(F_ADD_SEALS)` and the two calls of the proof. For data that exists already,
+    /// [`from_bytes`](Self::from_bytes) is faster.
     ///
     /// # Errors
     /// Those of [`draft`](Self::draft) and [`Draft::seal`].
@@ -104,12 +107,13 @@ impl SealedFileOptions {
         Ok(draft.seal().map_err(ErrorWith::into_error)?)
     }
 
-    /// Makes a file of `len` zero bytes to be filled in place, and sealed when it is finished: `memfd_create`, `ftruncate`,
-    /// `mmap`, `madvise`.
+    /// Makes a file of `len` zero bytes to be filled in place, and sealed when it is finished:
+    /// `memfd_create`, `ftruncate`, `mmap`, `madvise`.
     ///
     /// # Errors
     /// - those of [`MemFile::create`](crate::MemFile::create)
-    /// - ENOSPC, ENOMEM: no memory, no address space, or no free huge page; EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
+    /// - ENOSPC, ENOMEM: no memory, no address space, or no free huge page; EFBIG: beyond
+    ///   `RLIMIT_FSIZE`, with SIGXFSZ
     /// - no errno: `len` exceeds the address space
     ///
     /// An example is at [`Draft`].
@@ -118,18 +122,22 @@ impl SealedFileOptions {
         Draft::create(name, len, self.create_options, self.huge_pages)
     }
 
-    /// Makes a sealed copy of `source`, by the system calls of [`MemFile::copy_from`](crate::MemFile::copy_from). The result
-    /// is constant whatever happens to the source.
+    /// Makes a sealed copy of `source`, by the system calls of
+    /// [`MemFile::copy_from`](crate::MemFile::copy_from). The result is constant whatever happens
+    /// to the source.
     ///
-    /// A file is copied from its start to its end, and its position, which may be shared with others, neither matters nor
-    /// moves. Of a pipe or a socket it is what is left. A copy is not a snapshot: it may contain part of a concurrent write.
+    /// A file is copied from its start to its end, and its position, which may be shared with
+    /// others, neither matters nor moves. Of a pipe or a socket it is what is left. A copy is not a
+    /// snapshot: it may contain part of a concurrent write.
     ///
-    /// A pipe, a socket or a terminal makes the call wait until its other end has written or closed; so does a file in a file
-    /// system that another process serves. A sealed or other memory file does not.
+    /// A pipe, a socket or a terminal makes the call wait until its other end has written or
+    /// closed; so does a file in a file system that another process serves. A sealed or other
+    /// memory file does not.
     ///
     /// # Errors
-    /// Those of [`MemFile::create`](crate::MemFile::create) and [`MemFile::copy_from`](crate::MemFile::copy_from); EINVAL for
-    /// a file of huge pages; [`LimitExceeded`](crate::Cause::LimitExceeded) for a source longer than the
+    /// Those of [`MemFile::create`](crate::MemFile::create) and
+    /// [`MemFile::copy_from`](crate::MemFile::copy_from); EINVAL for a file of huge pages;
+    /// [`LimitExceeded`](crate::Cause::LimitExceeded) for a source longer than the
     /// [limit](Self::limit).
     ///
     /// # Example
@@ -153,9 +161,10 @@ impl SealedFileOptions {
     /// For a source that is a descriptor, [`copy_of`](Self::copy_of) is faster.
     ///
     /// # Errors
-    /// Those of the reader, of [`MemFile::create`](crate::MemFile::create), and of [`from_bytes`](Self::from_bytes);
-    /// EINVAL for a file of huge pages; [`LimitExceeded`](crate::Cause::LimitExceeded);
-    /// `InvalidData`: the reader claims to have read more than there was room for.
+    /// Those of the reader, of [`MemFile::create`](crate::MemFile::create), and of
+    /// [`from_bytes`](Self::from_bytes); EINVAL for a file of huge pages;
+    /// [`LimitExceeded`](crate::Cause::LimitExceeded); `InvalidData`: the reader claims to have
+    /// read more than there was room for.
     ///
     /// # Example
     /// ```
@@ -187,8 +196,8 @@ impl SealedFileOptions {
     }
 }
 
-/// Populates the map and copies step by step, so that what the kernel has just cleared is still in the cache when it is
-/// written.
+/// Populates the map and copies step by step, so that what the kernel has just cleared is still in
+/// the cache when it is written.
 fn copy(bytes: &[u8], map: &mut Exclusive) -> Result<(), Error> {
     let mut offset = 0_usize;
     for source in bytes.chunks(HUGE_PAGE) {
@@ -214,7 +223,8 @@ impl SealedFile {
         Self::options().from_bytes(name, bytes)
     }
 
-    /// Makes a sealed file of `len` bytes that `fill` writes in place: [`SealedFileOptions::create_with`].
+    /// Makes a sealed file of `len` bytes that `fill` writes in place:
+    /// [`SealedFileOptions::create_with`].
     ///
     /// # Errors
     /// As for [`SealedFileOptions::create_with`].
@@ -236,7 +246,8 @@ impl SealedFile {
         Self::options().create_with(name, len, fill)
     }
 
-    /// Makes a sealed copy of a file, or of what is left of a pipe or a socket: [`SealedFileOptions::copy_of`].
+    /// Makes a sealed copy of a file, or of what is left of a pipe or a socket:
+    /// [`SealedFileOptions::copy_of`].
     ///
     /// # Errors
     /// As for [`SealedFileOptions::copy_of`].

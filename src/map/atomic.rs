@@ -1,7 +1,7 @@
 //! [`SharedAtomic`] and [`SharedAtomicView`]: atomic integers in shared memory.
 //!
-//! All of them are accesses to the word that holds the integer, see [`Shared`](super::raw::Shared): a narrow integer is
-//! changed by exchanging its word.
+//! All of them are accesses to the word that holds the integer, see [`Shared`](super::raw::Shared):
+//! a narrow integer is changed by exchanging its word.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -10,8 +10,8 @@ use core::sync::atomic::{AtomicUsize, Ordering, fence};
 use super::raw::{ReadOnlyWord, WORD};
 use crate::error::{Error, Reason};
 
-/// The unsigned integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64 bits. Nothing else
-/// can implement it.
+/// The unsigned integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers
+/// have 64 bits. Nothing else can implement it.
 pub trait AtomicInteger: Copy + Eq + private::Sealed {}
 
 mod private {
@@ -95,11 +95,13 @@ impl<T: AtomicInteger> Field<T> {
 
 /// An atomic integer in a [`SharedMap`](crate::SharedMap), at a place that others may change too.
 ///
-/// It has operations of [`core::sync::atomic`], with the same meaning between the threads of this process. Between
-/// processes it is atomic too, and orders memory, as the hardware does: give the integer the same width in all of them.
-/// An invalid ordering (a load with `Release`) is replaced by the nearest valid one that is no weaker; std would panic.
+/// It has operations of [`core::sync::atomic`], with the same meaning between the threads of this
+/// process. Between processes it is atomic too, and orders memory, as the hardware does: give the
+/// integer the same width in all of them. An invalid ordering (a load with `Release`) is replaced
+/// by the nearest valid one that is no weaker; std would panic.
 ///
-/// An integer narrower than a word costs a compare-and-exchange of its word to change, so counters are best words.
+/// An integer narrower than a word costs a compare-and-exchange of its word to change, so counters
+/// are best words.
 ///
 /// ```
 /// use core::sync::atomic::Ordering;
@@ -156,7 +158,8 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         self.update(order, |_| value)
     }
 
-    /// Stores `new` if the value is `current`. Returns the previous value, as `Ok` if it was `current`.
+    /// Stores `new` if the value is `current`. Returns the previous value, as `Ok` if it was
+    /// `current`.
     ///
     /// # Errors
     /// The value, if it is not `current`. Nothing is stored.
@@ -201,8 +204,8 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         self.field.get(self.word.fetch_or(self.field.set(0, value), order))
     }
 
-    /// Fetches the value, and stores what `f` returns for it; again, as long as somebody else changes it meanwhile. Returns
-    /// the previous value.
+    /// Fetches the value, and stores what `f` returns for it; again, as long as somebody else
+    /// changes it meanwhile. Returns the previous value.
     ///
     /// # Errors
     /// The value for which `f` returned `None`.
@@ -269,9 +272,10 @@ impl<'map, T: AtomicInteger> SharedAtomicView<'map, T> {
     /// Loads the value. See [`SharedAtomic`] for orderings and other processes.
     #[must_use]
     pub fn load(&self, order: Ordering) -> T {
-        // A relaxed load is the only one that is guaranteed to work on read-only memory. Fences make up the rest. A SeqCst
-        // one on each side orders the load both after the operations before it and before those that follow, as a SeqCst
-        // load would be; one on the left alone would leave two loads by different threads free to disagree.
+        // A relaxed load is the only one that is guaranteed to work on read-only memory. Fences
+        // make up the rest. A SeqCst one on each side orders the load both after the operations
+        // before it and before those that follow, as a SeqCst load would be; one on the left alone
+        // would leave two loads by different threads free to disagree.
         if order == Ordering::SeqCst {
             fence(Ordering::SeqCst);
         }

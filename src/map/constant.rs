@@ -13,9 +13,10 @@ use crate::sealed::SealedFile;
 
 /// The constant bytes of a [`SealedFile`], mapped read-only and shared with all who map it.
 ///
-/// It comes from [`SealedFile::map`] and its relatives. It needs neither the [`SealedFile`] nor a descriptor to stay valid, is
-/// `Send`, `Sync` and `'static`, and is a `&[u8]` by `Deref` and `AsRef`, so whatever takes bytes takes it:
-/// `Bytes::from_owner(map)`, a parser without copies, an `Arc<Map>`.
+/// It comes from [`SealedFile::map`] and its relatives. It needs neither the [`SealedFile`] nor a
+/// descriptor to stay valid, is `Send`, `Sync` and `'static`, and is a `&[u8]` by `Deref` and
+/// `AsRef`, so whatever takes bytes takes it: `Bytes::from_owner(map)`, a parser without copies, an
+/// `Arc<Map>`.
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -29,8 +30,8 @@ use crate::sealed::SealedFile;
 /// Dropping it unmaps the file. [The guide](crate::guide::design) says what is outside the promise.
 ///
 /// # References
-/// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html); a shared map of a write-sealed file:
-/// [158978945f31](https://git.kernel.org/torvalds/c/158978945f31)
+/// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html); a shared map of a write-sealed
+/// file: [158978945f31](https://git.kernel.org/torvalds/c/158978945f31)
 #[doc(alias = "mmap")]
 #[doc(alias = "munmap")]
 #[doc(alias = "MAP_SHARED")]
@@ -38,11 +39,12 @@ use crate::sealed::SealedFile;
 pub struct Map(Constant);
 
 impl SealedFile {
-    /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps the whole file. One system call; none for an empty file.
+    /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps the whole file. One system call; none
+    /// for an empty file.
     ///
     /// # Errors
-    /// - ENOMEM: no address space left, or too many mappings (`vm.max_map_count`); EAGAIN: beyond `RLIMIT_MEMLOCK`, after
-    ///   `mlockall(MCL_FUTURE)`
+    /// - ENOMEM: no address space left, or too many mappings (`vm.max_map_count`); EAGAIN: beyond
+    ///   `RLIMIT_MEMLOCK`, after `mlockall(MCL_FUTURE)`
     /// - EACCES: opened write-only, or a security module forbids it
     /// - no errno: longer than the address space
     #[doc(alias = "mmap")]
@@ -74,9 +76,10 @@ impl SealedFile {
     /// Maps a range of the file with options. An example is at [`MapOptions`].
     ///
     /// # Errors
-    /// As for [`map_range`](Self::map_range). With [`populate`](MapOptions::populate) also EFAULT, ENOMEM: a hole that was
-    /// [accepted](crate::Holes::Accept) cannot be filled, and EHWPOISON: broken memory. With [`lock`](MapOptions::lock) also
-    /// ENOMEM, EPERM, EAGAIN: no more memory may be locked.
+    /// As for [`map_range`](Self::map_range). With [`populate`](MapOptions::populate) also EFAULT,
+    /// ENOMEM: a hole that was [accepted](crate::Holes::Accept) cannot be filled, and EHWPOISON:
+    /// broken memory. With [`lock`](MapOptions::lock) also ENOMEM, EPERM, EAGAIN: no more memory
+    /// may be locked.
     #[doc(alias = "mmap")]
     #[inline]
     pub fn map_with(&self, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Map, Error> {

@@ -27,8 +27,8 @@ impl MapOptions {
         Self { populate: false, huge_pages: false, lock: false }
     }
 
-    /// Make all pages present before the mapping is returned, so that no read faults: `madvise(MADV_POPULATE_READ)`.
-    /// Default: no.
+    /// Make all pages present before the mapping is returned, so that no read faults:
+    /// `madvise(MADV_POPULATE_READ)`. Default: no.
     ///
     /// Available since Linux 5.14; without effect before.
     #[doc(alias = "MADV_POPULATE_READ")]
@@ -37,11 +37,12 @@ impl MapOptions {
         self
     }
 
-    /// Let the kernel map the file by huge pages where it has them, which makes random reads of a large file cheaper:
-    /// `madvise(MADV_HUGEPAGE)`. Default: no.
+    /// Let the kernel map the file by huge pages where it has them, which makes random reads of a
+    /// large file cheaper: `madvise(MADV_HUGEPAGE)`. Default: no.
     ///
-    /// Without effect if the file was not [filled](crate::SealedFileOptions::huge_pages) with huge pages, or the kernel's
-    /// policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is `never`.
+    /// Without effect if the file was not [filled](crate::SealedFileOptions::huge_pages) with huge
+    /// pages, or the kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is
+    /// `never`.
     #[doc(alias = "MADV_HUGEPAGE")]
     pub const fn huge_pages(mut self, value: bool) -> Self {
         self.huge_pages = value;
@@ -50,13 +51,15 @@ impl MapOptions {
 
     /// Keep all pages in memory until the map is dropped: `mlock(2)`. Default: no.
     ///
-    /// Reading the map then never waits for the disk or for memory. It also keeps what a [`Holes`](crate::Holes) policy has
-    /// only seen at one time: the sender, or anybody else who has the file, cannot make the kernel drop pages of a locked map
-    /// (`MADV_PAGEOUT`), so reading it later cannot fail for lack of memory.
+    /// Reading the map then never waits for the disk or for memory. It also keeps what a
+    /// [`Holes`](crate::Holes) policy has only seen at one time: the sender, or anybody else who
+    /// has the file, cannot make the kernel drop pages of a locked map (`MADV_PAGEOUT`), so reading
+    /// it later cannot fail for lack of memory.
     ///
-    /// Making the map fails with ENOMEM, EPERM or EAGAIN ([`Cause::OutOfMemory`](crate::Cause::OutOfMemory)) if it would lock
-    /// more memory than `RLIMIT_MEMLOCK` allows, or if memory or `vm.max_map_count` is exhausted. A copy-on-write map is
-    /// copied in full.
+    /// Making the map fails with ENOMEM, EPERM or EAGAIN
+    /// ([`Cause::OutOfMemory`](crate::Cause::OutOfMemory)) if it would lock more memory than
+    /// `RLIMIT_MEMLOCK` allows, or if memory or `vm.max_map_count` is exhausted. A copy-on-write
+    /// map is copied in full.
     ///
     /// ```
     /// use memfile::{Cause, MapOptions, SealedFile};

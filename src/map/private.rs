@@ -8,8 +8,8 @@ use super::raw::Private;
 use crate::error::Error;
 use crate::sealed::SealedFile;
 
-/// The bytes of a [`SealedFile`] to be changed privately: a page is copied when it is first written, and the file stays
-/// as it is. For templates from which many workers start.
+/// The bytes of a [`SealedFile`] to be changed privately: a page is copied when it is first
+/// written, and the file stays as it is. For templates from which many workers start.
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -21,7 +21,8 @@ use crate::sealed::SealedFile;
 /// # Ok::<(), memfile::Error>(())
 /// ```
 ///
-/// Writing needs memory for the copy; where there is none the process ends, as with all memory that Linux overcommits.
+/// Writing needs memory for the copy; where there is none the process ends, as with all memory that
+/// Linux overcommits.
 ///
 /// # References
 /// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html)
@@ -32,10 +33,12 @@ use crate::sealed::SealedFile;
 pub struct CowMap(Private);
 
 impl SealedFile {
-    /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0)` — maps the whole file, copy-on-write.
+    /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0)` — maps the whole file,
+    /// copy-on-write.
     ///
     /// # Errors
-    /// As for [`map`](Self::map), and ENOMEM: for a file of huge pages, as many as it has must be free for the copies.
+    /// As for [`map`](Self::map), and ENOMEM: for a file of huge pages, as many as it has must be
+    /// free for the copies.
     #[doc(alias = "mmap")]
     #[doc(alias = "MAP_PRIVATE")]
     #[inline]

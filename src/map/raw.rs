@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! [`Mapping`] owns a range of address space; its fields never change. Each of the types around it is made from a type that
-//! proves what its references promise, and gives out those and no others:
+//! [`Mapping`] owns a range of address space; its fields never change. Each of the types around it
+//! is made from a type that proves what its references promise, and gives out those and no others:
 //!
 //! | type here | its public face | made from | gives | because |
 //! |---|---|---|---|---|
@@ -26,8 +26,9 @@ use crate::sealed::{Fresh, Proof, SealedFile};
 use crate::sys::fd::{AsFd, BorrowedFd};
 use crate::sys::{self, Access};
 
-/// A multiple of every usual page size, so that we never query it: offsets are rounded down to this. Pages are larger only in
-/// unusual builds for PowerPC 44x and Hexagon, where mapping a range from a later offset fails with EINVAL.
+/// A multiple of every usual page size, so that we never query it: offsets are rounded down to
+/// this. Pages are larger only in unusual builds for PowerPC 44x and Hexagon, where mapping a range
+/// from a later offset fails with EINVAL.
 const OFFSET_ALIGN: u64 = 64 * 1024;
 const PAGE_MASK: usize = 64 * 1024 - 1;
 
@@ -72,7 +73,8 @@ impl Extent {
 ///   OFFSET_ALIGN   first byte          the granule
 /// ```
 ///
-/// An empty extent has no mapping (`mmap` of length 0 is EINVAL): then `base` dangles and `mapped` is 0.
+/// An empty extent has no mapping (`mmap` of length 0 is EINVAL): then `base` dangles and `mapped`
+/// is 0.
 struct Mapping {
     base: NonNull<u8>,
     mapped: usize,
@@ -82,15 +84,17 @@ struct Mapping {
 
 // SAFETY: A mapping belongs to the process, not to a thread.
 unsafe impl Send for Mapping {}
-// SAFETY: A shared `Mapping` only gives out its pointer and length; what they are used for is up to the types around it.
+// SAFETY: A shared `Mapping` only gives out its pointer and length; what they are used for is up to
+// the types around it.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
     const EMPTY: Self = Self { base: NonNull::dangling(), mapped: 0, lead: 0, len: 0 };
 
-    /// Mapping lengths must be a multiple of `granule`; it exceeds 1 only where the file has, or may have, huge pages. What
-    /// the mapping has beyond the extent is never touched: tmpfs reports a huge page size when it merely may use huge pages,
-    /// and then pages of the mapping lie beyond the end of the file.
+    /// Mapping lengths must be a multiple of `granule`; it exceeds 1 only where the file has, or
+    /// may have, huge pages. What the mapping has beyond the extent is never touched: tmpfs reports
+    /// a huge page size when it merely may use huge pages, and then pages of the mapping lie beyond
+    /// the end of the file.
     #[inline]
     fn new(fd: BorrowedFd<'_>, extent: Extent, granule: usize, access: Access) -> Result<Self, Error> {
         let Extent { offset, len } = extent;
@@ -114,8 +118,9 @@ impl Mapping {
         unsafe { self.base.add(self.lead) }
     }
 
-    /// Follows the options as far as the kernel can. They change no byte, so it is not an error if the kernel refuses them,
-    /// with two exceptions: failing to populate or to lock memory for which the caller asked that.
+    /// Follows the options as far as the kernel can. They change no byte, so it is not an error if
+    /// the kernel refuses them, with two exceptions: failing to populate or to lock memory for
+    /// which the caller asked that.
     #[inline]
     fn follow(&self, options: MapOptions) -> Result<(), Error> {
         if self.mapped == 0 {
@@ -129,13 +134,15 @@ impl Mapping {
         }
         if options.populate {
             match sys::madvise_populate_read(self.base, used) {
-                // EINVAL: a kernel before 5.14. EPERM: a sandbox. Reading then populates the memory.
+                // EINVAL: a kernel before 5.14. EPERM: a sandbox. Reading then populates the
+                // memory.
                 Err(error) if !error.is_unsupported() && !error.is(Errno::PERM) => return Err(error),
                 _ => {}
             }
         }
         if options.lock {
-            // From the first page of the range on: the kernel rounds the address down, and the lead need not be locked.
+            // From the first page of the range on: the kernel rounds the address down, and the lead
+            // need not be locked.
             sys::mlock(self.data(), self.len)?;
         }
         Ok(())
@@ -146,7 +153,8 @@ impl Drop for Mapping {
     #[inline]
     fn drop(&mut self) {
         if self.mapped > 0 {
-            // SAFETY: `base` and `mapped` are those of the `mmap` in `new`, and every reference given out borrows `self`.
+            // SAFETY: `base` and `mapped` are those of the `mmap` in `new`, and every reference
+            // given out borrows `self`.
             unsafe { sys::munmap(self.base, self.mapped) }
         }
     }
@@ -166,8 +174,9 @@ impl Constant {
 
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: The mapping has `len` readable bytes from `data`, `len` is at most `isize::MAX` (`Extent::within`), and
-        // nobody can change or shorten the file (`SealedFile`). The mapping lives as long as `self`.
+        // SAFETY: The mapping has `len` readable bytes from `data`, `len` is at most `isize::MAX`
+        // (`Extent::within`), and nobody can change or shorten the file (`SealedFile`). The mapping
+        // lives as long as `self`.
         unsafe { slice::from_raw_parts(self.0.data().as_ptr(), self.0.len) }
     }
 }
@@ -186,18 +195,21 @@ impl Private {
 
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: As for `Constant`; what was written since came through `bytes_mut`, which borrowed `self` alone.
+        // SAFETY: As for `Constant`; what was written since came through `bytes_mut`, which
+        // borrowed `self` alone.
         unsafe { slice::from_raw_parts(self.0.data().as_ptr(), self.0.len) }
     }
 
     #[inline]
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: As for `bytes`, and the mapping is writable; the pages written are this process's own.
+        // SAFETY: As for `bytes`, and the mapping is writable; the pages written are this process's
+        // own.
         unsafe { slice::from_raw_parts_mut(self.0.data().as_ptr(), self.0.len) }
     }
 }
 
-/// Bytes of a file that nobody else has, together with the file. There is no mapping of it but this one.
+/// Bytes of a file that nobody else has, together with the file. There is no mapping of it but this
+/// one.
 pub(crate) struct Exclusive {
     mapping: Mapping,
     fresh: Fresh,
@@ -215,7 +227,8 @@ impl Exclusive {
         }
     }
 
-    /// Without a mapping, for a file that cannot be mapped for writing any more. Its bytes are an empty slice.
+    /// Without a mapping, for a file that cannot be mapped for writing any more. Its bytes are an
+    /// empty slice.
     pub(crate) fn unmapped(fresh: Fresh) -> Self {
         Self { mapping: Mapping::EMPTY, fresh }
     }
@@ -234,7 +247,8 @@ impl Exclusive {
         self.fresh
     }
 
-    /// Sets the file's length, and maps it anew. If the file cannot be mapped any more, its bytes are an empty slice.
+    /// Sets the file's length, and maps it anew. If the file cannot be mapped any more, its bytes
+    /// are an empty slice.
     pub(crate) fn resize(&mut self, len: usize) -> Result<(), Error> {
         // Unmapped first, so that no mapping ever reaches beyond the end of the file.
         self.mapping = Mapping::EMPTY;
@@ -252,8 +266,8 @@ impl Exclusive {
         self.mapping.mapped > 0 && sys::madvise_hugepage(self.mapping.base, self.mapping.mapped).is_ok()
     }
 
-    /// Allocates `len` bytes of the file from `offset` on, up to where it is allocated already, and makes their pages present. So
-    /// no byte of them can be SIGBUS, and none is a hole.
+    /// Allocates `len` bytes of the file from `offset` on, up to where it is allocated already, and
+    /// makes their pages present. So no byte of them can be SIGBUS, and none is a hole.
     pub(crate) fn populate(&mut self, offset: usize, len: usize) -> Result<(), Error> {
         let end = offset.saturating_add(len).min(self.mapping.len);
         // `madvise` wants a whole page, and what is there already is none the worse for it.
@@ -262,10 +276,12 @@ impl Exclusive {
         if len == 0 {
             return Ok(());
         }
-        // SAFETY: `offset` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
+        // SAFETY: `offset` is less than the length of the mapping, whose `lead` is 0 for the range
+        // `..`.
         let start = unsafe { self.mapping.base.add(offset) };
         if sys::madvise_populate_write(start, len).is_err() {
-            // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM), `madvise` does not.
+            // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM),
+            // `madvise` does not.
             self.fresh.allocate(offset, len)?;
         }
         self.fresh.set_allocated(end);
@@ -280,18 +296,19 @@ impl Exclusive {
 
     #[inline]
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: The mapping is writable, of the length that the file has, and the only one of it; the only descriptor of
-        // the file is in `fresh`, which gives it to nobody.
+        // SAFETY: The mapping is writable, of the length that the file has, and the only one of it;
+        // the only descriptor of the file is in `fresh`, which gives it to nobody.
         unsafe { slice::from_raw_parts_mut(self.mapping.data().as_ptr(), self.mapping.len) }
     }
 }
 
 /// Bytes that others may change at any time, through a mapping that cannot be written.
 ///
-/// Within this process the memory is a sequence of words, and every access is an atomic access to whole words: Rust's
-/// memory model knows no race between accesses that are atomic and of one size and place. (The copies may be assembly
-/// instead, which is opaque to the compiler and does no more than such accesses could: it reads and writes each byte once.)
-/// Across processes the hardware decides, and a torn or stale value is only a value.
+/// Within this process the memory is a sequence of words, and every access is an atomic access to
+/// whole words: Rust's memory model knows no race between accesses that are atomic and of one size
+/// and place. (The copies may be assembly instead, which is opaque to the compiler and does no more
+/// than such accesses could: it reads and writes each byte once.) Across processes the hardware
+/// decides, and a torn or stale value is only a value.
 pub(super) struct Shared(Mapping);
 
 /// The size of a word.
@@ -326,11 +343,12 @@ impl Shared {
         if offset >= self.0.len {
             return None;
         }
-        // SAFETY: `offset` is less than `len`. Rounded down to a word it is still within the mapping, and so is the whole
-        // word, since `data` is aligned (`lead` is 0 for the range `..`) and a mapping ends with a page.
+        // SAFETY: `offset` is less than `len`. Rounded down to a word it is still within the
+        // mapping, and so is the whole word, since `data` is aligned (`lead` is 0 for the range
+        // `..`) and a mapping ends with a page.
         let word = unsafe { self.0.data().byte_add(offset & !(WORD - 1)) };
-        // SAFETY: The word is mapped as long as `self` lives, aligned since a mapping is, initialized since pages are, and
-        // accessed as a word alone.
+        // SAFETY: The word is mapped as long as `self` lives, aligned since a mapping is,
+        // initialized since pages are, and accessed as a word alone.
         Some(unsafe { word.cast::<AtomicUsize>().as_ref() })
     }
 
@@ -338,8 +356,8 @@ impl Shared {
     #[inline]
     pub(super) fn copy_out(&self, offset: usize, target: &mut [u8]) -> Result<(), Error> {
         let source = self.range(offset, target.len())?;
-        // SAFETY: The range is readable as long as `self` lives, and no `&mut [u8]` overlaps it, since no reference to it is
-        // ever formed.
+        // SAFETY: The range is readable as long as `self` lives, and no `&mut [u8]` overlaps it,
+        // since no reference to it is ever formed.
         unsafe { sys::copy_from_shared(source, target) }
         Ok(())
     }
@@ -390,8 +408,8 @@ impl SharedWritable {
     #[inline]
     pub(super) fn copy_in(&self, source: &[u8], offset: usize) -> Result<(), Error> {
         let target = self.0.range(offset, source.len())?;
-        // SAFETY: The range is writable as long as `self` lives, and no `&[u8]` overlaps it, since no reference to it is
-        // ever formed.
+        // SAFETY: The range is writable as long as `self` lives, and no `&[u8]` overlaps it, since
+        // no reference to it is ever formed.
         unsafe { sys::copy_to_shared(source, target) }
         Ok(())
     }

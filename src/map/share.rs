@@ -1,4 +1,5 @@
-//! One writer, many readers: [`MemFile::share`] and [`SharedMap::freeze`]. Since Linux 5.1, which brought FutureWrite.
+//! One writer, many readers: [`MemFile::share`] and [`SharedMap::freeze`]. Since Linux 5.1, which
+//! brought FutureWrite.
 
 use super::shared::SharedMap;
 use crate::error::{Error, ErrorWith};
@@ -8,19 +9,23 @@ use crate::sealed::SealedFile;
 use crate::seals::{Seal, Seals};
 
 impl MemFile {
-    /// Maps the file for writing, then takes writing from everybody else: adds FutureWrite, Shrink and Grow.
+    /// Maps the file for writing, then takes writing from everybody else: adds FutureWrite, Shrink
+    /// and Grow.
     ///
-    /// From then on this map, and mappings that existed before, are the only way to change the file. Readers get a
-    /// descriptor ([`reader`](SharedMap::reader), or this one) and make a [`SharedView`](crate::SharedView) of it. The file
-    /// must have its length; holes are allocated first. Adding seals waits while another process holds the file's lock.
+    /// From then on this map, and mappings that existed before, are the only way to change the
+    /// file. Readers get a descriptor ([`reader`](SharedMap::reader), or this one) and make a
+    /// [`SharedView`](crate::SharedView) of it. The file must have its length; holes are allocated
+    /// first. Adding seals waits while another process holds the file's lock.
     ///
-    /// A file that is to be [frozen](SharedMap::freeze) later should be created by [`SharedMap::create`] or with
+    /// A file that is to be [frozen](SharedMap::freeze) later should be created by
+    /// [`SharedMap::create`] or with
     /// [`Exec::DenyUnsealed`]: with the Exec seal, `freeze` and all receivers refuse it on a kernel whose Exec seal can forge
     /// Write, or where that cannot be tested (`vm.memfd_noexec` is 2).
     ///
     /// # Errors
     /// The file comes back with the error; it may have Shrink and Grow by then.
-    /// - EPERM: created without sealing, opened read-only, or sealed with Seal, Write or FutureWrite
+    /// - EPERM: created without sealing, opened read-only, or sealed with Seal, Write or
+    ///   FutureWrite
     /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
     /// - ENOSPC, ENOMEM: no memory for the file
     ///
@@ -54,12 +59,12 @@ impl MemFile {
 }
 
 impl SharedMap {
-    /// Creates a file of `len` zero bytes and [shares](MemFile::share) it: for one writer, with [`Exec::DenyUnsealed`], so that
-    /// it can be [frozen](Self::freeze) on every kernel.
+    /// Creates a file of `len` zero bytes and [shares](MemFile::share) it: for one writer, with
+    /// [`Exec::DenyUnsealed`], so that it can be [frozen](Self::freeze) on every kernel.
     ///
     /// # Errors
-    /// Those of [`MemFile::create`] and [`MemFile::share`]. EACCES: `vm.memfd_noexec` is 2; then share a file of
-    /// [`Exec::Deny`], and make a copy instead of freezing it.
+    /// Those of [`MemFile::create`] and [`MemFile::share`]. EACCES: `vm.memfd_noexec` is 2; then
+    /// share a file of [`Exec::Deny`], and make a copy instead of freezing it.
     ///
     /// # Example
     /// ```
@@ -90,16 +95,17 @@ impl SharedMap {
         self.as_mem_file().reopen_read_only()
     }
 
-    /// Unmaps the writer and makes the file immutable: [`MemFile::into_sealed`]. Views that exist stay valid. It waits while
-    /// another process holds the file's lock.
+    /// Unmaps the writer and makes the file immutable: [`MemFile::into_sealed`]. Views that exist
+    /// stay valid. It waits while another process holds the file's lock.
     ///
     /// # Errors
-    /// The file comes back with the error, and [`into_sealed`](MemFile::into_sealed) can be tried again. It cannot be
-    /// mapped for writing any more: the kernel refuses that since FutureWrite, to this process too.
-    /// - EBUSY: a forked child still has the map, or a page is in use elsewhere. To wait for them, call
-    ///   `map.into_mem_file().into_sealed_timeout(timeout)` instead
-    /// - no errno ([`is_unproven`](Error::is_unproven)): the file has the Exec seal, and the kernel can forge Write by it or
-    ///   cannot be tested; the file is sealed by then
+    /// The file comes back with the error, and [`into_sealed`](MemFile::into_sealed) can be tried
+    /// again. It cannot be mapped for writing any more: the kernel refuses that since FutureWrite,
+    /// to this process too.
+    /// - EBUSY: a forked child still has the map, or a page is in use elsewhere. To wait for them,
+    ///   call `map.into_mem_file().into_sealed_timeout(timeout)` instead
+    /// - no errno ([`is_unproven`](Error::is_unproven)): the file has the Exec seal, and the kernel
+    ///   can forge Write by it or cannot be tested; the file is sealed by then
     /// - those of [`MemFile::into_sealed`]
     ///
     /// # Example

@@ -11,16 +11,19 @@ use crate::seals::Seal;
 use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
-/// A memory file mapped for reading and writing, which other threads and processes may read and write at the same time.
+/// A memory file mapped for reading and writing, which other threads and processes may read and
+/// write at the same time.
 ///
-/// It is never a slice: bytes are copied in and out within bounds, and integers are [atomic](Self::atomic). Without further
-/// synchronization, what is read may be part of an old and part of a new value; nothing worse can happen.
+/// It is never a slice: bytes are copied in and out within bounds, and integers are
+/// [atomic](Self::atomic). Without further synchronization, what is read may be part of an old and
+/// part of a new value; nothing worse can happen.
 ///
-/// The file must have the seal Shrink, so that nobody can take pages away. With Grow too ([`Seals::FIXED_SIZE`]) its length
-/// is the same for all.
+/// The file must have the seal Shrink, so that nobody can take pages away. With Grow too
+/// ([`Seals::FIXED_SIZE`]) its length is the same for all.
 ///
 /// - For one writer and many readers: [`SharedMap::create`] or [`MemFile::share`].
-/// - For many writers: seal the file with [`Seals::FIXED_SIZE`], pass it on, and let each call `SharedMap::try_from`.
+/// - For many writers: seal the file with [`Seals::FIXED_SIZE`], pass it on, and let each call
+///   `SharedMap::try_from`.
 ///
 /// [`Seals::FIXED_SIZE`]: crate::Seals::FIXED_SIZE
 ///
@@ -81,16 +84,19 @@ pub struct SharedView {
 }
 
 impl SharedMap {
-    /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)` — maps a file that has the seal Shrink, and applies the
-    /// `holes` policy.
+    /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)` — maps a file that has the seal
+    /// Shrink, and applies the `holes` policy.
     ///
-    /// While others can write the file they can also punch holes into it, unless it has FutureWrite. Where memory is short,
-    /// touching a hole raises SIGBUS. Let only those write whom you trust that far.
+    /// While others can write the file they can also punch holes into it, unless it has
+    /// FutureWrite. Where memory is short, touching a hole raises SIGBUS. Let only those write whom
+    /// you trust that far.
     ///
     /// # Errors
     /// The file comes back with the error.
-    /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the address space
-    /// - EPERM: sealed with Write or FutureWrite; EACCES: opened read-only, or a security module forbids it
+    /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the
+    ///   address space
+    /// - EPERM: sealed with Write or FutureWrite; EACCES: opened read-only, or a security module
+    ///   forbids it
     /// - EINVAL, EBADF: not a memory file; ENOMEM: no address space
     #[doc(alias = "mmap")]
     pub fn map(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
@@ -144,11 +150,11 @@ impl SharedMap {
         }
     }
 
-    /// The address of the memory, for what takes one: a renderer in C, `futex(2)`, an upload to a device. Dangling if the
-    /// length is 0.
+    /// The address of the memory, for what takes one: a renderer in C, `futex(2)`, an upload to a
+    /// device. Dangling if the length is 0.
     ///
-    /// To read or write through it is unsafe: others may do so at the same time, so use atomics or volatile accesses, within
-    /// [`len`](Self::len) bytes and while the map lives.
+    /// To read or write through it is unsafe: others may do so at the same time, so use atomics or
+    /// volatile accesses, within [`len`](Self::len) bytes and while the map lives.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.map.shared().as_ptr()
@@ -168,19 +174,24 @@ impl SharedMap {
 }
 
 impl SharedView {
-    /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps a file that has the seal Shrink, and applies the `holes`
-    /// policy.
+    /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps a file that has the seal Shrink, and
+    /// applies the `holes` policy.
     ///
-    /// Unless the file has FutureWrite or Write, others can punch holes into it; see [`SharedMap::map`].
+    /// Unless the file has FutureWrite or Write, others can punch holes into it; see
+    /// [`SharedMap::map`].
     ///
-    /// A descriptor that is open for writing is opened again read-only for this, because a mapping through it counts as
-    /// potentially writable, and would make [`SharedMap::freeze`] fail with EBUSY. Where opening again fails, without `/proc`
-    /// or because the owner has taken a lease on the file, the descriptor is used as it is.
+    /// A descriptor that is open for writing is opened again read-only for this, because a mapping
+    /// through it counts as potentially writable, and would make [`SharedMap::freeze`] fail with
+    /// EBUSY. Where opening again fails, without `/proc` or because the owner has taken a lease on
+    /// the file, the descriptor is used as it is.
     ///
     /// # Errors
-    /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the address space
-    /// - EPERM: sealed with Write, on a kernel that does not map that through a descriptor open for writing, without `/proc`
-    /// - EACCES: a security module forbids it; EINVAL, EBADF: not a memory file; ENOMEM: no address space
+    /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the
+    ///   address space
+    /// - EPERM: sealed with Write, on a kernel that does not map that through a descriptor open for
+    ///   writing, without `/proc`
+    /// - EACCES: a security module forbids it; EINVAL, EBADF: not a memory file; ENOMEM: no address
+    ///   space
     ///
     /// # Example
     /// ```
@@ -215,7 +226,8 @@ impl SharedView {
         self.len() == 0
     }
 
-    /// The address of the memory, as with [`SharedMap::as_ptr`], to be read alone: a write raises SIGSEGV.
+    /// The address of the memory, as with [`SharedMap::as_ptr`], to be read alone: a write raises
+    /// SIGSEGV.
     #[must_use]
     pub fn as_ptr(&self) -> *const u8 {
         self.map.as_ptr()
@@ -248,8 +260,9 @@ fn shrink(holes: Holes) -> Terms {
     Terms { required: Seal::Shrink.into(), holes, limit: u64::MAX, origin: Origin::Received }
 }
 
-/// A read-only descriptor of the same file, if `fd` is not one itself and the file can be opened again without waiting for
-/// anybody. Otherwise the descriptor is mapped as it is, which is as safe, but may stand in the way of a seal.
+/// A read-only descriptor of the same file, if `fd` is not one itself and the file can be opened
+/// again without waiting for anybody. Otherwise the descriptor is mapped as it is, which is as
+/// safe, but may stand in the way of a seal.
 fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
     if sys::is_read_only(fd).unwrap_or(false) {
         return None;
@@ -284,8 +297,8 @@ fn beyond<T>(offset: usize, len: usize) -> Error {
 impl TryFrom<MemFile> for SharedMap {
     type Error = ErrorWith<MemFile>;
 
-    /// [`SharedMap::map`] with [`Holes::Allocate`]: it takes memory for the whole length, and waits while another process
-    /// holds the file's lock.
+    /// [`SharedMap::map`] with [`Holes::Allocate`]: it takes memory for the whole length, and waits
+    /// while another process holds the file's lock.
     fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
         Self::map(file, Holes::Allocate)
     }
@@ -294,9 +307,9 @@ impl TryFrom<MemFile> for SharedMap {
 impl TryFrom<OwnedFd> for SharedMap {
     type Error = ErrorWith<OwnedFd>;
 
-    /// [`SharedMap::map`] with [`Holes::Allocate`]: it takes memory for the whole length, which the sender chose. If you do
-    /// not trust the sender, look first whether the file has [`Seals::FIXED_SIZE`](crate::Seals::FIXED_SIZE), then at its
-    /// length.
+    /// [`SharedMap::map`] with [`Holes::Allocate`]: it takes memory for the whole length, which the
+    /// sender chose. If you do not trust the sender, look first whether the file has
+    /// [`Seals::FIXED_SIZE`](crate::Seals::FIXED_SIZE), then at its length.
     fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::map(MemFile::adopt(fd)?, Holes::Allocate).map_err(|error| error.map(MemFile::into_fd))
     }

@@ -9,8 +9,9 @@ use crate::seals::Seals;
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
 
-/// A memory file whose only descriptor is in here, from its creation until it is sealed, together with what is known of it.
-/// So a mapping of it, made and dropped in between, is the only way to its bytes.
+/// A memory file whose only descriptor is in here, from its creation until it is sealed, together
+/// with what is known of it. So a mapping of it, made and dropped in between, is the only way to
+/// its bytes.
 pub(crate) struct Fresh {
     file: MemFile,
     /// The length of the data. A file of huge pages ends at the next multiple of `granule`.
@@ -26,7 +27,8 @@ impl Fresh {
     /// Creates an empty file. Sealing is allowed whatever the options say.
     #[inline]
     pub(crate) fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
-        // Inheritable only once it is sealed: a program that another thread starts meanwhile must not get it.
+        // Inheritable only once it is sealed: a program that another thread starts meanwhile must
+        // not get it.
         let file = MemFile::create(name, options.allow_sealing(true).close_on_exec(true))?;
         let granule = if options.huge_tlb.is_some() { sys::fstat(file.as_fd())?.granule } else { 1 };
         Ok(Self { file, len: 0, allocated: 0, granule, inheritable: !options.close_on_exec })
@@ -78,18 +80,20 @@ impl Fresh {
         self.allocated = end;
     }
 
-    /// Seals the file, and reads back that it is sealed. The file comes back if that fails, and this can be tried again.
+    /// Seals the file, and reads back that it is sealed. The file comes back if that fails, and
+    /// this can be tried again.
     #[inline]
     pub(crate) fn seal(self) -> Result<SealedFile, ErrorWith<Self>> {
         match self.prove() {
-            // Its length may be that of its huge pages, of which the data fill the last one only in part.
+            // Its length may be that of its huge pages, of which the data fill the last one only in
+            // part.
             Ok(proof) => Ok(SealedFile { file: self.file, proof: proof.up_to(self.len as u64) }),
             Err(error) => Err(ErrorWith::new(error, self)),
         }
     }
 
-    /// Everything was written, and written pages stay, so there are no holes to fill. If some memory is missing, that must show
-    /// before the seals are added, which cannot be undone.
+    /// Everything was written, and written pages stay, so there are no holes to fill. If some
+    /// memory is missing, that must show before the seals are added, which cannot be undone.
     #[inline]
     fn prove(&self) -> Result<Proof, Error> {
         if self.allocated < self.len {

@@ -20,13 +20,13 @@ pub use options::SealedFileOptions;
 pub use proof::Holes;
 pub(crate) use proof::{Origin, Proof, Terms, prove};
 
-/// A memory file whose contents are proven constant: it has the seals Write and Shrink, and nobody can change a byte of it,
-/// whatever descriptors or mappings they hold.
+/// A memory file whose contents are proven constant: it has the seals Write and Shrink, and nobody
+/// can change a byte of it, whatever descriptors or mappings they hold.
 ///
-/// Make one with [`from_bytes`](Self::from_bytes), [`create_with`](Self::create_with) or [`copy_of`](Self::copy_of), or seal
-/// a file of your own with [`MemFile::into_sealed`]. A received descriptor is checked by
-/// [`try_from`](Self#impl-TryFrom%3COwnedFd%3E-for-SealedFile). With other than the default options, each of these is a
-/// method of [`SealedFile::options`].
+/// Make one with [`from_bytes`](Self::from_bytes), [`create_with`](Self::create_with) or
+/// [`copy_of`](Self::copy_of), or seal a file of your own with [`MemFile::into_sealed`]. A received
+/// descriptor is checked by [`try_from`](Self#impl-TryFrom%3COwnedFd%3E-for-SealedFile). With other
+/// than the default options, each of these is a method of [`SealedFile::options`].
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -39,12 +39,13 @@ pub(crate) use proof::{Origin, Proof, Terms, prove};
 ///
 /// What is checked, and what lies outside the promise: [the guide](crate::guide::design).
 ///
-/// There is no `Read` and no `Seek`: clones of this file, in every process that has one, share one position. Read at offsets,
-/// map the file, or [reopen](Self::reopen_read_only) it for a position of its own.
+/// There is no `Read` and no `Seek`: clones of this file, in every process that has one, share one
+/// position. Read at offsets, map the file, or [reopen](Self::reopen_read_only) it for a position
+/// of its own.
 ///
 /// # References
-/// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html); the forged Write seal:
-/// [3b041514cb6e](https://git.kernel.org/torvalds/c/3b041514cb6e)
+/// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html); the forged Write
+/// seal: [3b041514cb6e](https://git.kernel.org/torvalds/c/3b041514cb6e)
 pub struct SealedFile {
     file: MemFile,
     proof: Proof,
@@ -53,8 +54,8 @@ pub struct SealedFile {
 impl SealedFile {
     /// The length in bytes, taken when the proof was made. It does not ask the kernel.
     ///
-    /// For a file of huge pages that this process made, it is the length of the data; the file itself ends at the next
-    /// multiple of the page size, and that is what a receiver sees.
+    /// For a file of huge pages that this process made, it is the length of the data; the file
+    /// itself ends at the next multiple of the page size, and that is what a receiver sees.
     #[must_use]
     #[inline]
     pub const fn len(&self) -> u64 {
@@ -131,8 +132,9 @@ impl SealedFile {
         self.file.proc_path()
     }
 
-    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — the same file once more, with its own position
-    /// at 0, read-only. It is compared with this one by `fstat` and proven anew, since something else may be mounted at `/proc`.
+    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — the same file once
+    /// more, with its own position at 0, read-only. It is compared with this one by `fstat` and
+    /// proven anew, since something else may be mounted at `/proc`.
     ///
     /// # Errors
     /// As for [`MemFile::reopen_read_only`] and [`SealedFileOptions::verify`].
@@ -155,7 +157,8 @@ impl SealedFile {
         Ok(Self { file, proof: proof.up_to(self.len()) })
     }
 
-    /// `fcntl(fd, F_DUPFD_CLOEXEC)` — another descriptor of the same open file, with the same proof.
+    /// `fcntl(fd, F_DUPFD_CLOEXEC)` — another descriptor of the same open file, with the same
+    /// proof.
     ///
     /// # Errors
     /// EMFILE: out of descriptors.
@@ -175,11 +178,13 @@ impl SealedFile {
 
 #[cfg(feature = "std")]
 impl SealedFile {
-    /// The file for a child to read: [reopened](Self::reopen_read_only), so the child starts at position 0, moves a position
-    /// of its own, and cannot write. One file serves any number of children.
+    /// The file for a child to read: [reopened](Self::reopen_read_only), so the child starts at
+    /// position 0, moves a position of its own, and cannot write. One file serves any number of
+    /// children.
     ///
-    /// There is no `From<SealedFile> for Stdio`, because it could not fail: without `/proc`, or once a sender has taken away
-    /// the permission to open the file (`fchmod`), the child would get a position that others can move.
+    /// There is no `From<SealedFile> for Stdio`, because it could not fail: without `/proc`, or
+    /// once a sender has taken away the permission to open the file (`fchmod`), the child would get
+    /// a position that others can move.
     ///
     /// # Errors
     /// As for [`reopen_read_only`](Self::reopen_read_only).
@@ -212,17 +217,19 @@ impl SealedFile {
 }
 
 impl MemFile {
-    /// Makes the file immutable: adds [`Seals::IMMUTABLE`] in one call, allocates its holes, and proves it.
+    /// Makes the file immutable: adds [`Seals::IMMUTABLE`] in one call, allocates its holes, and
+    /// proves it.
     ///
-    /// Four system calls: `F_ADD_SEALS`, `F_GET_SEALS`, `fstat` and `fallocate`. The last is made even if no hole is visible,
-    /// because memory that was only read can vanish again. Drop mappings that can write first.
+    /// Four system calls: `F_ADD_SEALS`, `F_GET_SEALS`, `fstat` and `fallocate`. The last is made
+    /// even if no hole is visible, because memory that was only read can vanish again. Drop
+    /// mappings that can write first.
     ///
-    /// It waits for the file's lock, which another process that has the file can hold for as long as it likes: seal a file
-    /// before you share it.
+    /// It waits for the file's lock, which another process that has the file can hold for as long
+    /// as it likes: seal a file before you share it.
     ///
     /// # Errors
-    /// Those of [`SealedFileOptions::seal`] with [`Holes::Allocate`]. The file comes back with the error. After an error of
-    /// `fallocate` it is sealed already, and the call can be repeated.
+    /// Those of [`SealedFileOptions::seal`] with [`Holes::Allocate`]. The file comes back with the
+    /// error. After an error of `fallocate` it is sealed already, and the call can be repeated.
     ///
     /// # Example
     /// ```
@@ -240,10 +247,11 @@ impl MemFile {
         options.seal(self).map_err(|error| error.map(Self::from_owned))
     }
 
-    /// As [`into_sealed`](Self::into_sealed), but while that fails with EBUSY, sleeps and tries again, until it has slept for
-    /// `timeout` altogether.
+    /// As [`into_sealed`](Self::into_sealed), but while that fails with EBUSY, sleeps and tries
+    /// again, until it has slept for `timeout` altogether.
     ///
-    /// The kernel's own waiting, about 160 ms for each attempt while a page is in use elsewhere, comes on top.
+    /// The kernel's own waiting, about 160 ms for each attempt while a page is in use elsewhere,
+    /// comes on top.
     ///
     /// # Errors
     /// Those of [`into_sealed`](Self::into_sealed).
@@ -282,7 +290,8 @@ fn seal_and_prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
     prove_added(fd, terms)
 }
 
-/// Proves a file whose seals were added without an error. If they are missing all the same, that was a lie.
+/// Proves a file whose seals were added without an error. If they are missing all the same, that
+/// was a lie.
 #[inline]
 fn prove_added(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
     match prove(fd, terms) {
@@ -291,8 +300,8 @@ fn prove_added(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
     }
 }
 
-/// Adds the seals of an immutable file. Succeeds without adding anything if the file is already closed to new seals but has
-/// Write and Shrink.
+/// Adds the seals of an immutable file. Succeeds without adding anything if the file is already
+/// closed to new seals but has Write and Shrink.
 #[inline]
 fn add_missing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     #[cold]
@@ -324,7 +333,8 @@ impl TryFrom<OwnedFd> for SealedFile {
 impl TryFrom<MemFile> for SealedFile {
     type Error = ErrorWith<MemFile>;
 
-    /// [`SealedFileOptions::verify`] with [`Holes::Refuse`]. To add the seals, use [`MemFile::into_sealed`].
+    /// [`SealedFileOptions::verify`] with [`Holes::Refuse`]. To add the seals, use
+    /// [`MemFile::into_sealed`].
     fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
         Self::options().verify(file).map_err(|error| error.map(MemFile::from_owned))
     }

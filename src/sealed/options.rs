@@ -8,7 +8,8 @@ use crate::options::CreateOptions;
 use crate::seals::Seals;
 use crate::sys::fd::OwnedFd;
 
-/// How to make or to check a [`SealedFile`], with other than the default options: what [`SealedFile::options`] returns.
+/// How to make or to check a [`SealedFile`], with other than the default options: what
+/// [`SealedFile::options`] returns.
 ///
 /// | method | the file comes from | `create_options`, `huge_pages` | `limit` | `holes` |
 /// |---|---|---|---|---|
@@ -17,8 +18,8 @@ use crate::sys::fd::OwnedFd;
 /// | [`copy_of`](Self::copy_of), `from_reader` | another file, a pipe, a reader | used | on the source | |
 /// | [`verify`](Self::verify), [`seal`](Self::seal) | somebody else | | on the file | used |
 ///
-/// A file that is made here is allocated in full before it is sealed, so reading it later cannot fail for lack of memory, and
-/// nobody else has its descriptor before.
+/// A file that is made here is allocated in full before it is sealed, so reading it later cannot
+/// fail for lack of memory, and nobody else has its descriptor before.
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -55,23 +56,27 @@ impl SealedFile {
 }
 
 impl SealedFileOptions {
-    /// The options to create the file with. Default: [`CreateOptions::new`]. Sealing is allowed in any case.
+    /// The options to create the file with. Default: [`CreateOptions::new`]. Sealing is allowed in
+    /// any case.
     ///
-    /// Without [`close_on_exec`](CreateOptions::close_on_exec) the file becomes inheritable only when it is sealed.
+    /// Without [`close_on_exec`](CreateOptions::close_on_exec) the file becomes inheritable only
+    /// when it is sealed.
     ///
-    /// With [`huge_tlb`](CreateOptions::huge_tlb) the file's length is rounded up to whole huge pages, which are taken from
-    /// their pool before anything is written, and [`len`](SealedFile::len) stays the length of the data.
+    /// With [`huge_tlb`](CreateOptions::huge_tlb) the file's length is rounded up to whole huge
+    /// pages, which are taken from their pool before anything is written, and
+    /// [`len`](SealedFile::len) stays the length of the data.
     pub const fn create_options(mut self, options: CreateOptions) -> Self {
         self.create_options = options;
         self
     }
 
-    /// Let the kernel use transparent huge pages for a file of 2 MiB or more that is filled in memory:
-    /// `madvise(MADV_HUGEPAGE)`. Default: no.
+    /// Let the kernel use transparent huge pages for a file of 2 MiB or more that is filled in
+    /// memory: `madvise(MADV_HUGEPAGE)`. Default: no.
     ///
-    /// Filling is faster, and so is reading at random through a map with [`MapOptions::huge_pages`](crate::MapOptions).
-    /// If the kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) forbids it, which is the default,
-    /// the file is filled with ordinary pages.
+    /// Filling is faster, and so is reading at random through a map with
+    /// [`MapOptions::huge_pages`](crate::MapOptions). If the kernel's policy
+    /// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) forbids it, which is the default, the
+    /// file is filled with ordinary pages.
     #[doc(alias = "MADV_HUGEPAGE")]
     pub const fn huge_pages(mut self, value: bool) -> Self {
         self.huge_pages = value;
@@ -80,8 +85,8 @@ impl SealedFileOptions {
 
     /// Refuse a source or a received file that has more than this many bytes. Default: no limit.
     ///
-    /// The length of a received file is compared after the seals have fixed it, and before any memory is taken for it. No
-    /// more than the limit is copied of a source.
+    /// The length of a received file is compared after the seals have fixed it, and before any
+    /// memory is taken for it. No more than the limit is copied of a source.
     ///
     /// ```
     /// use memfile::{Cause, SealedFile};
@@ -108,19 +113,21 @@ impl SealedFileOptions {
         Terms { required: Seals::CONSTANT, holes: self.holes, limit: self.limit, origin: Origin::Received }
     }
 
-    /// Checks a file, and returns the proof that its contents are constant, or what is missing. Adds no seal.
+    /// Checks a file, and returns the proof that its contents are constant, or what is missing.
+    /// Adds no seal.
     ///
     /// `file` is an `OwnedFd`, a [`MemFile`](crate::MemFile) or a `File`. With the default options,
     /// [`SealedFile::try_from`](SealedFile#impl-TryFrom%3COwnedFd%3E-for-SealedFile) does the same.
     ///
-    /// Two system calls: `F_GET_SEALS` and `fstat`. Neither waits for other processes; [`Holes::Allocate`] can be made to.
-    /// A file that has Exec and FutureWrite costs a test of the kernel, once in the life of the process. One that might
-    /// have huge pages and ends inside one costs an `fstatfs`.
+    /// Two system calls: `F_GET_SEALS` and `fstat`. Neither waits for other processes;
+    /// [`Holes::Allocate`] can be made to. A file that has Exec and FutureWrite costs a test of the
+    /// kernel, once in the life of the process. One that might have huge pages and ends inside one
+    /// costs an `fstatfs`.
     ///
     /// # Errors
     /// The descriptor comes back with the error.
-    /// - no errno: [`is_unproven`](Error::is_unproven): seals are missing ([`Error::seals`] names them), the seal Write may
-    ///   be forged, there are holes, or the file ends inside a huge page;
+    /// - no errno: [`is_unproven`](Error::is_unproven): seals are missing ([`Error::seals`] names
+    ///   them), the seal Write may be forged, there are holes, or the file ends inside a huge page;
     ///   [`LimitExceeded`](crate::Cause::LimitExceeded)
     /// - EINVAL: not a memory file; EBADF: opened with `O_PATH`
     /// - those of the policy for [`Holes`]: ENOSPC, ENOMEM: no memory; EBADF: opened read-only
@@ -140,23 +147,29 @@ impl SealedFileOptions {
     #[doc(alias = "F_GET_SEALS")]
     #[inline]
     pub fn verify(&self, file: impl Into<OwnedFd>) -> Result<SealedFile, ErrorWith<OwnedFd>> {
-        // What is proven is the descriptor that is kept: a caller's `AsFd` could return a different one on each call.
+        // What is proven is the descriptor that is kept: a caller's `AsFd` could return a different
+        // one on each call.
         let file = MemFile::adopt(file.into())?;
         finish(prove(file.as_fd(), self.terms()), file)
     }
 
-    /// Adds [`Seals::IMMUTABLE`] in one call unless the file has them, then checks it as [`verify`](Self::verify) does.
+    /// Adds [`Seals::IMMUTABLE`] in one call unless the file has them, then checks it as
+    /// [`verify`](Self::verify) does.
     ///
-    /// The seals stay, whatever the check then says. For a receiver that may seal, and for one's own files;
-    /// [`MemFile::into_sealed`](crate::MemFile::into_sealed) does the same with [`Holes::Allocate`].
+    /// The seals stay, whatever the check then says. For a receiver that may seal, and for one's
+    /// own files; [`MemFile::into_sealed`](crate::MemFile::into_sealed) does the same with
+    /// [`Holes::Allocate`].
     ///
-    /// Adding the seals waits for the file's lock, which another process that has the file can hold for as long as it likes,
-    /// and for about 160 ms if a page is in use elsewhere. If you do not trust the sender, use [`verify`](Self::verify).
+    /// Adding the seals waits for the file's lock, which another process that has the file can hold
+    /// for as long as it likes, and for about 160 ms if a page is in use elsewhere. If you do not
+    /// trust the sender, use [`verify`](Self::verify).
     ///
     /// # Errors
     /// The descriptor comes back with the error.
-    /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added ([`is_busy`](Error::is_busy))
-    /// - EPERM: created without sealing, opened read-only, or sealed with Seal while Write or Shrink is missing
+    /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added
+    ///   ([`is_busy`](Error::is_busy))
+    /// - EPERM: created without sealing, opened read-only, or sealed with Seal while Write or
+    ///   Shrink is missing
     /// - those of [`verify`](Self::verify)
     ///
     /// # Example

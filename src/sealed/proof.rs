@@ -2,31 +2,38 @@
 //!
 //! # What is proven
 //!
-//! Of the file behind the descriptor: **no byte below [`Proof::len`] will ever change, and nobody can take it away.** A
-//! mapping may then be a `&[u8]`, no matter who else holds the file. The proof is made once, because seals cannot be removed.
+//! Of the file behind the descriptor: **no byte below [`Proof::len`] will ever change, and nobody
+//! can take it away.** A mapping may then be a `&[u8]`, no matter who else holds the file. The
+//! proof is made once, because seals cannot be removed.
 //!
 //! # Why each step is needed, in this order
 //!
-//! 1. `F_GET_SEALS` must show **Write and Shrink**. The kernel adds Write only after it has found no mapping that can write
-//!    and no page in use elsewhere (`mapping_deny_writable`, `memfd_wait_for_pins`), and from then on refuses all of them.
-//!    Without Shrink, another process could truncate the file, so that reading it raises SIGBUS, and extend it again, so
-//!    that what was `A` reads as zero. That the call succeeds proves nothing: every file of tmpfs has the seal Seal. That
-//!    `F_ADD_SEALS` has succeeded proves nothing either: a seccomp filter can make it a lie, so our own files are read back.
-//! 2. **Not Exec together with FutureWrite**, unless this kernel is known to be fixed. On Linux from 6.3 to the fixed 6.12.93,
-//!    6.18.35, 7.0.13 and 7.1, adding Exec to a file with an execute bit sets Write *without* looking for writable
-//!    mappings (3b041514cb6e). The kernel sets FutureWrite in the same step, so Exec together with FutureWrite is the
-//!    telltale. The mode is not: it can be changed afterwards. The kernel's version is not parsed: one attempt tells.
-//! 3. `fstat` **after** the seals: a length taken before could have been shrunk away before Shrink came. It is taken once;
-//!    what others do to the file later can at most extend it. The length must be within the caller's limit before the next
-//!    step takes memory for it. It must **not end inside a huge page**, which only `fallocate` can make: some kernels (5.10)
-//!    raise SIGBUS for that page, although it is allocated.
-//! 4. **No holes**, or the policy that the caller has chosen for them: the first read of a hole allocates memory, which can
-//!    fail, and that is SIGBUS or the end of the process by the memory controller. Nobody can punch a hole after step 1.
-//!    But a page that was allocated by *reading* a hole is clean, and any process that maps the file can make the kernel
-//!    drop it again (`MADV_PAGEOUT`), so the block count is true at the time of the check only. `fallocate` settles it:
-//!    its pages, like written ones, are dirty and stay.
+//! 1. `F_GET_SEALS` must show **Write and Shrink**. The kernel adds Write only after it has found
+//!    no mapping that can write and no page in use elsewhere (`mapping_deny_writable`,
+//!    `memfd_wait_for_pins`), and from then on refuses all of them. Without Shrink, another process
+//!    could truncate the file, so that reading it raises SIGBUS, and extend it again, so that what
+//!    was `A` reads as zero. That the call succeeds proves nothing: every file of tmpfs has the
+//!    seal Seal. That `F_ADD_SEALS` has succeeded proves nothing either: a seccomp filter can make
+//!    it a lie, so our own files are read back.
+//! 2. **Not Exec together with FutureWrite**, unless this kernel is known to be fixed. On Linux
+//!    from 6.3 to the fixed 6.12.93, 6.18.35, 7.0.13 and 7.1, adding Exec to a file with an execute
+//!    bit sets Write *without* looking for writable mappings (3b041514cb6e). The kernel sets
+//!    FutureWrite in the same step, so Exec together with FutureWrite is the telltale. The mode is
+//!    not: it can be changed afterwards. The kernel's version is not parsed: one attempt tells.
+//! 3. `fstat` **after** the seals: a length taken before could have been shrunk away before Shrink
+//!    came. It is taken once; what others do to the file later can at most extend it. The length
+//!    must be within the caller's limit before the next step takes memory for it. It must **not end
+//!    inside a huge page**, which only `fallocate` can make: some kernels (5.10) raise SIGBUS for
+//!    that page, although it is allocated.
+//! 4. **No holes**, or the policy that the caller has chosen for them: the first read of a hole
+//!    allocates memory, which can fail, and that is SIGBUS or the end of the process by the memory
+//!    controller. Nobody can punch a hole after step 1. But a page that was allocated by *reading*
+//!    a hole is clean, and any process that maps the file can make the kernel drop it again
+//!    (`MADV_PAGEOUT`), so the block count is true at the time of the check only. `fallocate`
+//!    settles it: its pages, like written ones, are dirty and stay.
 //!
-//! A descriptor of any other kind of file fails in step 1: `F_GET_SEALS` fails with EINVAL for all but tmpfs and hugetlbfs.
+//! A descriptor of any other kind of file fails in step 1: `F_GET_SEALS` fails with EINVAL for all
+//! but tmpfs and hugetlbfs.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -37,8 +44,8 @@ use crate::sys::fd::BorrowedFd;
 
 /// What to do about holes: ranges of a file that are not allocated yet and read as zero.
 ///
-/// The first read of a hole through a mapping allocates it. Where memory is short, that is SIGBUS or the end of the process,
-/// even in a sealed file. So a sender can make the receiver pay.
+/// The first read of a hole through a mapping allocates it. Where memory is short, that is SIGBUS
+/// or the end of the process, even in a sealed file. So a sender can make the receiver pay.
 ///
 /// ```
 /// use memfile::{Holes, MemFile, SealedFile, Seals};
@@ -57,34 +64,39 @@ use crate::sys::fd::BorrowedFd;
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Holes {
-    /// Refuse a file with less memory than its length, by the block count that `fstat` returns anyway.
+    /// Refuse a file with less memory than its length, by the block count that `fstat` returns
+    /// anyway.
     ///
-    /// It is true as of now. A sender can make the count look full by memory beyond the end, or by reading the holes, and
-    /// later let the kernel drop what was only read (`MADV_PAGEOUT`). If that matters, use `Allocate`, or lock the map
-    /// with [`MapOptions::lock`](crate::MapOptions::lock).
+    /// It is true as of now. A sender can make the count look full by memory beyond the end, or by
+    /// reading the holes, and later let the kernel drop what was only read (`MADV_PAGEOUT`). If
+    /// that matters, use `Allocate`, or lock the map with
+    /// [`MapOptions::lock`](crate::MapOptions::lock).
     #[default]
     Refuse,
 
     /// Fill them with `fallocate(fd, 0, 0, len)`, before anything is read. Nobody can undo it.
     ///
-    /// Needs a descriptor that is open for writing (EBADF). It takes memory for the whole length, which the sender chose:
-    /// set a [limit](crate::SealedFileOptions::limit). It waits for the file's lock, which the sender can hold for as long as
-    /// it likes.
+    /// Needs a descriptor that is open for writing (EBADF). It takes memory for the whole length,
+    /// which the sender chose: set a [limit](crate::SealedFileOptions::limit). It waits for the
+    /// file's lock, which the sender can hold for as long as it likes.
     #[doc(alias = "fallocate")]
     Allocate,
 
-    /// As `Allocate`; through a read-only descriptor, which cannot do that, fill them with `madvise(MADV_POPULATE_READ)` on a
-    /// mapping made for it.
+    /// As `Allocate`; through a read-only descriptor, which cannot do that, fill them with
+    /// `madvise(MADV_POPULATE_READ)` on a mapping made for it.
     ///
-    /// Pages that were only read are true as of now, as with `Refuse`. `MADV_POPULATE_READ` is available since Linux 5.14.
+    /// Pages that were only read are true as of now, as with `Refuse`. `MADV_POPULATE_READ` is
+    /// available since Linux 5.14.
     #[doc(alias = "MADV_POPULATE_READ")]
     Populate,
 
-    /// Accept them: reading one may raise SIGBUS or end the process where memory is short. The bytes are zero all the same.
+    /// Accept them: reading one may raise SIGBUS or end the process where memory is short. The
+    /// bytes are zero all the same.
     Accept,
 }
 
-/// That the first `len` bytes of a file are constant, or, if only Shrink was asked for, that they stay there.
+/// That the first `len` bytes of a file are constant, or, if only Shrink was asked for, that they
+/// stay there.
 ///
 /// Only [`prove`] makes one.
 #[derive(Copy, Clone)]
@@ -98,7 +110,8 @@ impl Proof {
         self.len
     }
 
-    /// What lengths and offsets of mappings must be a multiple of if the file has huge pages: `st_blksize`.
+    /// What lengths and offsets of mappings must be a multiple of if the file has huge pages:
+    /// `st_blksize`.
     pub(crate) const fn granule(self) -> usize {
         self.granule
     }
@@ -119,18 +132,20 @@ pub(crate) struct Terms {
     pub(crate) origin: Origin,
 }
 
-/// Where a file comes from. It decides how an unusual answer of the kernel is treated, not what is asked of it.
+/// Where a file comes from. It decides how an unusual answer of the kernel is treated, not what is
+/// asked of it.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// This crate has created it, and nobody else has had it. It never gets FutureWrite, and its length is a multiple of its
-    /// huge pages. So steps 2 and 3 need no look at the kernel or the file system, and a small program does not contain it.
+    /// This crate has created it, and nobody else has had it. It never gets FutureWrite, and its
+    /// length is a multiple of its huge pages. So steps 2 and 3 need no look at the kernel or the
+    /// file system, and a small program does not contain it.
     Fresh,
     /// Anything can be wrong with it.
     Received,
 }
 
-/// Decides whether `fd` can be trusted to keep the promise of the seals that the terms require. See the head of this file for
-/// the reason of each step and of their order.
+/// Decides whether `fd` can be trusted to keep the promise of the seals that the terms require. See
+/// the head of this file for the reason of each step and of their order.
 #[inline(always)]
 pub(crate) fn prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
     let Terms { required, holes, limit, origin } = terms;
@@ -179,7 +194,8 @@ fn too_few(len: u64, allocated: u64) -> Error {
     Error::new(Reason::Holes).with_numbers(len, allocated)
 }
 
-/// Pages this large may be those of hugetlbfs. They may also be ordinary ones, or only be allowed to be huge.
+/// Pages this large may be those of hugetlbfs. They may also be ordinary ones, or only be allowed
+/// to be huge.
 const SMALLEST_HUGE_PAGE: usize = 64 * 1024;
 
 #[cold]
@@ -193,8 +209,8 @@ fn refuse_part_of_huge_page(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
 /// Seeing both of these means that Write may have been implied by Exec.
 const FORGED: Seals = Seals::from_bits_retain(Seal::FutureWrite as u32 | Seal::Exec as u32);
 
-/// Tests once whether this kernel looks for writable mappings when Exec implies Write. If the test cannot run, the file is
-/// refused, and the test runs again next time.
+/// Tests once whether this kernel looks for writable mappings when Exec implies Write. If the test
+/// cannot run, the file is refused, and the test runs again next time.
 #[cold]
 fn test_exec_seal() -> Result<(), Error> {
     const UNKNOWN: u8 = 0;
@@ -214,14 +230,15 @@ fn test_exec_seal() -> Result<(), Error> {
     Ok(())
 }
 
-/// Fills all holes, by `fallocate` if the descriptor is open for writing, otherwise by reading faults.
+/// Fills all holes, by `fallocate` if the descriptor is open for writing, otherwise by reading
+/// faults.
 fn populate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
     match sys::fallocate(fd, 0, len) {
         Err(error) if error.is(Errno::BADF) => {}
         result => return result,
     }
-    // Every kernel maps a write-sealed file shared through a read-only descriptor. A private mapping would not do: huge pages
-    // that it takes for holes are not the file's.
+    // Every kernel maps a write-sealed file shared through a read-only descriptor. A private
+    // mapping would not do: huge pages that it takes for holes are not the file's.
     let mapped = usize::try_from(len).map_err(|_| Error::too_long(len))?;
     sys::populate(fd, mapped)
 }

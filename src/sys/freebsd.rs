@@ -1,5 +1,5 @@
-//! The calls of FreeBSD alone, and what it lacks: that fails as it does on an old Linux. `memfd_create(3)` is available
-//! since 13.0.
+//! The calls of FreeBSD alone, and what it lacks: that fails as it does on an old Linux.
+//! `memfd_create(3)` is available since 13.0.
 
 use core::ffi::CStr;
 use core::ptr::NonNull;
@@ -36,7 +36,8 @@ pub(crate) fn huge_page_size(_: BorrowedFd<'_>) -> Result<Option<u64>, Error> {
     Ok(None)
 }
 
-/// `st_blocks` counts pages of the object here, whether they are allocated or not, so holes are not seen.
+/// `st_blocks` counts pages of the object here, whether they are allocated or not, so holes are not
+/// seen.
 pub(super) fn allocated(len: u64, _blocks: u64) -> u64 {
     len
 }

@@ -1,23 +1,27 @@
-//! The system: the only module that makes system calls or names a system, and with `map::raw` the only one with unsafe code.
+//! The system: the only module that makes system calls or names a system, and with `map::raw` the
+//! only one with unsafe code.
 //!
 //! | system | file | memory file | seals | since |
 //! |---|---|---|---|---|
 //! | Linux, Android | `linux/` | `memfd_create(2)` | all | 3.17 |
 //! | FreeBSD | `freebsd.rs` | `memfd_create(3)` | Seal, Shrink, Grow, Write | 13.0 |
 //!
-//! What all of them have is in `unix.rs`. A function that a system lacks is there all the same, and fails as it does on an
-//! old Linux, so that nothing above this module depends on the system.
+//! What all of them have is in `unix.rs`. A function that a system lacks is there all the same, and
+//! fails as it does on an old Linux, so that nothing above this module depends on the system.
 //!
-//! On Linux the calls are raw system calls through rustix's linux_raw backend, where rustix has one (x86, x86_64, arm,
-//! aarch64, riscv64); with the feature `use-libc`, and on every other processor, they go through the C library.
+//! On Linux the calls are raw system calls through rustix's linux_raw backend, where rustix has one
+//! (x86, x86_64, arm, aarch64, riscv64); with the feature `use-libc`, and on every other processor,
+//! they go through the C library.
 //!
 //! # Contract
 //!
-//! A function makes the one system call that its name or its comment says, and nothing else. [`create`], [`create_like`],
-//! [`populate`], [`mmap`] of constant bytes, `try_*` and [`exec_seal_finds_writers`] make several. A call that a signal interrupts is made
-//! again. An error names the call and holds the errno; the usual reason follows from both (`error/call.rs`), and a caller who
-//! knows better adds another. Descriptors are borrowed as `BorrowedFd` and made as `OwnedFd`, close-on-exec unless the caller
-//! of [`create`] asks otherwise, and none that is made has a number below 3.
+//! A function makes the one system call that its name or its comment says, and nothing else.
+//! [`create`], [`create_like`], [`populate`], [`mmap`] of constant bytes, `try_*` and
+//! [`exec_seal_finds_writers`] make several. A call that a signal interrupts is made again. An
+//! error names the call and holds the errno; the usual reason follows from both (`error/call.rs`),
+//! and a caller who knows better adds another. Descriptors are borrowed as `BorrowedFd` and made as
+//! `OwnedFd`, close-on-exec unless the caller of [`create`] asks otherwise, and none that is made
+//! has a number below 3.
 
 #![allow(unsafe_code, reason = "the boundary to the kernel")]
 

@@ -1,5 +1,5 @@
-//! `sendmsg(2)` and `recvmsg(2)` with descriptors (`SCM_RIGHTS`). Available since: Linux 2.2, with `MSG_CMSG_CLOEXEC` since
-//! 2.6.23.
+//! `sendmsg(2)` and `recvmsg(2)` with descriptors (`SCM_RIGHTS`). Available since: Linux 2.2, with
+//! `MSG_CMSG_CLOEXEC` since 2.6.23.
 
 use core::mem::MaybeUninit;
 
@@ -17,9 +17,10 @@ use crate::error::{Call, Error, Reason};
 /// The most descriptors that the kernel takes in one message: `SCM_MAX_FD`.
 pub(crate) const FDS_MAX: usize = 253;
 
-/// Room for `fds` descriptors, and for what options of the socket put beside them: the sender's credentials
-/// (`SO_PASSCRED`, three numbers as long as descriptors), a descriptor of its process (`SO_PASSPIDFD`), and a time
-/// (`SO_TIMESTAMP`, as long as four descriptors). All by a name that rustix has on every system.
+/// Room for `fds` descriptors, and for what options of the socket put beside them: the sender's
+/// credentials (`SO_PASSCRED`, three numbers as long as descriptors), a descriptor of its process
+/// (`SO_PASSPIDFD`), and a time (`SO_TIMESTAMP`, as long as four descriptors). All by a name that
+/// rustix has on every system.
 const fn control_space(fds: usize) -> usize {
     cmsg_space!(ScmRights(fds), ScmRights(3), ScmRights(1), ScmRights(4))
 }
@@ -47,14 +48,16 @@ pub(crate) fn sendmsg(socket: BorrowedFd<'_>, payload: &[u8], fds: &[BorrowedFd<
         .map_err(failed(Call::Sendmsg))
 }
 
-/// Receives a payload, and descriptors into `fds` from its start on, close-on-exec. Those without a slot are closed.
+/// Receives a payload, and descriptors into `fds` from its start on, close-on-exec. Those without a
+/// slot are closed.
 pub(crate) fn recvmsg(
     socket: BorrowedFd<'_>,
     payload: &mut [u8],
     fds: &mut [Option<OwnedFd>],
 ) -> Result<Message, Error> {
     let mut space = ControlSpace([MaybeUninit::new(0); control_space(FDS_MAX)]);
-    // With little more room than asked for, a sender cannot fill this process's table of descriptors.
+    // With little more room than asked for, a sender cannot fill this process's table of
+    // descriptors.
     let space = space.0.get_mut(..control_space(fds.len().min(FDS_MAX))).unwrap_or_default();
     let mut control = RecvAncillaryBuffer::new(space);
     let received = retry_on_intr(|| {
@@ -98,11 +101,11 @@ pub(crate) fn is_stream(socket: BorrowedFd<'_>) -> Result<bool, Error> {
     Ok(socket_type(socket)? == SocketType::STREAM)
 }
 
-/// Whether a message without bytes means that the peer has closed: not for datagrams, always for a stream, and for packets,
-/// which can be empty, if the next one seems to be empty too.
+/// Whether a message without bytes means that the peer has closed: not for datagrams, always for a
+/// stream, and for packets, which can be empty, if the next one seems to be empty too.
 ///
-/// For packets it looks ahead, by `recv(MSG_PEEK | MSG_DONTWAIT)`: the end lasts, and an empty packet is followed by nothing
-/// yet (EAGAIN) or by another packet.
+/// For packets it looks ahead, by `recv(MSG_PEEK | MSG_DONTWAIT)`: the end lasts, and an empty
+/// packet is followed by nothing yet (EAGAIN) or by another packet.
 pub(crate) fn peer_has_closed(socket: BorrowedFd<'_>) -> Result<bool, Error> {
     match socket_type(socket)? {
         SocketType::DGRAM => Ok(false),

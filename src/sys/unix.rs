@@ -51,7 +51,8 @@ pub(crate) struct Stat {
     pub(crate) len: u64,
     /// Bytes of memory that the file has, holes left out.
     pub(crate) allocated: u64,
-    /// `st_blksize`: what lengths and offsets of mappings must be a multiple of where the file has huge pages; a power of two.
+    /// `st_blksize`: what lengths and offsets of mappings must be a multiple of where the file has
+    /// huge pages; a power of two.
     pub(crate) granule: usize,
     pub(crate) device: u64,
     pub(crate) inode: u64,
@@ -84,7 +85,8 @@ pub(crate) fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
     retry_on_intr(|| rustix::fs::ftruncate(fd, len)).map_err(failed(Call::Ftruncate))
 }
 
-/// A signal makes some kernels give up and undo the call, so after one it goes on in smaller pieces.
+/// A signal makes some kernels give up and undo the call, so after one it goes on in smaller
+/// pieces.
 pub(crate) fn fallocate(fd: BorrowedFd<'_>, mut offset: u64, len: u64) -> Result<(), Error> {
     const SMALLEST: u64 = 1 << 20;
     let (mut rest, mut piece) = (len, len);
@@ -120,8 +122,9 @@ pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
 
 /// The first number that is not one of the standard streams.
 ///
-/// Safe code replaces those, with `dup2` onto their numbers, and a child's own take the same numbers. So no descriptor of
-/// this crate has one, though the kernel returns the lowest free number, and a process may start with a closed stdin.
+/// Safe code replaces those, with `dup2` onto their numbers, and a child's own take the same
+/// numbers. So no descriptor of this crate has one, though the kernel returns the lowest free
+/// number, and a process may start with a closed stdin.
 const FIRST_FD: RawFd = 3;
 
 /// A second descriptor of the same open file, close-on-exec.
@@ -165,17 +168,19 @@ pub(crate) enum Access {
     PrivateWrite,
 }
 
-/// Maps `len` bytes from `offset`, a multiple of the page size, at an address of the kernel's choice.
+/// Maps `len` bytes from `offset`, a multiple of the page size, at an address of the kernel's
+/// choice.
 ///
-/// Before Linux 6.7 and from 6.12.0 to 6.12.8, a shared read-only mapping counts as potentially writable, so that of a
-/// write-sealed file fails with EPERM. A private mapping of constant bytes is as constant and shares the same pages, so it
-/// is the way around. Only holes differ, in a file of huge pages: each private mapping takes pages of its own for them.
+/// Before Linux 6.7 and from 6.12.0 to 6.12.8, a shared read-only mapping counts as potentially
+/// writable, so that of a write-sealed file fails with EPERM. A private mapping of constant bytes
+/// is as constant and shares the same pages, so it is the way around. Only holes differ, in a file
+/// of huge pages: each private mapping takes pages of its own for them.
 ///
 /// Safe: no existing mapping is touched, and whoever reads through the pointer answers for that.
 #[inline]
 pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) -> Result<NonNull<u8>, Error> {
-    // Each is tried if the one before it fails with EPERM. NORESERVE: a private mapping of a file of huge pages would
-    // otherwise reserve its pages again.
+    // Each is tried if the one before it fails with EPERM. NORESERVE: a private mapping of a file
+    // of huge pages would otherwise reserve its pages again.
     let (protection, ways): (_, &[MapFlags]) = match access {
         Access::ConstantRead => (ProtFlags::READ, &[MapFlags::SHARED, MapFlags::PRIVATE.union(NORESERVE)]),
         Access::SharedRead => (ProtFlags::READ, &[MapFlags::SHARED]),
@@ -184,8 +189,8 @@ pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) 
     };
     let mut result = Err(Errno::PERM);
     for &flags in ways {
-        // SAFETY: With a null address and without MAP_FIXED the kernel picks free address space, so nothing that exists is
-        // unmapped or changed.
+        // SAFETY: With a null address and without MAP_FIXED the kernel picks free address space, so
+        // nothing that exists is unmapped or changed.
         result = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, flags, fd, offset) };
         if result != Err(Errno::PERM) {
             break;
@@ -199,8 +204,8 @@ pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) 
 /// `base` and `len` are those of one call of [`mmap`], and nothing uses the memory any more.
 #[inline]
 pub(crate) unsafe fn munmap(base: NonNull<u8>, len: usize) {
-    // It can fail with ENOMEM: the kernel had merged neighbouring mappings of one file, and splitting them exceeds
-    // `vm.max_map_count`. Then the memory stays mapped, which harms nobody.
+    // It can fail with ENOMEM: the kernel had merged neighbouring mappings of one file, and
+    // splitting them exceeds `vm.max_map_count`. Then the memory stays mapped, which harms nobody.
     // SAFETY: By this function's contract the range is a mapping of ours that nobody uses.
     let _ = unsafe { rustix::mm::munmap(base.as_ptr().cast::<c_void>(), len) };
 }
@@ -216,7 +221,8 @@ pub(crate) fn nanosleep(duration: Duration) {
 
 /// Keeps the pages below a mapping in memory until it is unmapped, and makes them present.
 pub(crate) fn mlock(base: NonNull<u8>, len: usize) -> Result<(), Error> {
-    // SAFETY: Locking changes neither contents nor mappings; a range that is not mapped fails with ENOMEM.
+    // SAFETY: Locking changes neither contents nor mappings; a range that is not mapped fails with
+    // ENOMEM.
     retry_on_intr(|| unsafe { rustix::mm::mlock(base.as_ptr().cast::<c_void>(), len) }).map_err(failed(Call::Mlock))
 }
 
@@ -237,8 +243,8 @@ pub(crate) fn populate(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
     result
 }
 
-/// Opens for reading, close-on-exec. It does not wait for the owner of a lease on the file, as an `open` that may block
-/// does for up to `fs.lease-break-time`: then it fails with EWOULDBLOCK.
+/// Opens for reading, close-on-exec. It does not wait for the owner of a lease on the file, as an
+/// `open` that may block does for up to `fs.lease-break-time`: then it fails with EWOULDBLOCK.
 pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
     retry_on_intr(|| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()))
         .map_err(failed(Call::Open))
@@ -285,7 +291,8 @@ pub(crate) fn has_position(fd: BorrowedFd<'_>) -> Result<bool, Error> {
     }
 }
 
-/// Implements `FromRawFd`. A macro, since the trait's method is an `unsafe fn` and unsafe code stays here.
+/// Implements `FromRawFd`. A macro, since the trait's method is an `unsafe fn` and unsafe code
+/// stays here.
 macro_rules! impl_from_raw_fd {
     ($Type:ty, $from_owned:expr) => {
         #[allow(unsafe_code, reason = "the method of this trait is unsafe")]

@@ -1,4 +1,5 @@
-//! Copies between private memory and memory that others change meanwhile. No Rust reference to the shared side exists.
+//! Copies between private memory and memory that others change meanwhile. No Rust reference to the
+//! shared side exists.
 //!
 //! | processor | file | how |
 //! |---|---|---|

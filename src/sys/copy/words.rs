@@ -1,7 +1,7 @@
 //! Copies of memory that others change meanwhile, word by word, for every processor.
 //!
-//! Each word is read and written by one relaxed atomic access, and a word of which only a part is written is exchanged
-//! as a whole, so that all accesses of this process have one size.
+//! Each word is read and written by one relaxed atomic access, and a word of which only a part is
+//! written is exchanged as a whole, so that all accesses of this process have one size.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 const WORD: usize = size_of::<usize>();
 
 /// # Safety
-/// `source` is readable for the length of `target`, to the ends of the words that it begins and ends in, and no reference
-/// to it exists but to atomic words.
+/// `source` is readable for the length of `target`, to the ends of the words that it begins and
+/// ends in, and no reference to it exists but to atomic words.
 pub(crate) unsafe fn copy_from_shared(source: NonNull<u8>, target: &mut [u8]) {
     let (head, rest) = target.split_at_mut(head_len(source, target.len()));
     let mut word = source;
@@ -38,8 +38,8 @@ pub(crate) unsafe fn copy_from_shared(source: NonNull<u8>, target: &mut [u8]) {
 }
 
 /// # Safety
-/// `target` is writable for the length of `source`, to the ends of the words that it begins and ends in, and no reference
-/// to it exists but to atomic words.
+/// `target` is writable for the length of `source`, to the ends of the words that it begins and
+/// ends in, and no reference to it exists but to atomic words.
 pub(crate) unsafe fn copy_to_shared(source: &[u8], target: NonNull<u8>) {
     let (head, rest) = source.split_at(head_len(target, source.len()));
     let mut word = target;

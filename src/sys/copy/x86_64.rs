@@ -1,7 +1,8 @@
 //! Copies of memory that others change meanwhile, by assembly.
 //!
-//! The compiler knows of an `asm!` block only that it reads or writes the memory it is given, so a race with another process
-//! is not a data race in Rust's sense, as it would be with `copy_nonoverlapping`.
+//! The compiler knows of an `asm!` block only that it reads or writes the memory it is given, so a
+//! race with another process is not a data race in Rust's sense, as it would be with
+//! `copy_nonoverlapping`.
 
 use core::arch::asm;
 use core::ptr::NonNull;
@@ -28,7 +29,8 @@ pub(crate) unsafe fn copy_to_shared(source: &[u8], target: NonNull<u8>) {
 /// Writes each byte once: what others write who have seen it must not be undone by a second time.
 ///
 /// # Safety
-/// `source` is readable and `target` writable for `len` bytes. Either may be changed by others meanwhile.
+/// `source` is readable and `target` writable for `len` bytes. Either may be changed by others
+/// meanwhile.
 #[inline]
 unsafe fn copy(source: *const u8, target: *mut u8, len: usize) {
     if len >= LONG {
@@ -44,8 +46,9 @@ unsafe fn copy(source: *const u8, target: *mut u8, len: usize) {
         }
         return;
     }
-    // SAFETY: The ranges are the caller's: `i` goes up to `len`, by 16 as long as as many are left, then by each of 8, 4, 2 and 1
-    // that the rest has. From `rest`, which has gone below 0 by 16, its low four bits tell.
+    // SAFETY: The ranges are the caller's: `i` goes up to `len`, by 16 as long as as many are left,
+    // then by each of 8, 4, 2 and 1 that the rest has. From `rest`, which has gone below 0 by 16,
+    // its low four bits tell.
     unsafe {
         asm!(
             "sub {rest}, 16",

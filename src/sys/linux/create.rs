@@ -13,12 +13,13 @@ use crate::options::{CreateOptions, Exec};
 use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::sys::unix::{above_stdio, failed};
 
-/// Set once this kernel has refused `MFD_EXEC` or `MFD_NOEXEC_SEAL` with EINVAL and accepted the other flags.
+/// Set once this kernel has refused `MFD_EXEC` or `MFD_NOEXEC_SEAL` with EINVAL and accepted the
+/// other flags.
 static EXEC_FLAGS_REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// Creates a memory file: `memfd_create`, and one more call where flags alone do not give what was asked for: `fchmod` for
-/// a file that is to be non-executable without the seal Exec, `fcntl(F_ADD_SEALS)` to forbid sealing where the kernel
-/// implies it.
+/// Creates a memory file: `memfd_create`, and one more call where flags alone do not give what was
+/// asked for: `fchmod` for a file that is to be non-executable without the seal Exec,
+/// `fcntl(F_ADD_SEALS)` to forbid sealing where the kernel implies it.
 #[inline]
 pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Error> {
     create_with(name, plain_flags(options), options)
@@ -44,7 +45,8 @@ pub(crate) fn huge_page_size(fd: BorrowedFd<'_>) -> Result<Option<u64>, Error> {
     Ok((magic == HUGETLBFS_MAGIC).then_some(block))
 }
 
-/// Creates a file with `MFD_NOEXEC_SEAL`, without falling back, to see whether the kernel knows the exec flags.
+/// Creates a file with `MFD_NOEXEC_SEAL`, without falling back, to see whether the kernel knows the
+/// exec flags.
 pub(crate) fn try_exec_flags() -> Result<(), Error> {
     let options = CreateOptions::new();
     match rustix::fs::memfd_create(c"", plain_flags(&options) | MemfdFlags::NOEXEC_SEAL) {
@@ -64,8 +66,8 @@ fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Resul
     };
     let (fd, exec) = match rustix::fs::memfd_create(name, plain | exec) {
         Ok(fd) => (fd, exec),
-        // EINVAL may mean the exec flag: retry without it. If something else is wrong, the retry fails too, and its error
-        // is returned.
+        // EINVAL may mean the exec flag: retry without it. If something else is wrong, the retry
+        // fails too, and its error is returned.
         Err(Errno::INVAL) if !exec.is_empty() => {
             let fd = rustix::fs::memfd_create(name, plain).map_err(|errno| explain(errno, options))?;
             EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
@@ -88,7 +90,8 @@ fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<Owne
     if executable_by_default {
         deny_execution(fd.as_fd())?;
     }
-    // MFD_NOEXEC_SEAL implies sealing, and without a flag so can `vm.memfd_noexec`, which is as old as the flags.
+    // MFD_NOEXEC_SEAL implies sealing, and without a flag so can `vm.memfd_noexec`, which is as old
+    // as the flags.
     let may_imply_sealing = exec == MemfdFlags::NOEXEC_SEAL || options.exec == Exec::KernelDefault;
     if may_imply_sealing && !options.allow_sealing {
         forbid_sealing(fd.as_fd())?;

@@ -1,7 +1,8 @@
-//! A test of the running kernel: does adding the seal Exec look for writable mappings? Available since: Linux 6.3.
+//! A test of the running kernel: does adding the seal Exec look for writable mappings? Available
+//! since: Linux 6.3.
 //!
-//! On an executable file that seal implies Write, and kernels before the fix (3b041514cb6e) added Write without looking for
-//! mappings that can write.
+//! On an executable file that seal implies Write, and kernels before the fix (3b041514cb6e) added
+//! Write without looking for mappings that can write.
 
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
@@ -15,7 +16,8 @@ const LEN: usize = 1;
 
 /// Adds Exec to an executable file that is mapped writable. A fixed kernel refuses that with EBUSY.
 ///
-/// Fails where the test cannot run: out of resources, `vm.memfd_noexec` is 2, a kernel without the seal.
+/// Fails where the test cannot run: out of resources, `vm.memfd_noexec` is 2, a kernel without the
+/// seal.
 pub(crate) fn exec_seal_finds_writers() -> Result<bool, Error> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
     let fd = rustix::fs::memfd_create(c"memfile-exec-seal-test", flags).map_err(failed(Call::MemfdCreate))?;

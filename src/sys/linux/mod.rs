@@ -30,8 +30,8 @@ pub(super) fn allocated(_len: u64, blocks: u64) -> u64 {
     blocks.wrapping_mul(512)
 }
 
-/// From an offset, which moves, or else the position, to the position of the target. Since 4.5; between file systems since
-/// 5.3, and from 5.19 on only where both agree (EXDEV).
+/// From an offset, which moves, or else the position, to the position of the target. Since 4.5;
+/// between file systems since 5.3, and from 5.19 on only where both agree (EXDEV).
 pub(crate) fn copy_file_range(
     from: BorrowedFd<'_>,
     mut at: Option<&mut u64>,
@@ -42,7 +42,8 @@ pub(crate) fn copy_file_range(
         .map_err(failed(Call::CopyFileRange))
 }
 
-/// From an offset, which moves, or else the position, to the position of the target. Since 2.6.33 to any file.
+/// From an offset, which moves, or else the position, to the position of the target. Since 2.6.33
+/// to any file.
 pub(crate) fn sendfile(
     from: BorrowedFd<'_>,
     mut at: Option<&mut u64>,
@@ -74,12 +75,14 @@ pub(crate) fn madvise_hugepage(base: NonNull<u8>, len: usize) -> Result<(), Erro
     madvise(base, len, Advice::LinuxHugepage)
 }
 
-/// Fills the holes below a mapping and makes its pages present, as reading them would. Since 5.14 (EINVAL before).
+/// Fills the holes below a mapping and makes its pages present, as reading them would. Since 5.14
+/// (EINVAL before).
 pub(crate) fn madvise_populate_read(base: NonNull<u8>, len: usize) -> Result<(), Error> {
     madvise(base, len, Advice::LinuxPopulateRead)
 }
 
-/// Fills the holes below a writable mapping and makes its pages present, as writing them would. Since 5.14.
+/// Fills the holes below a writable mapping and makes its pages present, as writing them would.
+/// Since 5.14.
 pub(crate) fn madvise_populate_write(base: NonNull<u8>, len: usize) -> Result<(), Error> {
     madvise(base, len, Advice::LinuxPopulateWrite)
 }

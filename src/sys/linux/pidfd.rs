@@ -17,19 +17,21 @@ const WORD: usize = size_of::<usize>();
 
 /// Closes the descriptors in such messages.
 ///
-/// Whoever has a descriptor of the receiving socket can set `SO_PASSPIDFD` on it. Then each message brings a descriptor of
-/// the sender's process, and would leave one more open.
+/// Whoever has a descriptor of the receiving socket can set `SO_PASSPIDFD` on it. Then each message
+/// brings a descriptor of the sender's process, and would leave one more open.
 ///
 /// `space` was all zero before the call, so a length of 0 ends the messages.
 pub(in crate::sys) fn close_pidfds(space: &[MaybeUninit<u8>]) {
     let mut rest = space;
-    // `struct cmsghdr { size_t cmsg_len; int cmsg_level; int cmsg_type; }`, then the data. The length counts both.
+    // `struct cmsghdr { size_t cmsg_len; int cmsg_level; int cmsg_type; }`, then the data. The
+    // length counts both.
     while let Some(len) = bytes_of(rest, 0).map(usize::from_ne_bytes) {
         let level = bytes_of(rest, WORD).map(u32::from_ne_bytes);
         let kind = bytes_of(rest, WORD + 4).map(u32::from_ne_bytes);
         if (level, kind) == (Some(SOL_SOCKET), Some(SCM_PIDFD)) {
             if let Some(fd) = bytes_of(rest, WORD + 8).map(RawFd::from_ne_bytes).filter(|&fd| fd >= 0) {
-                // SAFETY: The kernel has installed this descriptor for this process, and nobody else has read the message.
+                // SAFETY: The kernel has installed this descriptor for this process, and nobody
+                // else has read the message.
                 drop(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }
