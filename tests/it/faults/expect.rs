@@ -81,7 +81,7 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("", "fcntl(F_SETFD)", ANY, When::Always, WorksOrErrno),
 ];
 
-const FORGED: &str = "the Write seal came with Exec";
+const FORGED: &str = "the seal Write came with Exec";
 
 /// The calls that a signal can interrupt, and that are made again then.
 const RETRIED: &[&str] = &[
@@ -114,14 +114,14 @@ pub(super) fn admits(call: &str, operation: &str, fault: Fault, result: &Result<
             }
     });
     let refused = |errno, name: &str| match result {
-        Err(refusal) => refusal.errno == Some(errno) && [name, ""].contains(&refusal.operation),
+        Err(refusal) => refusal.errno == Some(errno) && refusal.operation.is_none_or(|operation| operation == name),
         Ok(()) => false,
     };
     match exception {
         Some((.., Works)) => result.is_ok(),
         Some((.., WorksOrErrno)) => result.is_ok() || refused(fault.errno, operation),
         Some((.., Reason(text))) => {
-            matches!(result, Err(Refusal { errno: None, reason, .. }) if reason.contains(text))
+            matches!(result, Err(Refusal { errno: None, message, .. }) if message.starts_with(text))
         }
         Some((.., Earlier(errno, name))) => refused(*errno, name),
         None if fault.errno == libc::EINTR && RETRIED.contains(&operation) => result.is_ok(),

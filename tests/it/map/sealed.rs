@@ -10,12 +10,13 @@ use std::thread;
 
 use bytes::Bytes;
 use libc::{EACCES, ENOMEM, EPERM};
-use memfile::{CowMap, Feature, Holes, Map, MapOptions, MemFile, SealedFile};
+use memfile::kernel::Feature;
+use memfile::{CowMap, Holes, Map, MapOptions, MemFile, SealedFile};
 use rustix::mm::MprotectFlags;
 use zerocopy::{FromBytes, Immutable, KnownLayout, little_endian::U32};
 
 use crate::support::assert_goes_anywhere;
-use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::check::{MAP_DENIED, NO_MEMORY, holes, range, refused, too_long};
 use crate::support::huge::steady_policy;
 use crate::support::pattern;
 use crate::support::peer::{Channel, Peer};
@@ -90,17 +91,27 @@ fn ranges() {
 
 #[test]
 fn out_of_bounds() {
+    use Bound::{Excluded, Included, Unbounded};
     const MAX: u64 = u64::MAX;
     let file = SealedFile::from_bytes("map bounds", &[1; 10]).unwrap();
     let empty = SealedFile::from_bytes("map bounds", b"").unwrap();
     let check = |file: &SealedFile, start: Bound<u64>, end: Bound<u64>| {
-        let message = "mmap: the range does not lie within the file";
+        let first = match start {
+            Included(start) => start,
+            Excluded(start) => start.saturating_add(1),
+            Unbounded => 0,
+        };
+        let after = match end {
+            Included(end) => end.saturating_add(1),
+            Excluded(end) => end,
+            Unbounded => file.len(),
+        };
+        let message = &range(first, after, file.len());
         let error = refused(file.map_range((start, end)), None, message);
         assert!(error.is_out_of_bounds());
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
         refused(file.map_copy_on_write_with((start, end), MapOptions::new()), None, message);
     };
-    use Bound::{Excluded, Included, Unbounded};
     for start in [11, 12, 4096, 65_536, i64::MAX as u64, i64::MAX as u64 + 1, MAX - 1, MAX] {
         check(&file, Included(start), Unbounded);
         check(&file, Excluded(start - 1), Unbounded);
@@ -126,15 +137,15 @@ fn beyond_the_address_space() {
     file.set_len(i64::MAX as u64).unwrap();
     file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
     let file = SealedFile::try_from(file).unwrap_err();
-    assert_eq!(file.to_string(), HOLES);
+    assert_eq!(file.to_string(), holes(i64::MAX as u64, 0));
     let (errno, message) = if usize::BITS == 32 {
-        (None, "mmap: the length does not fit the address space".to_owned())
+        (None, too_long(i64::MAX as u64))
     } else {
         (Some(ENOMEM), format!("mmap: ENOMEM: {NO_MEMORY}"))
     };
-    let file = SealedFile::verify(file.into_inner(), Holes::Populate).unwrap_err();
+    let file = SealedFile::options().holes(Holes::Populate).verify(file.into_inner()).unwrap_err();
     assert_eq!(file.to_string(), message);
-    let file = SealedFile::verify(file.into_inner(), Holes::Accept).unwrap();
+    let file = SealedFile::options().holes(Holes::Accept).verify(file.into_inner()).unwrap();
     refused(file.map(), errno, &message);
     refused(file.map_copy_on_write(), errno, &message);
     // Not the very last: a mapping ends with a page, which may be a huge one, and the file does
@@ -223,7 +234,7 @@ fn private_where_shared_is_refused() {
         sparse.set_len(8192).unwrap();
         sparse.add_seals(memfile::Seals::IMMUTABLE).unwrap();
         if !lacks(Feature::Populate) {
-            let sealed = SealedFile::verify(sparse, Holes::Populate).unwrap();
+            let sealed = SealedFile::options().holes(Holes::Populate).verify(sparse).unwrap();
             assert_eq!(
                 rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks,
                 16,
@@ -241,9 +252,7 @@ fn refusals_are_passed_on() {
     seccomp::alone(|| {
         let file = SealedFile::from_bytes("map refused", b"1").unwrap();
         seccomp::on_bits("mmap", 3, SHARED, seccomp::errno(EACCES));
-        let message =
-            "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module forbids it";
-        refused(file.map(), EACCES, message);
+        refused(file.map(), EACCES, MAP_DENIED);
         assert_eq!(&file.map_copy_on_write().unwrap()[..], b"1");
     });
 }
@@ -411,7 +420,7 @@ fn at_the_limit_of_mappings() {
 #[test]
 fn conversions() {
     let file = SealedFile::from_bytes("map convert", b"1").unwrap();
-    let file = SealedFile::verify(File::from(file.into_fd()), Holes::Refuse).unwrap();
+    let file = SealedFile::options().verify(File::from(file.into_fd())).unwrap();
     let file = SealedFile::try_from(MemFile::from(file)).unwrap();
     let file = SealedFile::try_from(OwnedFd::from(file)).unwrap();
     assert_eq!(&file.map().unwrap()[..], b"1");
