@@ -1,10 +1,13 @@
 //! Kernels and sandboxes that refuse a call or a flag, played by a filter of system calls.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
-use memfile::{CreateOptions, Exec, HugeTlb, MemFile, Seal, Seals};
+use memfile::kernel::{Feature, Support};
+use memfile::{Cause, CreateOptions, Error, Exec, HugeTlb, MemFile, Seal, SealedFile, Seals};
 
-use crate::support::check::refused;
+use crate::support::check::{MISSING_BOTH, SEALING_IGNORED, refused};
 use crate::support::proc_self::descriptors;
 use crate::support::seccomp::{self, errno};
 
@@ -93,19 +96,56 @@ fn no_memfd_create_at_all() {
     });
 }
 
-/// Some emulated kernels take `F_ADD_SEALS` and do nothing.
+/// Some emulated kernels and sandboxes take `F_ADD_SEALS` and do nothing. That an earlier file got
+/// its seals proves nothing, since a program can enter a sandbox at any time.
 #[test]
-fn ignored_seals_are_noticed() {
+fn no_file_is_sealed_by_ignored_seals() {
     seccomp::alone(|| {
-        let file = sealable(Exec::Deny).create("x").unwrap();
-        file.add_seal(Seal::Grow).unwrap();
+        drop(SealedFile::from_bytes("x", b"honest").unwrap());
+        let sealing = sealable(Exec::Deny);
+        let (file, received) = (sealing.create("x").unwrap(), sealing.create("x").unwrap());
+        file.write_all_at(b"bytes", 0).unwrap();
+        let draft = SealedFile::options().draft("x", 5).unwrap();
         seccomp::on_fcntl(libc::F_ADD_SEALS, errno(0));
+        // One call, as documented: it does not read back.
+        file.add_seal(Seal::Grow).unwrap();
 
-        const MESSAGE: &str =
-            "fcntl(F_ADD_SEALS): the kernel accepted the seals but the file does not have them (Shrink | Write)";
-        let error = refused(file.add_seals(Seal::Grow | Seal::Write | Seal::Shrink), None, MESSAGE);
-        assert_eq!(error.seals(), Seal::Shrink | Seal::Write);
-        assert!(error.is_unsupported());
+        let ignored = |result: Result<SealedFile, Error>| {
+            let error = refused(result, None, SEALING_IGNORED);
+            assert_eq!((error.cause(), error.seals()), (Cause::Unsupported, Seals::CONSTANT));
+            assert!(error.is_unsupported() && !error.is_unproven());
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+        };
+        let before = descriptors();
+        ignored(SealedFile::from_bytes("x", b"bytes"));
+        ignored(SealedFile::options().huge_pages(true).from_bytes("x", &[1; 2 << 20]));
+        ignored(SealedFile::create_with("x", 5, |bytes| bytes.fill(1)));
+        ignored(SealedFile::options().try_create_with("x", 5, |bytes| {
+            bytes.fill(1);
+            Ok(())
+        }));
+        ignored(SealedFile::copy_of("x", &file));
+        let error = SealedFile::from_reader("x", &b"bytes"[..]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        ignored(Err(error.downcast().unwrap()));
+        assert_eq!(descriptors(), before);
+
+        let (error, mut draft) = draft.seal().unwrap_err().into_parts();
+        ignored(Err(error));
+        draft.copy_from_slice(b"still");
+        let (error, file) = file.into_sealed().unwrap_err().into_parts();
+        ignored(Err(error));
+        let (error, file) = file.into_sealed_timeout(Duration::from_secs(60)).unwrap_err().into_parts();
+        ignored(Err(error));
+        file.write_all_at(b"mine", 0).unwrap();
+        let (error, received) = SealedFile::options().seal(received).unwrap_err().into_parts();
+        ignored(Err(error));
+        // Whoever adds no seals is not lied to.
+        let error = SealedFile::options().verify(received).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.error().cause()), (MISSING_BOTH, Cause::MissingSeals));
+        // The report of the kernel's features does not fall for it either.
+        let error = Support::probe().get(Feature::Sealing).unwrap_err();
+        assert_eq!((error.cause(), error.seals()), (Cause::Unsupported, Seals::from(Seal::Shrink)));
     });
 }
 

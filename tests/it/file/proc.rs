@@ -175,8 +175,8 @@ fn without_proc() {
         let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
         let file = MemFile::create("limit", options).unwrap();
         without_files().unwrap();
-        refused(file.reopen_read_only(), libc::ENOENT, "open: ENOENT: /proc is not mounted");
-        refused(file.name(), libc::ENOENT, "readlink: ENOENT: /proc is not mounted");
+        refused(file.reopen_read_only(), libc::ENOENT, "open: ENOENT: /proc is not mounted, so the file has no path");
+        refused(file.name(), libc::ENOENT, "readlink: ENOENT: /proc is not mounted, so the file has no path");
         assert!(!format!("{file:?}").contains("name"));
         // All the rest goes without.
         file.write_all_at(b"bare", 0).unwrap();

@@ -162,11 +162,13 @@ fn holes_of_huge_pages() {
     refused(SealedFile::options().seal(two_pages()), None, &holes_in(2 * page, 0));
     let message = &format!("fallocate: ENOSPC: {NO_MEMORY}");
     refused(SealedFile::options().holes(Holes::Allocate).seal(two_pages()), libc::ENOSPC, message);
-    refused(
-        SealedFile::options().holes(Holes::Populate).seal(two_pages()),
-        libc::ENOMEM,
-        &message.replace("fallocate: ENOSPC", "mmap: ENOMEM"),
-    );
+    refused(SealedFile::options().holes(Holes::Populate).seal(two_pages()), libc::ENOSPC, message);
+    // A read-only descriptor cannot allocate.
+    let file = MemFile::from_fd(two_pages()).unwrap();
+    file.add_seals(Seals::IMMUTABLE).unwrap();
+    let read_only = file.reopen_read_only().unwrap();
+    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+    refused(SealedFile::options().holes(Holes::Populate).verify(read_only), libc::ENOMEM, message);
     // The kernel sets pages apart for the map before anybody touches it.
     let accepted = SealedFile::options().holes(Holes::Accept).seal(two_pages()).unwrap();
     let message = &format!("mmap: ENOMEM: {NO_MEMORY}");

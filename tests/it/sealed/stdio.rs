@@ -64,7 +64,7 @@ fn without_proc_no_child_gets_the_position_of_others() {
         let error = file.to_stdio().unwrap_err();
         assert_eq!(
             (error.raw_os_error(), error.to_string().as_str()),
-            (Some(ENOENT), "open: ENOENT: /proc is not mounted")
+            (Some(ENOENT), "open: ENOENT: /proc is not mounted, so the file has no path")
         );
 
         assert_eq!(MemFile::find_inherited("x").unwrap_err().raw_os_error(), Some(ENOENT));

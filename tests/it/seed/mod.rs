@@ -53,7 +53,7 @@ fn differs_in_the_type_of_errors() {
     let theirs: fn(&memfile03::MemFile, u64) -> std::io::Result<()> = memfile03::MemFile::set_len;
     let ours: fn(&MemFile, u64) -> Result<(), memfile::Error> = MemFile::set_len;
     let error = theirs(&memfile03::MemFile::create_default("error").unwrap(), u64::MAX).unwrap_err();
-    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::InvalidInput, Some(libc::EINVAL)));
+    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::InvalidInput, None));
     let error = ours(&MemFile::create_default("error").unwrap(), u64::MAX).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 
