@@ -1,11 +1,16 @@
 //! [`Error`] and [`ErrorWith`]: their texts, kinds and conversions.
 
 use std::io::{self, ErrorKind};
+use std::ops::Bound;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
-use memfile::{Cause, Error, ErrorWith, FromFdError, MemFile, Seal, SealedFile, Seals};
+use memfile::{
+    Cause, CreateOptions, Error, ErrorWith, Exec, FromFdError, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView,
+    socket,
+};
 
-use crate::support::check::{MISSING_BOTH, UNSEALABLE};
+use crate::support::check::{BUSY, MISSING_BOTH, MISSING_SHRINK, NO_MEMORY_FILE, UNSEALABLE};
 
 fn unsealable() -> Error {
     MemFile::create_default("unsealable").unwrap().add_seal(Seal::Write).unwrap_err()
@@ -61,6 +66,168 @@ fn parts() {
     assert_eq!(error.seals(), Seals::CONSTANT);
     assert_eq!(error.cause(), Cause::MissingSeals);
     assert!(error.is_unproven());
+}
+
+/// Each cause that a call can provoke simply, with the values that its message has.
+#[test]
+fn causes() {
+    let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+    let plain = |bytes: &[u8]| {
+        let file = options.create("cause").unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        file
+    };
+    let one = SealedFile::from_bytes("cause", b"1").unwrap();
+    let shared = SharedMap::create("cause", 10).unwrap();
+    let sparse = || {
+        let file = plain(b"");
+        file.set_len(10_000).unwrap();
+        file.write_all_at(b"2", 4096).unwrap();
+        file.add_seals(Seals::IMMUTABLE).unwrap();
+        file
+    };
+    let missing = |seals: Seals| {
+        let file = plain(b"1");
+        file.add_seals(seals).unwrap();
+        SealedFile::try_from(file).unwrap_err().into_error()
+    };
+    let executable = CreateOptions::new().exec(Exec::Allow).create("cause");
+    let script = executable.map(|file| {
+        file.write_all_at(b"#!/bin/sh", 0).unwrap();
+        file.to_command().unwrap_err()
+    });
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let not_ready = SealedFile::recv(&theirs, &mut [0]).unwrap_err();
+    socket::send(&ours, b"x", &[]).unwrap();
+    let no_descriptor = SealedFile::recv(&theirs, &mut [0]).unwrap_err();
+    one.send(&ours, b"x").unwrap();
+    let stray = socket::recv(&theirs, &mut [0], &mut []).unwrap_err();
+    drop(theirs);
+    let closed = one.send(&ours, b"x").unwrap_err();
+
+    let mut all = vec![
+        (bad_name(), Cause::InvalidInput, "the name contains a NUL byte"),
+        (
+            MemFile::create_default(&"n".repeat(250)).unwrap_err(),
+            Cause::InvalidInput,
+            "the name has 250 bytes, more than the 249 that fit",
+        ),
+        (one.map_range(0..5).unwrap_err(), Cause::OutOfBounds, "the range 0..5 ends past the end (1 byte)"),
+        (
+            one.map_range((Bound::Included(5), Bound::Excluded(2))).unwrap_err(),
+            Cause::OutOfBounds,
+            "the range 5..2 ends before it starts",
+        ),
+        (
+            shared.read_exact_at(&mut [0; 3], 9).unwrap_err(),
+            Cause::OutOfBounds,
+            "the range 9..12 ends past the end (10 bytes)",
+        ),
+        (
+            shared.atomic::<u32>(2).unwrap_err(),
+            Cause::OutOfBounds,
+            "the offset 2 is not a multiple of the value's size (4 bytes)",
+        ),
+        (shared.atomic::<u32>(8).unwrap_err(), Cause::OutOfBounds, "the range 8..12 ends past the end (10 bytes)"),
+        (
+            plain(b"").set_len(u64::MAX).unwrap_err(),
+            Cause::OutOfBounds,
+            "the offset or length 18446744073709551615 is more than a file or the address space can hold",
+        ),
+        (
+            one.read_exact_at(&mut [0; 5], 0).unwrap_err(),
+            Cause::EndOfFile,
+            "the file ends after 1 byte of the 5 bytes to read",
+        ),
+        (
+            SealedFile::options().limit(0).verify(one.try_clone().unwrap()).unwrap_err().into_error(),
+            Cause::LimitExceeded,
+            "the file has 1 byte, which exceeds the limit of 0 bytes",
+        ),
+        (
+            SealedFile::options().limit(1).copy_of("cause", plain(b"12")).unwrap_err(),
+            Cause::LimitExceeded,
+            "the source exceeds the limit of 1 byte",
+        ),
+        (
+            SealedFile::try_from(sparse()).unwrap_err().into_error(),
+            Cause::Holes,
+            "the file has holes (its 10000 bytes have 4096 bytes of memory): \
+             fill them with `Holes::Allocate`, or copy the file with `copy_of`",
+        ),
+        (missing(Seals::empty()), Cause::MissingSeals, MISSING_BOTH),
+        (
+            missing(Seal::Shrink.into()),
+            Cause::MissingSeals,
+            "the file is missing the seal Write: seal it with `into_sealed`, or copy it with `copy_of`",
+        ),
+        (SharedView::try_from(plain(b"1")).unwrap_err().into_error(), Cause::MissingSeals, MISSING_SHRINK),
+        (unsealable(), Cause::Sealed, UNSEALABLE),
+        (
+            one.as_mem_file().write_at(b"2", 0).unwrap_err(),
+            Cause::Sealed,
+            "pwrite: EPERM: the file is sealed against this change",
+        ),
+        (
+            SharedMap::try_from(shared.as_mem_file().try_clone().unwrap()).unwrap_err().into_error(),
+            Cause::Sealed,
+            "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it",
+        ),
+        (shared.as_mem_file().add_seal(Seal::Write).unwrap_err(), Cause::Busy, BUSY),
+        (
+            plain(b"1").reopen_read_only().unwrap().write_at(b"2", 0).unwrap_err(),
+            Cause::ReadOnly,
+            "pwrite: EBADF: the descriptor is open for reading only",
+        ),
+        (
+            plain(b"").add_seals(Seals::from_bits_retain(0x40)).unwrap_err(),
+            Cause::Unsupported,
+            "fcntl(F_ADD_SEALS): EINVAL: this kernel lacks one of these seals: \
+             FutureWrite is available since Linux 5.1, Exec since 6.3",
+        ),
+        (Seals::of(&ours).unwrap_err(), Cause::NotAMemoryFile, NO_MEMORY_FILE),
+        (
+            plain(b"1").to_command().unwrap_err(),
+            Cause::NotExecutable,
+            "the file's mode forbids execution: create it with `Exec::Allow`",
+        ),
+        (plain(b"").allocate(0, 0).unwrap_err(), Cause::InvalidInput, "fallocate: EINVAL: the length is 0"),
+        (not_ready, Cause::WouldBlock, "recvmsg: EAGAIN: the descriptor is non-blocking and not ready"),
+        (no_descriptor, Cause::UnexpectedMessage, "the message carries no descriptor, 1 was expected"),
+        (
+            stray,
+            Cause::UnexpectedMessage,
+            "the message carries more descriptors than the expected number, 0: \
+             receive it with `socket::recv` and more room",
+        ),
+        (closed, Cause::ClosedByPeer, "sendmsg: EPIPE: the peer has closed the connection"),
+        (
+            plain(b"").copy_from(rustix::pipe::pipe().unwrap().1, 1).unwrap_err(),
+            Cause::Other,
+            "read: EBADF: the kernel refused the call",
+        ),
+    ];
+    match script {
+        Ok(error) => all.push((
+            error,
+            Cause::NotExecutable,
+            "the file is a script, and its interpreter cannot open it, since the descriptor is closed by then: \
+             start the interpreter, with the script as its stdin",
+        )),
+        Err(error) => all.push((
+            error,
+            Cause::Denied,
+            "memfd_create: EACCES: vm.memfd_noexec is 2, which forbids executable memory files: use `Exec::Deny`",
+        )),
+    }
+    for (error, cause, message) in all {
+        assert_eq!((error.cause(), error.to_string().as_str()), (cause, message));
+        // A call is named if and only if the kernel was asked.
+        assert_eq!(error.call().is_some(), error.raw_os_error().is_some(), "{message}");
+        assert_eq!(error.call(), message.split_once(": E").map(|(call, _)| call), "{message}");
+        assert_eq!(error.is_unproven(), matches!(cause, Cause::MissingSeals | Cause::Holes), "{message}");
+    }
 }
 
 #[test]

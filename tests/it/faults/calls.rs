@@ -9,7 +9,8 @@ use std::os::unix::net::UnixStream;
 
 use memfile::kernel::{Feature, Support};
 use memfile::{
-    CreateOptions, Error, Exec, Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView, socket,
+    CreateOptions, Draft, Error, Exec, Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView,
+    socket,
 };
 
 use crate::support::skip::lacks;
@@ -144,11 +145,13 @@ pub(super) fn all() -> Vec<Call> {
         call("is_empty", file, |file| file.is_empty()),
         call("set_len", file, |file| file.set_len(5)),
         call("allocate", hole, |file| file.allocate(0, LEN)),
+        call("punch_hole", file, |file| file.punch_hole(0, 4096)),
         call("read_at", file, |file| file.read_at(&mut [0; 9], 0)),
         call("read_exact_at", file, |file| file.read_exact_at(&mut [0; 9], 0)),
         call("write_at", file, |file| file.write_at(b"B", 0)),
         call("write_all_at", file, |file| file.write_all_at(b"B", 0)),
         call("get_seals", file, |file| file.get_seals()),
+        call("Seals::of", file, Seals::of),
         call("add_seal", file, |file| file.add_seal(Seal::Grow)),
         call("into_sealed", file, MemFile::into_sealed),
         call("into_sealed of a hole", hole, MemFile::into_sealed),
@@ -158,6 +161,7 @@ pub(super) fn all() -> Vec<Call> {
         call("verify Accept", || sealed_fd(hole()), |fd| SealedFile::options().holes(Holes::Accept).verify(fd)),
         call("seal", file, |file| SealedFile::options().seal(file)),
         call("seal of a sealed one", || sealed_fd(file()), |fd| SealedFile::options().seal(fd)),
+        call("seal Allocate", hole, |file| SealedFile::options().holes(Holes::Allocate).seal(file)),
         call("SealedFile::try_clone", sealed, |file| file.try_clone()),
         call("from_bytes", nothing, |()| SealedFile::from_bytes("fault", b"bytes")),
         call(
@@ -165,7 +169,10 @@ pub(super) fn all() -> Vec<Call> {
             || vec![1; 2 << 20],
             |bytes| SealedFile::options().huge_pages(true).from_bytes("fault", &bytes),
         ),
-        call("build", nothing, |()| SealedFile::create_with("fault", 5000, |bytes| bytes.fill(1))),
+        call("fill in place", nothing, |()| SealedFile::create_with("fault", 5000, |bytes| bytes.fill(1))),
+        call("draft", nothing, |()| SealedFile::options().draft("fault", 5000)),
+        call("draft set_len", draft, |mut draft| draft.set_len(9000)),
+        call("draft seal", draft, Draft::seal),
         call("copy_of", disk_file, |source| SealedFile::copy_of("fault", source)),
         call("from_reader", nothing, |()| SealedFile::from_reader("fault", &b"reader"[..])),
         call("copy_from a file of memory", || (file(), file()), |(a, b)| a.copy_from(b, u64::MAX)),
@@ -181,6 +188,7 @@ pub(super) fn all() -> Vec<Call> {
         call("SharedMap::try_from", || shrink_sealed(file()), SharedMap::try_from),
         call("SharedView::try_from", || shrink_sealed(file()), SharedView::try_from),
         call("reopen_read_only", file, |file| file.reopen_read_only()),
+        call("SealedFile::reopen_read_only", sealed, |file| file.reopen_read_only()),
         call("name", file, |file| file.name()),
         call("is_memfd", file, |file| file.is_memfd()),
         call("is_memfd of a file without sealing", || create(Exec::DenyUnsealed).unwrap(), |file| file.is_memfd()),
@@ -203,6 +211,10 @@ pub(super) fn all() -> Vec<Call> {
         ));
     }
     calls
+}
+
+fn draft() -> Draft {
+    SealedFile::options().draft("fault", 5000).unwrap()
 }
 
 fn shrink_sealed(file: MemFile) -> MemFile {

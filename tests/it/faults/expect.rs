@@ -59,7 +59,8 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     // no error.
     ("", "madvise(MADV_HUGEPAGE)", ANY, When::Always, Works),
     ("map_with", "madvise", &[libc::EINVAL], When::Always, Works),
-    ("build", "madvise", ANY, When::Always, Works),
+    ("fill in place", "madvise", ANY, When::Always, Works),
+    ("draft", "madvise", ANY, When::Always, Works),
     ("from_bytes huge", "madvise", ANY, When::Always, Works),
     // The next way of copying.
     ("copy_", "copy_file_range", ANY, When::Always, Works),

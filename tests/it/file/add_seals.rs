@@ -46,7 +46,9 @@ fn each_seal_alone() {
 fn seals_add_up_and_may_be_repeated() {
     let file = plain();
     file.add_seals(Seals::empty()).unwrap();
-    file.add_seal(Seal::Shrink).unwrap();
+    // A single seal is a set of one.
+    file.add_seals(Seal::Shrink).unwrap();
+    assert_eq!(file.get_seals().unwrap(), Seals::from(Seal::Shrink));
     file.add_seal(Seal::Shrink).unwrap();
     file.add_seals(Seal::Shrink | Seal::Grow).unwrap();
     assert_eq!(file.get_seals().unwrap(), Seals::FIXED_SIZE);

@@ -2,7 +2,9 @@
 //! it.
 
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Bound;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -281,6 +283,56 @@ fn as_bytes() {
     assert_eq!((&tail[..], &copy.slice(..4)[..]), (&b"tail"[..], &b"head"[..]));
     drop((tail, copy));
     assert!(mappings("map bytes").is_empty());
+}
+
+/// With all that has bytes, on both sides where the language allows it.
+#[test]
+fn compared() {
+    let file = SealedFile::from_bytes("map compared", b"bytes").unwrap();
+    let (map, same) = (file.map().unwrap(), file.map().unwrap());
+    let other = file.map_range(..4).unwrap();
+    let slice: &[u8] = b"bytes";
+    assert_eq!(map, *slice);
+    assert_eq!(*slice, map);
+    assert_eq!(map, slice);
+    assert_eq!(map, *b"bytes");
+    assert_eq!(map, b"bytes");
+    assert_eq!(map, same);
+    assert_ne!(map, other);
+    assert_ne!(map, slice[..4]);
+    assert_ne!(slice[..4], map);
+    assert_ne!(map, &slice[1..]);
+    assert_ne!(map, *b"bytez");
+    assert_ne!(map, b"byte");
+}
+
+/// As its bytes, so that a set of maps is asked for bytes.
+#[test]
+fn hashed() {
+    let hash = |value: &dyn Fn(&mut DefaultHasher)| {
+        let mut hasher = DefaultHasher::new();
+        value(&mut hasher);
+        hasher.finish()
+    };
+    let file = SealedFile::from_bytes("map hashed", b"bytes").unwrap();
+    let map = file.map().unwrap();
+    let slice: &[u8] = b"bytes";
+    assert_eq!(hash(&|hasher| map.hash(hasher)), hash(&|hasher| slice.hash(hasher)));
+    let set = HashSet::from([map, file.map_range(1..).unwrap(), file.map().unwrap()]);
+    assert_eq!(set.len(), 2);
+    assert!(set.contains(slice) && set.contains(&b"ytes"[..]) && !set.contains(&b"byte"[..]));
+}
+
+#[test]
+fn iterated() {
+    let map = SealedFile::from_bytes("map iterated", b"\x01\x02\x04").unwrap().map().unwrap();
+    let mut sum = 0;
+    for &byte in &map {
+        sum += byte;
+    }
+    assert_eq!(sum, 7);
+    let mut iterator = (&map).into_iter();
+    assert_eq!((iterator.len(), iterator.next_back(), iterator.as_slice()), (3, Some(&4), &[1, 2][..]));
 }
 
 #[test]

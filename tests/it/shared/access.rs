@@ -1,6 +1,6 @@
 //! What can be mapped, and the copies in and out of the map.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 use std::{
@@ -266,6 +266,37 @@ fn two_maps() {
     assert_eq!(byte, [1]);
     assert!(format!("{two:?}").starts_with("SharedMap { len: 10, file: MemFile { fd: "));
     assert_eq!(format!("{:?}", view(&two)), "SharedView { len: 10 }");
+}
+
+/// A map goes to those who take descriptors, and to those who take numbers.
+#[test]
+fn conversions() {
+    let name = "shared conversions";
+    let one = map(name, 10);
+    one.write_all_at(b"1", 9).unwrap();
+    let number = one.as_raw_fd();
+    assert_eq!((one.as_fd().as_raw_fd(), one.as_mem_file().as_raw_fd()), (number, number));
+    let fd = OwnedFd::from(one);
+    assert_eq!(fd.as_raw_fd(), number);
+    assert!(mappings(name).is_empty(), "it is unmapped");
+    let two = SharedMap::try_from(fd).unwrap();
+    assert_eq!(two.into_raw_fd(), number);
+    assert!(mappings(name).is_empty(), "it is unmapped");
+    // SAFETY: `into_raw_fd` gave up the descriptor.
+    let file = unsafe { MemFile::from_raw_fd(number) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 9).unwrap();
+    assert_eq!(&byte, b"1");
+    let three = SharedMap::try_from(file).unwrap();
+    let file = MemFile::from(three);
+    assert_eq!((file.as_raw_fd(), mappings(name).len()), (number, 0));
+
+    // The descriptor comes back with the error.
+    let pipe = rustix::pipe::pipe().unwrap().0;
+    let number = pipe.as_raw_fd();
+    let (error, pipe) = SharedMap::try_from(pipe).unwrap_err().into_parts();
+    refused(Err::<(), _>(error), libc::EINVAL, NO_MEMORY_FILE);
+    assert_eq!(pipe.as_raw_fd(), number);
 }
 
 /// What is mounted at `/proc` may be another file system, with another file under the number of the

@@ -10,6 +10,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 use rustix::pipe::SpliceFlags;
 
 use crate::support::check::{BUSY, UNSEALABLE, refused};
+use crate::support::forked::Forked;
 use crate::support::peer::{Channel, Peer};
 use crate::support::proc_self::{descriptors_of, mappings};
 use crate::support::seccomp;
@@ -187,45 +188,20 @@ fn a_forked_child() {
 
 /// The process of [`a_forked_child`]: forks while it shares a file.
 fn build_and_fork(channel: &Channel) {
-    let fork = |lifetime: Duration| {
-        let (read, write) = rustix::pipe::pipe().unwrap();
-        // SAFETY: The child makes system calls alone.
-        match unsafe { libc::fork() } {
-            0 => {
-                drop(write);
-                let mut poll = libc::pollfd { fd: read.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-                // SAFETY: The structure is alive. The child holds the map until the pipe or the
-                // time ends.
-                unsafe { libc::poll(&mut poll, 1, lifetime.as_millis().try_into().unwrap_or(-1)) };
-                // SAFETY: It ends the child without a word to the parent's library.
-                unsafe { libc::_exit(0) }
-            }
-            child => {
-                assert!(child > 0);
-                (write, child)
-            }
-        }
-    };
-    let reap = |child| {
-        // SAFETY: A child of this process.
-        assert_eq!(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) }, child);
-    };
     let writer = file("freeze fork").share().unwrap();
     writer.write_all_at(b"forked", 0).unwrap();
-    let (pipe, child) = fork(Duration::MAX);
+    let child = Forked::start(Duration::MAX);
     let error = is_busy(writer).into_sealed_timeout(Duration::from_millis(20)).unwrap_err();
     assert_eq!(error.error().raw_os_error(), Some(EBUSY));
-    drop(pipe);
-    reap(child);
+    drop(child);
     let sealed = error.into_inner().into_sealed().unwrap();
     assert_eq!(&sealed.map().unwrap()[..6], b"forked");
 
     // One that goes by itself is waited for.
     let writer = file("freeze fork").share().unwrap();
-    let (_pipe, child) = fork(Duration::from_millis(300));
+    let _child = Forked::start(Duration::from_millis(300));
     let sealed = writer.into_mem_file().into_sealed_timeout(Duration::from_secs(60)).unwrap();
     assert!(sealed.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
-    reap(child);
     channel.send(b'o', &[]);
 }
 
