@@ -32,9 +32,12 @@ fn without_streams<T>(body: impl FnOnce() -> T) -> T {
     result
 }
 
+/// What made a descriptor, its number and its flags.
+type Made = (&'static str, RawFd, FdFlags);
+
 /// The number and the flags of each descriptor, one call after the other, so that the lowest number
 /// is free for each.
-fn every_descriptor() -> Result<Vec<(&'static str, RawFd, FdFlags)>, Box<dyn std::error::Error>> {
+fn every_descriptor() -> Result<Vec<Made>, Box<dyn std::error::Error>> {
     let mut all = Vec::new();
     let mut note = |name, fd: &dyn AsFd| {
         let fd = fd.as_fd();
