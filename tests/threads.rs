@@ -95,7 +95,7 @@ fn copies_under_a_lock() {
 /// A constant map goes through threads, and outlives what it was made of.
 #[test]
 fn a_map_in_many_threads() {
-    let map = Arc::new(SealedFile::build("threads", 100_000, |bytes| bytes.fill(7)).unwrap().map().unwrap());
+    let map = Arc::new(SealedFile::create_with("threads", 100_000, |bytes| bytes.fill(7)).unwrap().map().unwrap());
     let threads = [(); THREADS].map(|()| {
         let map = Arc::clone(&map);
         thread::spawn(move || map.iter().map(|&byte| usize::from(byte)).sum::<usize>())

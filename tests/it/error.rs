@@ -1,9 +1,16 @@
 //! [`Error`] and [`ErrorWith`]: their texts, kinds and conversions.
 
 use std::io::{self, ErrorKind};
+use std::ops::Bound;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
-use memfile::{Error, ErrorWith, FromFdError, MemFile, Seal, SealedFile, Seals};
+use memfile::{
+    Cause, CreateOptions, Error, ErrorWith, Exec, FromFdError, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView,
+    socket,
+};
+
+use crate::support::check::{BUSY, MISSING_BOTH, MISSING_SHRINK, NO_MEMORY_FILE, UNSEALABLE};
 
 fn unsealable() -> Error {
     MemFile::create_default("unsealable").unwrap().add_seal(Seal::Write).unwrap_err()
@@ -21,13 +28,12 @@ fn unsealed() -> ErrorWith<MemFile> {
 /// text can have.
 #[test]
 fn forms_of_the_text() {
-    let with_errno = "fcntl(F_ADD_SEALS): EPERM: \
-        the file has the seal Seal: it was created without sealing, or sealed against more seals";
-    assert_eq!(unsealable().to_string(), with_errno);
-    assert_eq!(format!("{:?}", unsealable()), format!("Error({with_errno})"));
-    assert_eq!(bad_name().to_string(), "memfd_create: the name has a NUL byte");
-    assert_eq!(unsealed().to_string(), "verify: the file lacks seals (Shrink | Write)");
-    assert_eq!(format!("{:?}", unsealed().error()), "Error(verify: the file lacks seals (Shrink | Write))");
+    assert_eq!(unsealable().to_string(), UNSEALABLE);
+    assert_eq!(format!("{:?}", unsealable()), format!("Error({UNSEALABLE})"));
+    // What the crate refuses by itself names no call.
+    assert_eq!(bad_name().to_string(), "the name contains a NUL byte");
+    assert_eq!(unsealed().to_string(), MISSING_BOTH);
+    assert_eq!(format!("{:?}", unsealed().error()), format!("Error({MISSING_BOTH})"));
 }
 
 /// It adds a value to the error, and is not caused by it: there is no source.
@@ -35,57 +41,226 @@ fn forms_of_the_text() {
 fn with_a_value() {
     let error = unsealed();
     let debug = format!("{error:?}");
-    let start = "ErrorWith { error: Error(verify: the file lacks seals (Shrink | Write)), value: MemFile { fd: ";
-    assert!(debug.starts_with(start), "{debug}");
+    let start = format!("ErrorWith {{ error: Error({MISSING_BOTH}), value: MemFile {{ fd: ");
+    assert!(debug.starts_with(&start), "{debug}");
     assert!(std::error::Error::source(&error).is_none());
 }
 
 #[test]
 fn parts() {
     let error = unsealable();
-    assert_eq!(error.operation(), "fcntl(F_ADD_SEALS)");
+    assert_eq!(error.call(), Some("fcntl(F_ADD_SEALS)"));
     assert_eq!(error.raw_os_error(), Some(libc::EPERM));
     assert_eq!(error.seals(), Seals::empty());
-    assert_eq!(
-        error.reason(),
-        "the file has the seal Seal: it was created without sealing, or sealed against more seals"
-    );
+    assert_eq!(error.cause(), Cause::Sealed);
     assert!(!error.is_busy() && !error.is_unsupported() && !error.is_not_a_memory_file());
     assert!(!error.is_unproven() && !error.is_out_of_bounds());
     assert_eq!(error, unsealable());
     assert_ne!(error, bad_name());
+    // The values belong to the error.
+    let (short, long) = ("n".repeat(250), "n".repeat(251));
+    assert_ne!(MemFile::create_default(&short).unwrap_err(), MemFile::create_default(&long).unwrap_err());
 
     let error = unsealed().into_error();
-    assert_eq!(error.raw_os_error(), None);
+    assert_eq!((error.call(), error.raw_os_error()), (None, None));
     assert_eq!(error.seals(), Seals::CONSTANT);
+    assert_eq!(error.cause(), Cause::MissingSeals);
     assert!(error.is_unproven());
+}
+
+/// Each cause that a call can provoke simply, with the values that its message has.
+#[test]
+fn causes() {
+    let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+    let plain = |bytes: &[u8]| {
+        let file = options.create("cause").unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        file
+    };
+    let one = SealedFile::from_bytes("cause", b"1").unwrap();
+    let shared = SharedMap::create("cause", 10).unwrap();
+    let sparse = || {
+        let file = plain(b"");
+        file.set_len(10_000).unwrap();
+        file.write_all_at(b"2", 4096).unwrap();
+        file.add_seals(Seals::IMMUTABLE).unwrap();
+        file
+    };
+    let missing = |seals: Seals| {
+        let file = plain(b"1");
+        file.add_seals(seals).unwrap();
+        SealedFile::try_from(file).unwrap_err().into_error()
+    };
+    let executable = CreateOptions::new().exec(Exec::Allow).create("cause");
+    let script = executable.map(|file| {
+        file.write_all_at(b"#!/bin/sh", 0).unwrap();
+        file.to_command().unwrap_err()
+    });
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let not_ready = SealedFile::recv(&theirs, &mut [0]).unwrap_err();
+    socket::send(&ours, b"x", &[]).unwrap();
+    let no_descriptor = SealedFile::recv(&theirs, &mut [0]).unwrap_err();
+    one.send(&ours, b"x").unwrap();
+    let stray = socket::recv(&theirs, &mut [0], &mut []).unwrap_err();
+    drop(theirs);
+    let closed = one.send(&ours, b"x").unwrap_err();
+
+    let mut all = vec![
+        (bad_name(), Cause::InvalidInput, "the name contains a NUL byte"),
+        (
+            MemFile::create_default(&"n".repeat(250)).unwrap_err(),
+            Cause::InvalidInput,
+            "the name has 250 bytes, more than the 249 that fit",
+        ),
+        (one.map_range(0..5).unwrap_err(), Cause::OutOfBounds, "the range 0..5 ends past the end (1 byte)"),
+        (
+            one.map_range((Bound::Included(5), Bound::Excluded(2))).unwrap_err(),
+            Cause::OutOfBounds,
+            "the range 5..2 ends before it starts",
+        ),
+        (
+            shared.read_exact_at(&mut [0; 3], 9).unwrap_err(),
+            Cause::OutOfBounds,
+            "the range 9..12 ends past the end (10 bytes)",
+        ),
+        (
+            shared.atomic::<u32>(2).unwrap_err(),
+            Cause::OutOfBounds,
+            "the offset 2 is not a multiple of the value's size (4 bytes)",
+        ),
+        (shared.atomic::<u32>(8).unwrap_err(), Cause::OutOfBounds, "the range 8..12 ends past the end (10 bytes)"),
+        (
+            plain(b"").set_len(u64::MAX).unwrap_err(),
+            Cause::OutOfBounds,
+            "the offset or length 18446744073709551615 is more than a file or the address space can hold",
+        ),
+        (
+            one.read_exact_at(&mut [0; 5], 0).unwrap_err(),
+            Cause::EndOfFile,
+            "the file ends after 1 byte of the 5 bytes to read",
+        ),
+        (
+            SealedFile::options().limit(0).verify(one.try_clone().unwrap()).unwrap_err().into_error(),
+            Cause::LimitExceeded,
+            "the file has 1 byte, which exceeds the limit of 0 bytes",
+        ),
+        (
+            SealedFile::options().limit(1).copy_of("cause", plain(b"12")).unwrap_err(),
+            Cause::LimitExceeded,
+            "the source exceeds the limit of 1 byte",
+        ),
+        (
+            SealedFile::try_from(sparse()).unwrap_err().into_error(),
+            Cause::Holes,
+            "the file has holes (its 10000 bytes have 4096 bytes of memory): \
+             fill them with `Holes::Allocate`, or copy the file with `copy_of`",
+        ),
+        (missing(Seals::empty()), Cause::MissingSeals, MISSING_BOTH),
+        (
+            missing(Seal::Shrink.into()),
+            Cause::MissingSeals,
+            "the file is missing the seal Write: seal it with `into_sealed`, or copy it with `copy_of`",
+        ),
+        (SharedView::try_from(plain(b"1")).unwrap_err().into_error(), Cause::MissingSeals, MISSING_SHRINK),
+        (unsealable(), Cause::Sealed, UNSEALABLE),
+        (
+            one.as_mem_file().write_at(b"2", 0).unwrap_err(),
+            Cause::Sealed,
+            "pwrite: EPERM: the file is sealed against this change",
+        ),
+        (
+            SharedMap::try_from(shared.as_mem_file().try_clone().unwrap()).unwrap_err().into_error(),
+            Cause::Sealed,
+            "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it",
+        ),
+        (shared.as_mem_file().add_seal(Seal::Write).unwrap_err(), Cause::Busy, BUSY),
+        (
+            plain(b"1").reopen_read_only().unwrap().write_at(b"2", 0).unwrap_err(),
+            Cause::ReadOnly,
+            "pwrite: EBADF: the descriptor is open for reading only",
+        ),
+        (
+            plain(b"").add_seals(Seals::from_bits_retain(0x40)).unwrap_err(),
+            Cause::Unsupported,
+            "fcntl(F_ADD_SEALS): EINVAL: this kernel lacks one of these seals: \
+             FutureWrite is available since Linux 5.1, Exec since 6.3",
+        ),
+        (Seals::of(&ours).unwrap_err(), Cause::NotAMemoryFile, NO_MEMORY_FILE),
+        (
+            plain(b"1").to_command().unwrap_err(),
+            Cause::NotExecutable,
+            "the file's mode forbids execution: create it with `Exec::Allow`",
+        ),
+        (plain(b"").allocate(0, 0).unwrap_err(), Cause::InvalidInput, "fallocate: EINVAL: the length is 0"),
+        (not_ready, Cause::WouldBlock, "recvmsg: EAGAIN: the descriptor is non-blocking and not ready"),
+        (no_descriptor, Cause::UnexpectedMessage, "the message carries no descriptor, 1 was expected"),
+        (
+            stray,
+            Cause::UnexpectedMessage,
+            "the message carries more descriptors than the expected number, 0: \
+             receive it with `socket::recv` and more room",
+        ),
+        (closed, Cause::ClosedByPeer, "sendmsg: EPIPE: the peer has closed the connection"),
+        (
+            plain(b"").copy_from(rustix::pipe::pipe().unwrap().1, 1).unwrap_err(),
+            Cause::Other,
+            "read: EBADF: the kernel refused the call",
+        ),
+    ];
+    match script {
+        Ok(error) => all.push((
+            error,
+            Cause::NotExecutable,
+            "the file is a script, and its interpreter cannot open it, since the descriptor is closed by then: \
+             start the interpreter, with the script as its stdin",
+        )),
+        Err(error) => all.push((
+            error,
+            Cause::Denied,
+            "memfd_create: EACCES: vm.memfd_noexec is 2, which forbids executable memory files: use `Exec::Deny`",
+        )),
+    }
+    for (error, cause, message) in all {
+        assert_eq!((error.cause(), error.to_string().as_str()), (cause, message));
+        // A call is named if and only if the kernel was asked.
+        assert_eq!(error.call().is_some(), error.raw_os_error().is_some(), "{message}");
+        assert_eq!(error.call(), message.split_once(": E").map(|(call, _)| call), "{message}");
+        assert_eq!(error.is_unproven(), matches!(cause, Cause::MissingSeals | Cause::Holes), "{message}");
+    }
 }
 
 #[test]
 fn kinds() {
     assert_eq!(unsealable().kind(), ErrorKind::PermissionDenied);
     assert_eq!(bad_name().kind(), ErrorKind::InvalidInput);
-    assert_eq!(unsealed().error().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(unsealed().error().kind(), ErrorKind::InvalidData);
     let file = MemFile::create_default("empty").unwrap();
     assert_eq!(file.read_exact_at(&mut [0], 0).unwrap_err().kind(), ErrorKind::UnexpectedEof);
 }
 
+/// With and without an errno: `io::Error` has the kind and the text, and this error within, which
+/// has the errno.
 #[test]
-fn as_an_io_error_it_keeps_the_errno() {
-    let error = io::Error::from(unsealable());
-    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
-    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-}
-
-#[test]
-fn as_an_io_error_without_errno_it_keeps_the_text() {
-    for (error, kind) in [(bad_name(), ErrorKind::InvalidInput), (unsealed().into(), ErrorKind::PermissionDenied)] {
+fn as_an_io_error() {
+    let errors: [(Error, _, _); 4] = [
+        (unsealable(), ErrorKind::PermissionDenied, Some(libc::EPERM)),
+        (bad_name(), ErrorKind::InvalidInput, None),
+        (unsealed().into(), ErrorKind::InvalidData, None),
+        (Seals::of(rustix::pipe::pipe().unwrap().0).unwrap_err(), ErrorKind::InvalidInput, Some(libc::EINVAL)),
+    ];
+    for (error, kind, errno) in errors {
         let io = io::Error::from(error);
         assert_eq!((io.raw_os_error(), io.kind()), (None, kind));
+        assert_eq!(io.kind(), error.kind());
         assert_eq!(io.to_string(), error.to_string());
         assert_eq!(io.get_ref().unwrap().downcast_ref(), Some(&error));
+        let inner = io.downcast::<Error>().unwrap();
+        assert_eq!((inner, inner.raw_os_error()), (error, errno));
     }
-    assert_eq!(io::Error::from(unsealed()).to_string(), unsealed().to_string());
+    let io = io::Error::from(unsealed());
+    assert_eq!(io.to_string(), unsealed().to_string());
+    assert_eq!(io.downcast::<Error>().unwrap(), unsealed().into_error());
 }
 
 #[test]
@@ -110,7 +285,7 @@ fn it_is_small_and_goes_everywhere() {
     goes_everywhere::<ErrorWith<OwnedFd>>();
     goes_everywhere::<FromFdError>();
     is_copy::<Error>();
-    assert!(size_of::<Error>() <= 16, "{}", size_of::<Error>());
+    assert!(size_of::<Error>() <= 32, "{}", size_of::<Error>());
     let boxed: Box<dyn std::error::Error + Send + Sync> = unsealable().into();
     assert_eq!(boxed.to_string(), unsealable().to_string());
 }

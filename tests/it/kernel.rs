@@ -1,15 +1,18 @@
-//! [`KernelSupport`]: what it reports is what the calls do, and what it prints.
+//! [`Support`]: what it reports is what the calls do, and what it prints.
 
-use memfile::{CreateOptions, Error, Exec, Feature, Holes, HugeTlb, KernelSupport, MemFile, Seal, SealedFile, Seals};
+use memfile::kernel::{Feature, Support};
+use memfile::{CreateOptions, Error, Exec, Holes, HugeTlb, MemFile, Seal, SealedFile, Seals};
 
 use crate::support::seccomp;
 
-const FEATURES: [Feature; 9] = [
+const FEATURES: [Feature; 11] = [
     Feature::MemfdCreate,
     Feature::Sealing,
     Feature::ExecFlags,
+    Feature::Executable,
     Feature::FutureWrite,
     Feature::ExecSeal,
+    Feature::HonestWriteSeal,
     Feature::MapSealedShared,
     Feature::Populate,
     Feature::ProcFd,
@@ -26,6 +29,7 @@ fn try_to_use(feature: Feature) -> Option<Result<(), Error>> {
     let sealed = |seal: Seal| sealable().and_then(|file| file.add_seal(seal));
     Some(match feature {
         Feature::MemfdCreate => sealable().map(drop),
+        Feature::Executable => CreateOptions::new().exec(Exec::Allow).create("kernel").map(drop),
         Feature::Sealing => sealed(Seal::Grow),
         Feature::FutureWrite => sealed(Seal::FutureWrite),
         Feature::ExecSeal => sealed(Seal::Exec),
@@ -33,7 +37,7 @@ fn try_to_use(feature: Feature) -> Option<Result<(), Error>> {
             file.set_len(4096)?;
             file.add_seals(Seals::IMMUTABLE)?;
             // Before Linux 6.7 only a descriptor that is not open for writing can be mapped.
-            SealedFile::verify(file.reopen_read_only()?, Holes::Populate)?;
+            SealedFile::options().holes(Holes::Populate).verify(file.reopen_read_only()?)?;
             Ok(())
         }),
         Feature::ProcFd => sealable().and_then(|file| file.reopen_read_only()).map(drop),
@@ -47,7 +51,7 @@ fn try_to_use(feature: Feature) -> Option<Result<(), Error>> {
 /// On the kernel that runs the tests: a feature is reported if and only if using it works.
 #[test]
 fn get_says_what_the_calls_do() {
-    let support = KernelSupport::probe();
+    let support = Support::probe();
     for feature in FEATURES {
         let reported = support.get(feature).map_err(|error| error.raw_os_error());
         if let Some(used) = try_to_use(feature) {
@@ -64,23 +68,23 @@ fn get_says_what_the_calls_do() {
 #[test]
 fn get_says_why_a_feature_is_missing() {
     seccomp::alone(|| {
-        let missing = |support: &KernelSupport| -> Vec<(Feature, Option<i32>)> {
+        let missing = |support: &Support| -> Vec<(Feature, Option<i32>)> {
             let error = |feature| Some((feature, support.get(feature).err()?.raw_os_error()));
             FEATURES.into_iter().filter_map(error).collect()
         };
-        let before = missing(&KernelSupport::probe());
+        let before = missing(&Support::probe());
         // A filter stays for the life of its thread.
         let without = |refuse: fn()| {
             let probe = move || {
                 refuse();
-                KernelSupport::probe()
+                Support::probe()
             };
             std::thread::spawn(probe).join().unwrap()
         };
 
         let support = without(|| seccomp::on_seals(Seal::FutureWrite as u32, seccomp::errno(libc::EINVAL)));
         let error = support.get(Feature::FutureWrite).unwrap_err();
-        assert_eq!((error.operation(), error.raw_os_error()), ("fcntl(F_ADD_SEALS)", Some(libc::EINVAL)));
+        assert_eq!((error.call(), error.raw_os_error()), (Some("fcntl(F_ADD_SEALS)"), Some(libc::EINVAL)));
         assert!(error.is_unsupported());
         let mut expected = before.clone();
         expected.retain(|&(feature, _)| feature != Feature::FutureWrite);
@@ -89,12 +93,18 @@ fn get_says_why_a_feature_is_missing() {
         assert_eq!(found, expected);
 
         let support = without(|| seccomp::always("memfd_create", seccomp::errno(libc::ENOSYS)));
-        for feature in FEATURES.into_iter().filter(|&feature| feature != Feature::ProcFd) {
-            let error = support.get(feature).unwrap_err();
-            assert_eq!((error.operation(), error.raw_os_error()), ("memfd_create", Some(libc::ENOSYS)), "{feature:?}");
-            assert!(error.is_unsupported());
+        for feature in FEATURES {
+            match support.get(feature) {
+                // Where no file can be created, none has a forged seal.
+                Ok(()) => assert_eq!(feature, Feature::HonestWriteSeal),
+                Err(error) => {
+                    let parts = (error.call(), error.raw_os_error());
+                    assert_eq!(parts, (Some("memfd_create"), Some(libc::ENOSYS)), "{feature:?}");
+                    assert!(error.is_unsupported());
+                }
+            }
         }
-        assert_eq!(support.noexec_policy(), None);
+        assert_eq!(support.default_exec(), Exec::Deny);
         assert_eq!(support.huge_tlb_sizes().count(), 0);
     });
 }
@@ -102,10 +112,10 @@ fn get_says_why_a_feature_is_missing() {
 /// One row for each thing, in two columns, for a report of a bug.
 #[test]
 fn display_is_a_table() {
-    let support = KernelSupport::probe();
+    let support = Support::probe();
     let text = support.to_string();
     let rows: Vec<_> = text.lines().map(|line| (line[..34].trim_end(), line[34..].trim_start())).collect();
-    assert_eq!(rows.len(), FEATURES.len() + 5, "{text}");
+    assert_eq!(rows.len(), FEATURES.len() + 4, "{text}");
 
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     assert_eq!(rows[0], ("kernel", release.trim_end()));
@@ -120,29 +130,31 @@ fn display_is_a_table() {
             }
         }
     }
-    let names: Vec<_> = rows[10..].iter().map(|row| row.0).collect();
-    assert_eq!(names, ["vm.memfd_noexec", "Write seal forged by Exec", "huge page sizes", "transparent huge pages"]);
-    let sizes = rows[12].1.split_whitespace().count();
+    let rest = &rows[1 + FEATURES.len()..];
+    let names: Vec<_> = rest.iter().map(|row| row.0).collect();
+    assert_eq!(names, ["files by default", "huge page sizes", "transparent huge pages"]);
+    let default = if support.default_exec() == Exec::Allow { "executable" } else { "not executable" };
+    assert_eq!(rest[0].1, default);
+    let sizes = rest[1].1.split_whitespace().count();
     assert_eq!(sizes, 2 * support.huge_tlb_sizes().count(), "a number and a unit for each: {text}");
-    assert_eq!(rows[13].1, support.transparent_huge_pages().unwrap_or("unknown"));
+    assert_eq!(rest[2].1, support.transparent_huge_pages().unwrap_or("unknown"));
 }
 
 /// One line for a log: each feature by name, with the reason where it is missing.
 #[test]
 fn debug_says_all() {
-    let support = KernelSupport::probe();
+    let support = Support::probe();
     let debug = format!("{support:?}");
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let start = format!("KernelSupport {{ release: Some({:?}), features: {{MemfdCreate: Ok(()), ", release.trim_end());
+    let start = format!("Support {{ release: Some({:?}), features: {{MemfdCreate: Ok(()), ", release.trim_end());
     assert!(debug.starts_with(&start), "{debug}");
     for feature in FEATURES {
         assert!(debug.contains(&format!("{feature:?}: {:?}", support.get(feature))), "{debug}");
     }
     let sizes = support.huge_tlb_sizes().collect::<Vec<_>>();
     let end = format!(
-        "noexec_policy: {:?}, exec_seal_hole: {:?}, huge_tlb_sizes: {sizes:?}, transparent_huge_pages: {:?} }}",
-        support.noexec_policy(),
-        support.exec_seal_hole(),
+        "default_exec: {:?}, huge_tlb_sizes: {sizes:?}, transparent_huge_pages: {:?} }}",
+        support.default_exec(),
         support.transparent_huge_pages()
     );
     assert!(debug.ends_with(&end), "{debug}");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use memfile::{Error, Holes, MemFile, SealedFile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::check::{NO_MEMORY, holes, refused};
 use crate::support::child;
 use crate::support::proc_self::descriptors;
 use crate::support::skip::skip;
@@ -31,8 +31,8 @@ fn every_builder(len: usize) -> [Result<SealedFile, Error>; 3] {
     let bytes = vec![1; len];
     [
         SealedFile::from_bytes("limit", &bytes),
-        SealedFile::builder().huge_pages(true).from_bytes("limit", &bytes),
-        SealedFile::build("limit", len, |target| target.copy_from_slice(&bytes)),
+        SealedFile::options().huge_pages(true).from_bytes("limit", &bytes),
+        SealedFile::create_with("limit", len, |target| target.copy_from_slice(&bytes)),
     ]
 }
 
@@ -42,7 +42,7 @@ fn beyond_the_file_size_limit_is_an_error_if_the_signal_is_ignored() {
         let file = MemFile::create_default("limit").unwrap();
         set_signal(libc::SIGXFSZ, libc::SIG_IGN);
         limit(Resource::Fsize, PAGE);
-        let message = |call| format!("{call}: EFBIG: beyond RLIMIT_FSIZE or the largest file");
+        let message = |call| format!("{call}: EFBIG: the file would exceed RLIMIT_FSIZE or the largest possible size");
         refused(file.set_len(PAGE + 1), libc::EFBIG, &message("ftruncate"));
         refused(file.allocate(0, PAGE + 1), libc::EFBIG, &message("fallocate"));
         refused(file.write_at(b"A", PAGE), libc::EFBIG, &message("pwrite"));
@@ -56,7 +56,7 @@ fn beyond_the_file_size_limit_is_an_error_if_the_signal_is_ignored() {
             refused(result, libc::EFBIG, &message("ftruncate"));
         }
         let error = SealedFile::from_reader("limit", io::repeat(1)).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
+        assert_eq!(error.downcast::<Error>().unwrap().raw_os_error(), Some(libc::EFBIG));
         assert_eq!(descriptors(), before);
         let longest = vec![1; PAGE as usize];
         assert!(*SealedFile::from_bytes("limit", &longest).unwrap().map().unwrap() == longest);
@@ -85,7 +85,8 @@ fn without_descriptors_left() {
         let file = MemFile::create_sealable("limit").unwrap();
         // The file got the lowest number that was free, so no number below the limit is free now.
         limit(Resource::Nofile, u64::from(file.as_raw_fd().unsigned_abs()) + 1);
-        let message = |call| format!("{call}: EMFILE: out of descriptors: RLIMIT_NOFILE, or the system's limit");
+        let message =
+            |call| format!("{call}: EMFILE: no descriptor is left: RLIMIT_NOFILE or the system's limit is reached");
         refused(MemFile::create_default("one more"), libc::EMFILE, &message("memfd_create"));
         refused(file.try_clone(), libc::EMFILE, &message("fcntl(F_DUPFD_CLOEXEC)"));
         refused(file.reopen_read_only(), libc::EMFILE, &message("open"));
@@ -93,7 +94,7 @@ fn without_descriptors_left() {
             refused(result, libc::EMFILE, &message("memfd_create"));
         }
         let error = SealedFile::from_reader("limit", io::empty()).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        assert_eq!(error.downcast::<Error>().unwrap().raw_os_error(), Some(libc::EMFILE));
         // What needs no descriptor still works.
         file.write_all_at(b"still", 0).unwrap();
         assert_eq!(&file.into_sealed().unwrap().map().unwrap()[..], b"still");
@@ -107,13 +108,13 @@ fn without_address_space_left() {
         let file = MemFile::create_sealable("limit").unwrap();
         file.set_len(LEN).unwrap();
         file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
-        let sealed = SealedFile::verify(file, Holes::Accept).unwrap();
+        let sealed = SealedFile::options().holes(Holes::Accept).verify(file).unwrap();
         limit(Resource::As, LEN / 2);
         let before = descriptors();
         let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
         refused(sealed.map(), libc::ENOMEM, message);
         refused(sealed.map_copy_on_write(), libc::ENOMEM, message);
-        let build = SealedFile::build("limit", LEN as usize, |_| unreachable!("no memory to fill"));
+        let build = SealedFile::create_with("limit", LEN as usize, |_| unreachable!("no memory to fill"));
         refused(build, libc::ENOMEM, message);
         assert_eq!(descriptors(), before);
         assert_eq!(sealed.map_range(LEN - 5..).unwrap().len(), 5);
@@ -130,12 +131,12 @@ fn a_hole_is_refused_where_memory_is_limited() {
         file.set_len(LEN).unwrap();
         file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
         let error = SealedFile::try_from(file).unwrap_err();
-        assert_eq!(error.to_string(), HOLES);
+        assert_eq!(error.to_string(), holes(LEN, 0));
         let mut byte = [1];
         error.get_ref().read_exact_at(&mut byte, LEN / 2).unwrap();
         assert_eq!(byte, [0]);
         if situation == "accepts" {
-            let file = SealedFile::verify(error.into_inner(), Holes::Accept).unwrap();
+            let file = SealedFile::options().holes(Holes::Accept).verify(error.into_inner()).unwrap();
             let sum: u64 = file.map().unwrap().iter().map(|&byte| u64::from(byte)).sum();
             panic!("read {sum} beyond the limit");
         }

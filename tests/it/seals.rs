@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use memfile::{Seal, Seals};
+use memfile::{Cause, CreateOptions, Exec, HugeTlb, MemFile, Seal, SealedFile, SealedFileOptions, Seals};
+
+use crate::support::check::{NO_MEMORY_FILE, PATH_ONLY, refused};
 
 const ALL: [Seal; 6] = [Seal::Seal, Seal::Shrink, Seal::Grow, Seal::Write, Seal::FutureWrite, Seal::Exec];
 
@@ -145,6 +147,56 @@ fn display_names_the_seals() {
     assert_eq!(Seals::all().to_string(), "Seal | Shrink | Grow | Write | FutureWrite | Exec");
     assert_eq!((UNKNOWN | Seal::Exec).to_string(), "Exec | 0x80");
     assert_eq!(UNKNOWN.to_string(), "0x80");
+}
+
+/// In a `const` there are no operators.
+#[test]
+fn sets_in_constants() {
+    const UNION: Seals = Seals::FIXED_SIZE.union(Seals::CONSTANT);
+    const DIFFERENCE: Seals = Seals::IMMUTABLE.difference(Seals::CONSTANT);
+    assert_eq!(UNION, Seal::Shrink | Seal::Grow | Seal::Write);
+    assert_eq!(DIFFERENCE, Seal::Seal | Seal::Grow);
+    for a in 0..=0xff {
+        for b in 0..=0xff {
+            let (one, two) = (Seals::from_bits_retain(a), Seals::from_bits_retain(b));
+            assert_eq!((one.union(two), one.difference(two)), (one | two, one - two));
+        }
+    }
+}
+
+/// Options that a program always uses can be constants too.
+#[test]
+fn options_in_constants() {
+    const CREATE: CreateOptions = CreateOptions::new().exec(Exec::DenyUnsealed);
+    const HUGE: CreateOptions = CREATE.huge_tlb(HugeTlb::Huge2MB);
+    const OPTIONS: SealedFileOptions =
+        SealedFile::options().create_options(CREATE).huge_pages(true).limit(5).holes(memfile::Holes::Allocate);
+    assert_ne!(HUGE, CREATE);
+    let copy = OPTIONS.from_reader("constant", &b"bytes"[..]).unwrap();
+    assert_eq!(copy.get_seals().unwrap(), Seals::IMMUTABLE);
+    let file = MemFile::create_sealable("constant").unwrap();
+    file.set_len(5).unwrap();
+    assert_eq!(OPTIONS.seal(file).unwrap().map().unwrap(), [0; 5]);
+    let error = OPTIONS.from_reader("constant", &b"more bytes"[..]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::FileTooLarge);
+}
+
+/// Those of the file behind any descriptor.
+#[test]
+fn of_a_descriptor() {
+    let file = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed).create("seals of").unwrap();
+    assert_eq!(Seals::of(&file).unwrap(), Seals::empty());
+    file.add_seals(Seals::FIXED_SIZE).unwrap();
+    assert_eq!(Seals::of(file.as_file()).unwrap(), Seals::FIXED_SIZE);
+    assert_eq!(Seals::of(file.as_fd()).unwrap(), Seals::FIXED_SIZE);
+
+    let (reader, _writer) = rustix::pipe::pipe().unwrap();
+    let error = refused(Seals::of(reader), libc::EINVAL, NO_MEMORY_FILE);
+    assert_eq!(error.cause(), Cause::NotAMemoryFile);
+    assert!(error.is_not_a_memory_file());
+    let path = rustix::fs::open("/", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
+    let error = refused(Seals::of(path), libc::EBADF, PATH_ONLY);
+    assert_eq!(error.cause(), Cause::NotAMemoryFile);
 }
 
 /// Generic code over `bitflags::Flags` sees what the inherent methods say.

@@ -164,7 +164,7 @@ impl World {
             }
             Op::Prove { handle } => {
                 let file = self.handle(handle).file.try_clone().unwrap();
-                let real = outcome(SealedFile::verify(file, Holes::Accept));
+                let real = outcome(SealedFile::options().holes(Holes::Accept).verify(file));
                 assert_eq!(real.as_ref().map(drop).map_err(|&refused| refused), self.model.prove(), "{op:?}");
                 if let Ok(sealed) = real {
                     self.constant.push((sealed.map().unwrap(), self.model.bytes.clone()));

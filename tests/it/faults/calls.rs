@@ -7,9 +7,10 @@ use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
+use memfile::kernel::{Feature, Support};
 use memfile::{
-    CreateOptions, Error, Exec, Feature, Holes, KernelSupport, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap,
-    SharedView, socket,
+    CreateOptions, Draft, Error, Exec, Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView,
+    socket,
 };
 
 use crate::support::skip::lacks;
@@ -18,18 +19,18 @@ use crate::support::skip::lacks;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Refusal {
     pub(super) errno: Option<i32>,
-    /// Empty where the call returns an `io::Error`, which does not tell.
-    pub(super) operation: &'static str,
-    pub(super) reason: &'static str,
+    /// `None` where the crate refuses by itself, or the error comes from `std`, which does not tell.
+    pub(super) operation: Option<&'static str>,
+    pub(super) message: String,
 }
 
 impl<E: Into<Refused>> From<E> for Refusal {
     fn from(error: E) -> Self {
         match error.into() {
             Refused::Crate(error) => {
-                Self { errno: error.raw_os_error(), operation: error.operation(), reason: error.reason() }
+                Self { errno: error.raw_os_error(), operation: error.call(), message: error.to_string() }
             }
-            Refused::Io(error) => Self { errno: error.raw_os_error(), operation: "", reason: "" },
+            Refused::Io(error) => Self { errno: error.raw_os_error(), operation: None, message: error.to_string() },
         }
     }
 }
@@ -53,7 +54,7 @@ impl<T> From<memfile::ErrorWith<T>> for Refused {
 
 impl From<io::Error> for Refused {
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        error.downcast().map_or_else(Self::Io, Self::Crate)
     }
 }
 
@@ -144,28 +145,34 @@ pub(super) fn all() -> Vec<Call> {
         call("is_empty", file, |file| file.is_empty()),
         call("set_len", file, |file| file.set_len(5)),
         call("allocate", hole, |file| file.allocate(0, LEN)),
+        call("punch_hole", file, |file| file.punch_hole(0, 4096)),
         call("read_at", file, |file| file.read_at(&mut [0; 9], 0)),
         call("read_exact_at", file, |file| file.read_exact_at(&mut [0; 9], 0)),
         call("write_at", file, |file| file.write_at(b"B", 0)),
         call("write_all_at", file, |file| file.write_all_at(b"B", 0)),
         call("get_seals", file, |file| file.get_seals()),
+        call("Seals::of", file, Seals::of),
         call("add_seal", file, |file| file.add_seal(Seal::Grow)),
         call("into_sealed", file, MemFile::into_sealed),
         call("into_sealed of a hole", hole, MemFile::into_sealed),
-        call("into_sealed_within", file, |file| file.into_sealed_within(Duration::from_millis(1))),
-        call("verify", || sealed_fd(file()), |fd| SealedFile::verify(fd, Holes::Refuse)),
-        call("verify Allocate", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Allocate)),
-        call("verify Accept", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Accept)),
-        call("seal", file, |file| SealedFile::seal(file, Holes::Refuse)),
-        call("seal of a sealed one", || sealed_fd(file()), |fd| SealedFile::seal(fd, Holes::Refuse)),
+        call("into_sealed_timeout", file, |file| file.into_sealed_timeout(Duration::from_millis(1))),
+        call("verify", || sealed_fd(file()), |fd| SealedFile::options().verify(fd)),
+        call("verify Allocate", || sealed_fd(hole()), |fd| SealedFile::options().holes(Holes::Allocate).verify(fd)),
+        call("verify Accept", || sealed_fd(hole()), |fd| SealedFile::options().holes(Holes::Accept).verify(fd)),
+        call("seal", file, |file| SealedFile::options().seal(file)),
+        call("seal of a sealed one", || sealed_fd(file()), |fd| SealedFile::options().seal(fd)),
+        call("seal Allocate", hole, |file| SealedFile::options().holes(Holes::Allocate).seal(file)),
         call("SealedFile::try_clone", sealed, |file| file.try_clone()),
         call("from_bytes", nothing, |()| SealedFile::from_bytes("fault", b"bytes")),
         call(
             "from_bytes huge",
             || vec![1; 2 << 20],
-            |bytes| SealedFile::builder().huge_pages(true).from_bytes("fault", &bytes),
+            |bytes| SealedFile::options().huge_pages(true).from_bytes("fault", &bytes),
         ),
-        call("build", nothing, |()| SealedFile::build("fault", 5000, |bytes| bytes.fill(1))),
+        call("fill in place", nothing, |()| SealedFile::create_with("fault", 5000, |bytes| bytes.fill(1))),
+        call("draft", nothing, |()| SealedFile::options().draft("fault", 5000)),
+        call("draft set_len", draft, |mut draft| draft.set_len(9000)),
+        call("draft seal", draft, Draft::seal),
         call("copy_of", disk_file, |source| SealedFile::copy_of("fault", source)),
         call("from_reader", nothing, |()| SealedFile::from_reader("fault", &b"reader"[..])),
         call("copy_from a file of memory", || (file(), file()), |(a, b)| a.copy_from(b, u64::MAX)),
@@ -181,24 +188,33 @@ pub(super) fn all() -> Vec<Call> {
         call("SharedMap::try_from", || shrink_sealed(file()), SharedMap::try_from),
         call("SharedView::try_from", || shrink_sealed(file()), SharedView::try_from),
         call("reopen_read_only", file, |file| file.reopen_read_only()),
+        call("SealedFile::reopen_read_only", sealed, |file| file.reopen_read_only()),
         call("name", file, |file| file.name()),
         call("is_memfd", file, |file| file.is_memfd()),
         call("is_memfd of a file without sealing", || create(Exec::DenyUnsealed).unwrap(), |file| file.is_memfd()),
         call("to_stdio", sealed, |file| file.to_stdio()),
         call("to_command", program, |file| file.to_command()),
         call("find_inherited", file, |_file| MemFile::find_inherited("fault")),
-        call("probe", nothing, |()| Ok::<_, Error>(KernelSupport::probe())),
+        call("probe", nothing, |()| Ok::<_, Error>(Support::probe())),
         call("send", || (UnixStream::pair().unwrap(), sealed()), |((ours, _theirs), file)| file.send(ours, b"x")),
         call("recv", received, |socket| SealedFile::recv(socket, &mut [0; 8])),
         call("socket::recv", received, |socket| socket::recv(socket, &mut [0; 8], &mut [None])),
     ];
     if !lacks(Feature::ExecSeal) {
-        calls.push(call("verify of an Exec seal", suspicious, |fd| SealedFile::verify(fd, Holes::Refuse)));
+        calls.push(call("verify of an Exec seal", suspicious, |fd| SealedFile::options().verify(fd)));
     }
     if !lacks(Feature::Populate) {
-        calls.push(call("verify Populate", || sealed_fd(hole()), |fd| SealedFile::verify(fd, Holes::Populate)));
+        calls.push(call(
+            "verify Populate",
+            || sealed_fd(hole()),
+            |fd| SealedFile::options().holes(Holes::Populate).verify(fd),
+        ));
     }
     calls
+}
+
+fn draft() -> Draft {
+    SealedFile::options().draft("fault", 5000).unwrap()
 }
 
 fn shrink_sealed(file: MemFile) -> MemFile {

@@ -6,12 +6,9 @@ use memfile::{CreateOptions, Exec, MemFile, Seal, Seals};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::pipe::{SpliceFlags, pipe, splice};
 
-use crate::support::check::{BUSY, refused, unharmed};
+use crate::support::check::{BUSY, UNSEALABLE, refused, unharmed};
 
 const PAGE: usize = 4096;
-
-const SEALED: &str = "fcntl(F_ADD_SEALS): EPERM: \
-    the file has the seal Seal: it was created without sealing, or sealed against more seals";
 
 /// A sealable file of 5000 bytes that holds no seal, on every kernel.
 fn plain() -> MemFile {
@@ -28,7 +25,7 @@ fn each_seal_alone() {
         file.add_seal(seal).unwrap();
         assert_eq!(file.get_seals().unwrap(), Seals::from(seal));
 
-        let sealed = "the file is sealed against that change";
+        let sealed = "the file is sealed against this change";
         match file.write_at(b"x", 0) {
             Ok(1) => assert!(!matches!(seal, Seal::Write | Seal::FutureWrite)),
             result => _ = refused(result, libc::EPERM, &format!("pwrite: EPERM: {sealed}")),
@@ -49,7 +46,9 @@ fn each_seal_alone() {
 fn seals_add_up_and_may_be_repeated() {
     let file = plain();
     file.add_seals(Seals::empty()).unwrap();
-    file.add_seal(Seal::Shrink).unwrap();
+    // A single seal is a set of one.
+    file.add_seals(Seal::Shrink).unwrap();
+    assert_eq!(file.get_seals().unwrap(), Seals::from(Seal::Shrink));
     file.add_seal(Seal::Shrink).unwrap();
     file.add_seals(Seal::Shrink | Seal::Grow).unwrap();
     assert_eq!(file.get_seals().unwrap(), Seals::FIXED_SIZE);
@@ -71,7 +70,7 @@ fn after_seal_nothing_can_be_added() {
     let file = plain();
     file.add_seal(Seal::Seal).unwrap();
     for seals in [Seals::empty(), Seal::Seal.into(), Seal::Write.into(), Seals::IMMUTABLE] {
-        refused(file.add_seals(seals), libc::EPERM, SEALED);
+        refused(file.add_seals(seals), libc::EPERM, UNSEALABLE);
     }
     unharmed(&file, Seal::Seal);
 }
@@ -82,7 +81,7 @@ fn without_sealing_nothing_can_be_added() {
         let file = CreateOptions::new().exec(exec).create("unsealable").unwrap();
         let before = file.get_seals().unwrap();
         assert!(before.contains(Seal::Seal));
-        refused(file.add_seal(Seal::Shrink), libc::EPERM, SEALED);
+        refused(file.add_seal(Seal::Shrink), libc::EPERM, UNSEALABLE);
         unharmed(&file, before);
     }
 }
@@ -91,7 +90,7 @@ fn without_sealing_nothing_can_be_added() {
 fn a_read_only_descriptor_cannot_seal() {
     let file = plain();
     let read_only = file.reopen_read_only().unwrap();
-    const MESSAGE: &str = "fcntl(F_ADD_SEALS): EPERM: the descriptor is opened read-only";
+    const MESSAGE: &str = "fcntl(F_ADD_SEALS): EPERM: the descriptor is open for reading only";
     refused(read_only.add_seal(Seal::Write), libc::EPERM, MESSAGE);
     unharmed(&file, Seals::empty());
 }
@@ -102,7 +101,7 @@ fn unknown_seals_are_named_and_nothing_is_added() {
     let unknown = Seals::from_bits_retain(0x40);
     for seals in [unknown, unknown | Seal::Write | Seal::Grow] {
         const MESSAGE: &str = "fcntl(F_ADD_SEALS): EINVAL: \
-            this kernel does not know all of the seals (FutureWrite: Linux 5.1, Exec: 6.3) (0x40)";
+            this kernel lacks one of these seals: FutureWrite is available since Linux 5.1, Exec since 6.3";
         let error = refused(file.add_seals(seals), libc::EINVAL, MESSAGE);
         assert_eq!(error.seals(), unknown);
         assert!(error.is_unsupported());

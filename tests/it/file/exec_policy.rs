@@ -36,7 +36,7 @@ fn check_all(noexec: Option<u8>) {
             let created = CreateOptions::new().exec(exec).allow_sealing(allow_sealing).create("policy");
             let add_seal = if allow_sealing { Ok(()) } else { Err(Some(libc::EPERM)) };
             let Some((mode, seals)) = expected(exec, allow_sealing, noexec) else {
-                const MESSAGE: &str = "memfd_create: EACCES: vm.memfd_noexec is 2: no executable memory files here";
+                const MESSAGE: &str = "memfd_create: EACCES: vm.memfd_noexec is 2, which forbids executable memory files: use `Exec::Deny`";
                 refused(created, libc::EACCES, MESSAGE);
                 continue;
             };

@@ -1,18 +1,16 @@
 //! [`MemFile::from_fd`]: what it takes, and that a refused descriptor comes back open.
 
 use std::fs::File;
-use std::io::{Seek, Write};
+use std::io::{ErrorKind, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use memfile::{FromFdError, MemFile, Seal, SealedFile, Seals};
+use memfile::{Error, FromFdError, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::{Mode, OFlags, fstat};
 use rustix::pipe::pipe;
 
-use crate::support::check::{NO_MEMORY_FILE, refused};
+use crate::support::check::{NO_MEMORY_FILE, PATH_ONLY, refused};
 use crate::support::skip::{on_tmpfs, skip};
-
-const O_PATH: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or opened with O_PATH";
 
 /// Refuses `fd` by every form, and gives it back.
 #[track_caller]
@@ -76,7 +74,7 @@ fn a_file_of_a_disk_is_refused() {
 fn a_descriptor_with_o_path_is_refused() {
     let memory = MemFile::create_sealable("path only").unwrap();
     let fd = rustix::fs::open(memory.proc_path().as_c_str(), OFlags::PATH, Mode::empty()).unwrap();
-    given_back(fd, libc::EBADF, O_PATH);
+    given_back(fd, libc::EBADF, PATH_ONLY);
 }
 
 /// It answers `F_GET_SEALS`, so it is taken, and it has just Seal.
@@ -93,7 +91,9 @@ fn a_file_of_tmpfs_is_taken() {
 fn the_error_becomes_an_io_error() {
     let (reader, _writer) = pipe().unwrap();
     let take = |fd: OwnedFd| -> std::io::Result<MemFile> { Ok(MemFile::from_fd(fd)?) };
-    assert_eq!(take(reader).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    let error = take(reader).unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::InvalidInput, NO_MEMORY_FILE));
+    assert_eq!(error.downcast::<Error>().unwrap().raw_os_error(), Some(libc::EINVAL));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use memfile::{CreateOptions, HugeTlb, MemFile, Seal};
 use rustix::fs::{Mode, OFlags};
 
-use crate::support::check::{NO_MEMORY, refused};
+use crate::support::check::{NO_MEMORY, end_of_file, refused, too_long};
 use crate::support::child;
 use crate::support::proc_self::descriptors;
 use crate::support::skip::skip;
@@ -93,9 +93,8 @@ fn exact_and_all_at_an_offset() {
     file.write_all_at(&[], 1 << 40).unwrap();
     assert_eq!(file.len().unwrap(), 10);
 
-    for offset in [7, 10, 11] {
-        let error =
-            refused(file.read_exact_at(&mut buffer, offset), None, "pread: the file ends before the range does");
+    for (offset, read) in [(7, 3), (10, 0), (11, 0)] {
+        let error = refused(file.read_exact_at(&mut buffer, offset), None, &end_of_file(read, 4));
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
     }
 }
@@ -104,28 +103,27 @@ fn exact_and_all_at_an_offset() {
 fn offsets_beyond_the_type_of_the_kernel() {
     let file = holding(b"x");
     let offset = i64::MAX.unsigned_abs() + 1;
-    let message = "pread: EINVAL: the length does not fit the address space";
-    assert!(refused(file.read_at(&mut [0], offset), libc::EINVAL, message).is_out_of_bounds());
-    const TOO_LONG: &str = "pwrite: EINVAL: the length does not fit the address space";
-    assert!(refused(file.write_at(b"x", offset), libc::EINVAL, TOO_LONG).is_out_of_bounds());
+    let message = |call| format!("{call}: EINVAL: {}", too_long(offset));
+    assert!(refused(file.read_at(&mut [0], offset), libc::EINVAL, &message("pread")).is_out_of_bounds());
+    assert!(refused(file.write_at(b"x", offset), libc::EINVAL, &message("pwrite")).is_out_of_bounds());
 }
 
 #[test]
 fn access_modes() {
     let file = holding(b"x");
     let read_only = file.reopen_read_only().unwrap();
-    const READ_ONLY: &str = "pwrite: EBADF: the descriptor is opened read-only";
+    const READ_ONLY: &str = "pwrite: EBADF: the descriptor is open for reading only";
     refused(read_only.write_at(b"x", 0), libc::EBADF, READ_ONLY);
     refused(read_only.write_all_at(b"x", 0), libc::EBADF, READ_ONLY);
-    refused(read_only.set_len(0), libc::EINVAL, "ftruncate: EINVAL: the descriptor is opened read-only");
-    refused(read_only.allocate(0, 1), libc::EBADF, "fallocate: EBADF: the descriptor is opened read-only");
-    refused(write_only(&file).read_at(&mut [0], 0), libc::EBADF, "pread: EBADF: refused by the kernel");
+    refused(read_only.set_len(0), libc::EINVAL, "ftruncate: EINVAL: the descriptor is open for reading only");
+    refused(read_only.allocate(0, 1), libc::EBADF, "fallocate: EBADF: the descriptor is open for reading only");
+    refused(write_only(&file).read_at(&mut [0], 0), libc::EBADF, "pread: EBADF: the kernel refused the call");
 }
 
 /// A kernel may take the part that lies below the end, or nothing.
 #[test]
 fn a_write_that_crosses_a_fixed_end() {
-    const MESSAGE: &str = "pwrite: EPERM: the file is sealed against that change";
+    const MESSAGE: &str = "pwrite: EPERM: the file is sealed against this change";
     let file = holding(&[1; 8192]);
     file.add_seal(Seal::Grow).unwrap();
 
@@ -151,12 +149,12 @@ fn lengths() {
     assert_eq!((file.len().unwrap(), file.metadata().unwrap().len()), (4, 4));
     assert!(!file.is_empty().unwrap());
 
-    let error = refused(file.set_len(u64::MAX), None, "ftruncate: the length does not fit the address space");
+    let error = refused(file.set_len(u64::MAX), None, &too_long(u64::MAX));
     assert!(error.is_out_of_bounds());
     file.add_seals(Seal::Shrink | Seal::Grow).unwrap();
     file.set_len(4).unwrap();
     for len in [3, 5] {
-        refused(file.set_len(len), libc::EPERM, "ftruncate: EPERM: the file is sealed against that change");
+        refused(file.set_len(len), libc::EPERM, "ftruncate: EPERM: the file is sealed against this change");
     }
 }
 
@@ -177,14 +175,18 @@ fn allocation() {
     file.read_exact_at(&mut buffer, 0).unwrap();
     assert_eq!(&buffer, b"abc\0");
 
-    refused(file.allocate(0, (2 << 20) + 1), libc::EPERM, "fallocate: EPERM: the file is sealed against that change");
+    refused(file.allocate(0, (2 << 20) + 1), libc::EPERM, "fallocate: EPERM: the file is sealed against this change");
     for (offset, len) in [(0, 1 << 63), (1 << 63, 1)] {
-        const MESSAGE: &str = "fallocate: EINVAL: the length does not fit the address space";
-        assert!(refused(file.allocate(offset, len), libc::EINVAL, MESSAGE).is_out_of_bounds());
+        let message = format!("fallocate: EINVAL: {}", too_long(1 << 63));
+        assert!(refused(file.allocate(offset, len), libc::EINVAL, &message).is_out_of_bounds());
     }
     refused(file.allocate(0, 0), libc::EINVAL, "fallocate: EINVAL: the length is 0");
     let end = i64::MAX.unsigned_abs();
-    refused(file.allocate(end, end), libc::EFBIG, "fallocate: EFBIG: beyond RLIMIT_FSIZE or the largest file");
+    refused(
+        file.allocate(end, end),
+        libc::EFBIG,
+        "fallocate: EFBIG: the file would exceed RLIMIT_FSIZE or the largest possible size",
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! [`memfile::MemFile`]: creating, reading and writing, sealing, and handing it over.
 
+mod above_stdio;
 mod add_seals;
 mod command;
 mod copy;
@@ -11,3 +12,4 @@ mod io;
 mod is_memfd;
 mod old_kernel;
 mod proc;
+mod punch_hole;

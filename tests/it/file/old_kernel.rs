@@ -1,10 +1,13 @@
 //! Kernels and sandboxes that refuse a call or a flag, played by a filter of system calls.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
-use memfile::{CreateOptions, Exec, HugeTlb, MemFile, Seal, Seals};
+use memfile::kernel::{Feature, Support};
+use memfile::{Cause, CreateOptions, Error, Exec, HugeTlb, MemFile, Seal, SealedFile, Seals};
 
-use crate::support::check::refused;
+use crate::support::check::{MISSING_BOTH, SEALING_IGNORED, refused};
 use crate::support::proc_self::descriptors;
 use crate::support::seccomp::{self, errno};
 
@@ -64,8 +67,7 @@ fn another_refused_flag_is_reported_and_not_remembered() {
         const FLAG: &str = "memfd_create: EINVAL: this kernel does not know a flag of memfd_create";
         assert!(refused(sealable(Exec::Deny).create("x"), libc::EINVAL, FLAG).is_unsupported());
 
-        const HUGE: &str =
-            "memfd_create: EINVAL: this kernel does not know MFD_HUGETLB (Linux 4.14), or not with sealing (4.16)";
+        const HUGE: &str = "memfd_create: EINVAL: this kernel lacks MFD_HUGETLB (since Linux 4.14), or cannot seal such files (since 4.16)";
         let huge = sealable(Exec::Deny).close_on_exec(false).huge_tlb(HugeTlb::Default);
         assert!(refused(huge.create("x"), libc::EINVAL, HUGE).is_unsupported());
 
@@ -79,35 +81,71 @@ fn no_memfd_create_at_all() {
         seccomp::always("memfd_create", errno(libc::ENOSYS));
         let error = MemFile::create_default("x").unwrap_err();
         assert!(error.is_unsupported());
-        assert_eq!(error.raw_os_error(), Some(libc::ENOSYS));
-        assert_eq!(
-            error.reason(),
-            "no memfd_create here: it needs Linux 3.17 and CONFIG_MEMFD_CREATE, and a sandbox may hide it"
-        );
+        const NONE: &str = "memfd_create: ENOSYS: this system has no memfd_create: \
+            it needs Linux 3.17 with CONFIG_MEMFD_CREATE, and a sandbox may hide it";
+        refused(Err::<(), _>(error), libc::ENOSYS, NONE);
 
         let error = CreateOptions::new().huge_tlb(HugeTlb::Default).create("x").unwrap_err();
         assert!(error.is_unsupported());
-        assert_eq!(error.reason(), "this kernel was built without hugetlbfs");
+        refused(Err::<(), _>(error), libc::ENOSYS, "memfd_create: ENOSYS: this system has no hugetlbfs");
 
         seccomp::always("memfd_create", errno(libc::EPERM));
-        let error = refused(MemFile::create_default("x"), libc::EPERM, "memfd_create: EPERM: refused by the kernel");
+        let error =
+            refused(MemFile::create_default("x"), libc::EPERM, "memfd_create: EPERM: the kernel refused the call");
         assert!(!error.is_unsupported());
     });
 }
 
-/// Some emulated kernels take `F_ADD_SEALS` and do nothing.
+/// Some emulated kernels and sandboxes take `F_ADD_SEALS` and do nothing. That an earlier file got
+/// its seals proves nothing, since a program can enter a sandbox at any time.
 #[test]
-fn ignored_seals_are_noticed() {
+fn no_file_is_sealed_by_ignored_seals() {
     seccomp::alone(|| {
-        let file = sealable(Exec::Deny).create("x").unwrap();
-        file.add_seal(Seal::Grow).unwrap();
+        drop(SealedFile::from_bytes("x", b"honest").unwrap());
+        let sealing = sealable(Exec::Deny);
+        let (file, received) = (sealing.create("x").unwrap(), sealing.create("x").unwrap());
+        file.write_all_at(b"bytes", 0).unwrap();
+        let draft = SealedFile::options().draft("x", 5).unwrap();
         seccomp::on_fcntl(libc::F_ADD_SEALS, errno(0));
+        // One call, as documented: it does not read back.
+        file.add_seal(Seal::Grow).unwrap();
 
-        const MESSAGE: &str =
-            "fcntl(F_ADD_SEALS): the kernel accepted the seals but the file does not have them (Shrink | Write)";
-        let error = refused(file.add_seals(Seal::Grow | Seal::Write | Seal::Shrink), None, MESSAGE);
-        assert_eq!(error.seals(), Seal::Shrink | Seal::Write);
-        assert!(error.is_unsupported());
+        let ignored = |result: Result<SealedFile, Error>| {
+            let error = refused(result, None, SEALING_IGNORED);
+            assert_eq!((error.cause(), error.seals()), (Cause::Unsupported, Seals::CONSTANT));
+            assert!(error.is_unsupported() && !error.is_unproven());
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+        };
+        let before = descriptors();
+        ignored(SealedFile::from_bytes("x", b"bytes"));
+        ignored(SealedFile::options().huge_pages(true).from_bytes("x", &[1; 2 << 20]));
+        ignored(SealedFile::create_with("x", 5, |bytes| bytes.fill(1)));
+        ignored(SealedFile::options().try_create_with("x", 5, |bytes| {
+            bytes.fill(1);
+            Ok(())
+        }));
+        ignored(SealedFile::copy_of("x", &file));
+        let error = SealedFile::from_reader("x", &b"bytes"[..]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        ignored(Err(error.downcast().unwrap()));
+        assert_eq!(descriptors(), before);
+
+        let (error, mut draft) = draft.seal().unwrap_err().into_parts();
+        ignored(Err(error));
+        draft.copy_from_slice(b"still");
+        let (error, file) = file.into_sealed().unwrap_err().into_parts();
+        ignored(Err(error));
+        let (error, file) = file.into_sealed_timeout(Duration::from_secs(60)).unwrap_err().into_parts();
+        ignored(Err(error));
+        file.write_all_at(b"mine", 0).unwrap();
+        let (error, received) = SealedFile::options().seal(received).unwrap_err().into_parts();
+        ignored(Err(error));
+        // Whoever adds no seals is not lied to.
+        let error = SealedFile::options().verify(received).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.error().cause()), (MISSING_BOTH, Cause::MissingSeals));
+        // The report of the kernel's features does not fall for it either.
+        let error = Support::probe().get(Feature::Sealing).unwrap_err();
+        assert_eq!((error.cause(), error.seals()), (Cause::Unsupported, Seals::from(Seal::Shrink)));
     });
 }
 
@@ -119,7 +157,7 @@ fn a_failed_creation_leaks_no_descriptor() {
         seccomp::always("fchmod", errno(libc::EIO));
         let before = descriptors();
         for exec in [Exec::Deny, Exec::DenyUnsealed] {
-            refused(sealable(exec).create("x"), libc::EIO, "fchmod: EIO: refused by the kernel");
+            refused(sealable(exec).create("x"), libc::EIO, "fchmod: EIO: the kernel refused the call");
         }
         assert_eq!(descriptors(), before);
     });
@@ -134,7 +172,7 @@ fn sealing_that_cannot_be_forbidden_is_an_error() {
         let before = descriptors();
         let created = CreateOptions::new().create("x");
         if implied {
-            refused(created, libc::EIO, "fcntl(F_ADD_SEALS): EIO: refused by the kernel");
+            refused(created, libc::EIO, "fcntl(F_ADD_SEALS): EIO: the kernel refused the call");
         } else {
             assert_eq!(created.unwrap().get_seals().unwrap(), Seals::from(Seal::Seal), "a kernel before 6.3");
         }

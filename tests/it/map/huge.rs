@@ -2,13 +2,14 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use memfile::kernel::Feature;
 use memfile::{
-    Builder, CreateOptions, Feature, Holes, HugeTlb, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap,
-    SharedView,
+    Cause, CreateOptions, Error, Holes, HugeTlb, MapOptions, MemFile, Seal, SealedFile, SealedFileOptions, Seals,
+    SharedMap, SharedView,
 };
 use rustix::fs::{FallocateFlags, MemfdFlags};
 
-use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::check::{NO_MEMORY, holes as holes_in, refused};
 use crate::support::huge::{POLICY, Pool, Setting, page};
 use crate::support::pattern;
 use crate::support::proc_self::{descriptors_of, mappings, smaps};
@@ -16,8 +17,8 @@ use crate::support::{child, seccomp, skip};
 
 const MIB: usize = 1 << 20;
 
-fn builder() -> Builder {
-    SealedFile::builder().options(CreateOptions::new().huge_tlb(HugeTlb::Default))
+fn options() -> SealedFileOptions {
+    SealedFile::options().create_options(CreateOptions::new().huge_tlb(HugeTlb::Default))
 }
 
 /// A missing page is an error, and not SIGBUS.
@@ -25,11 +26,11 @@ fn builder() -> Builder {
 fn no_free_pages() {
     let Some(_pool) = Pool::of(0) else { return };
     let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
-    refused(builder().from_bytes("huge no pages", b"1"), libc::ENOMEM, message);
-    refused(builder().build("huge no pages", 1, |_| unreachable!("no memory to fill")), libc::ENOMEM, message);
+    refused(options().from_bytes("huge no pages", b"1"), libc::ENOMEM, message);
+    refused(options().create_with("huge no pages", 1, |_| unreachable!("no memory to fill")), libc::ENOMEM, message);
     assert_eq!(descriptors_of("huge no pages"), 0);
     assert!(mappings("huge no pages").is_empty());
-    let empty = builder().from_bytes("huge empty", b"").unwrap();
+    let empty = options().from_bytes("huge empty", b"").unwrap();
     assert_eq!((empty.len(), &empty.map().unwrap()[..]), (0, &b""[..]));
 }
 
@@ -40,10 +41,10 @@ fn no_memory_to_write_to() {
         let Some(_pool) = Pool::of(1) else { return };
         // The bit that MADV_POPULATE_WRITE alone has of the advice that is given here.
         seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EINVAL));
-        assert_eq!(builder().from_bytes("huge memory", &[1]).unwrap().map().unwrap()[0], 1);
+        assert_eq!(options().from_bytes("huge memory", &[1]).unwrap().map().unwrap()[0], 1);
         seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
         let message = &format!("fallocate: ENOSPC: {NO_MEMORY}");
-        refused(builder().from_bytes("huge memory", &[1]), libc::ENOSPC, message);
+        refused(options().from_bytes("huge memory", &[1]), libc::ENOSPC, message);
         assert!(mappings("huge memory").is_empty());
     });
 }
@@ -54,7 +55,7 @@ fn a_file_of_huge_pages() {
     let page = page();
     for len in [1, page - 1, page, page + 1, 2 * page] {
         let bytes = pattern(len);
-        let file = builder().from_bytes("huge file", &bytes).unwrap();
+        let file = options().from_bytes("huge file", &bytes).unwrap();
         assert_eq!(file.len(), len as u64);
         assert_eq!(file.as_mem_file().len().unwrap(), len.next_multiple_of(page) as u64);
         assert!(file.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
@@ -89,12 +90,12 @@ fn a_file_of_huge_pages() {
 #[test]
 fn sources_that_are_written_cannot_fill_a_file_of_huge_pages() {
     let Some(_pool) = Pool::of(1) else { return };
-    let error = builder().from_reader("huge reader", &b"1"[..]).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    let error = options().from_reader("huge reader", &b"1"[..]).unwrap_err();
+    assert_eq!(error.downcast::<Error>().unwrap().raw_os_error(), Some(libc::EINVAL));
     let source = MemFile::create_default("source").unwrap();
     source.write_all_at(b"1", 0).unwrap();
-    let message = "write: EINVAL: a file of huge pages has no write(2): fill it through a mapping";
-    refused(builder().copy_of("huge copy", &source), libc::EINVAL, message);
+    let message = "write: EINVAL: a file of huge pages does not support write(2): fill it through a mapping, for example with `create_with`";
+    refused(options().copy_of("huge copy", &source), libc::EINVAL, message);
     assert_eq!(descriptors_of("huge copy") + descriptors_of("huge reader"), 0);
 }
 
@@ -109,10 +110,14 @@ fn a_length_that_is_no_multiple() {
         rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, 5000).unwrap();
         fd
     };
-    let message = "verify: the file ends within a huge page, which some kernels let nobody read";
+    let message = &format!(
+        "the file ends inside a huge page (its length is 5000 bytes, a page has {} bytes), \
+         which some kernels cannot read: copy it with `copy_of`",
+        page()
+    );
     for holes in [Holes::Refuse, Holes::Allocate, Holes::Populate, Holes::Accept] {
-        let error = SealedFile::seal(odd(), holes).unwrap_err();
-        assert_eq!((error.to_string().as_str(), error.error().is_unproven()), (message, true), "{holes:?}");
+        let error = SealedFile::options().holes(holes).seal(odd()).unwrap_err();
+        assert_eq!((&error.to_string(), error.error().cause()), (message, Cause::PartialHugePage), "{holes:?}");
         let file = MemFile::from_fd(error.into_inner()).unwrap();
         assert_eq!(file.len().unwrap(), 5000);
         refused(SharedView::map(&file, holes), None, message);
@@ -126,7 +131,7 @@ fn a_length_that_is_no_multiple() {
 /// The kernel sets pages apart for the copies before anybody writes.
 #[test]
 fn a_copy_on_write_map_takes_as_many_pages_again() {
-    let sealed = || builder().from_bytes("huge copy", &[1; 5000]).unwrap();
+    let sealed = || options().from_bytes("huge copy", &[1; 5000]).unwrap();
     let Some(pool) = Pool::of(1) else { return };
     let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
     refused(sealed().map_copy_on_write(), libc::ENOMEM, message);
@@ -154,16 +159,18 @@ fn holes_of_huge_pages() {
         rustix::fs::ftruncate(&fd, 2 * page).unwrap();
         fd
     };
-    refused(SealedFile::seal(two_pages(), Holes::Refuse), None, HOLES);
+    refused(SealedFile::options().seal(two_pages()), None, &holes_in(2 * page, 0));
     let message = &format!("fallocate: ENOSPC: {NO_MEMORY}");
-    refused(SealedFile::seal(two_pages(), Holes::Allocate), libc::ENOSPC, message);
-    refused(
-        SealedFile::seal(two_pages(), Holes::Populate),
-        libc::ENOMEM,
-        &message.replace("fallocate: ENOSPC", "mmap: ENOMEM"),
-    );
+    refused(SealedFile::options().holes(Holes::Allocate).seal(two_pages()), libc::ENOSPC, message);
+    refused(SealedFile::options().holes(Holes::Populate).seal(two_pages()), libc::ENOSPC, message);
+    // A read-only descriptor cannot allocate.
+    let file = MemFile::from_fd(two_pages()).unwrap();
+    file.add_seals(Seals::IMMUTABLE).unwrap();
+    let read_only = file.reopen_read_only().unwrap();
+    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+    refused(SealedFile::options().holes(Holes::Populate).verify(read_only), libc::ENOMEM, message);
     // The kernel sets pages apart for the map before anybody touches it.
-    let accepted = SealedFile::seal(two_pages(), Holes::Accept).unwrap();
+    let accepted = SealedFile::options().holes(Holes::Accept).seal(two_pages()).unwrap();
     let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
     refused(accepted.map(), libc::ENOMEM, message);
     assert!(mappings("huge holes").is_empty());
@@ -171,7 +178,7 @@ fn holes_of_huge_pages() {
 
     let Some(_pool) = Pool::of(2) else { return };
     for holes in [Holes::Allocate, Holes::Populate] {
-        let sealed = SealedFile::seal(two_pages(), holes).unwrap();
+        let sealed = SealedFile::options().holes(holes).seal(two_pages()).unwrap();
         let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
         assert_eq!(u64::try_from(blocks).unwrap(), 2 * page / 512);
         assert!(sealed.map().unwrap().iter().all(|&byte| byte == 0));
@@ -200,11 +207,11 @@ fn transparent() {
             }
             for len in [1, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3] {
                 let bytes = pattern(len);
-                let huge = SealedFile::builder().huge_pages(true);
+                let huge = SealedFile::options().huge_pages(true);
                 let options = MapOptions::new().huge_pages(true).populate(true);
                 let files = [
                     huge.from_bytes("huge transparent", &bytes).unwrap(),
-                    huge.build("huge transparent", len, |target| target.copy_from_slice(&bytes)).unwrap(),
+                    huge.create_with("huge transparent", len, |target| target.copy_from_slice(&bytes)).unwrap(),
                     SealedFile::from_bytes("huge transparent", &bytes).unwrap(),
                 ];
                 for (i, file) in files.iter().enumerate() {
@@ -245,7 +252,7 @@ fn holes_of_huge_pages_where_no_shared_map_is() {
         let fd = rustix::fs::memfd_create(c"huge private", flags).unwrap();
         rustix::fs::ftruncate(&fd, len).unwrap();
         seccomp::on_bits("mmap", 3, libc::MAP_SHARED.try_into().unwrap(), seccomp::errno(libc::EPERM));
-        let sealed = SealedFile::seal(fd, Holes::Populate).unwrap();
+        let sealed = SealedFile::options().holes(Holes::Populate).seal(fd).unwrap();
         let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
         assert_eq!(u64::try_from(blocks).unwrap() * 512, len);
         let (one, two) = (sealed.map().unwrap(), sealed.map().unwrap());

@@ -2,7 +2,9 @@
 //! it.
 
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Bound;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -10,12 +12,13 @@ use std::thread;
 
 use bytes::Bytes;
 use libc::{EACCES, ENOMEM, EPERM};
-use memfile::{CowMap, Feature, Holes, Map, MapOptions, MemFile, SealedFile};
+use memfile::kernel::Feature;
+use memfile::{CowMap, Holes, Map, MapOptions, MemFile, SealedFile};
 use rustix::mm::MprotectFlags;
 use zerocopy::{FromBytes, Immutable, KnownLayout, little_endian::U32};
 
 use crate::support::assert_goes_anywhere;
-use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::check::{MAP_DENIED, NO_MEMORY, holes, range, refused, too_long};
 use crate::support::huge::steady_policy;
 use crate::support::pattern;
 use crate::support::peer::{Channel, Peer};
@@ -90,17 +93,27 @@ fn ranges() {
 
 #[test]
 fn out_of_bounds() {
+    use Bound::{Excluded, Included, Unbounded};
     const MAX: u64 = u64::MAX;
     let file = SealedFile::from_bytes("map bounds", &[1; 10]).unwrap();
     let empty = SealedFile::from_bytes("map bounds", b"").unwrap();
     let check = |file: &SealedFile, start: Bound<u64>, end: Bound<u64>| {
-        let message = "mmap: the range does not lie within the file";
+        let first = match start {
+            Included(start) => start,
+            Excluded(start) => start.saturating_add(1),
+            Unbounded => 0,
+        };
+        let after = match end {
+            Included(end) => end.saturating_add(1),
+            Excluded(end) => end,
+            Unbounded => file.len(),
+        };
+        let message = &range(first, after, file.len());
         let error = refused(file.map_range((start, end)), None, message);
         assert!(error.is_out_of_bounds());
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
         refused(file.map_copy_on_write_with((start, end), MapOptions::new()), None, message);
     };
-    use Bound::{Excluded, Included, Unbounded};
     for start in [11, 12, 4096, 65_536, i64::MAX as u64, i64::MAX as u64 + 1, MAX - 1, MAX] {
         check(&file, Included(start), Unbounded);
         check(&file, Excluded(start - 1), Unbounded);
@@ -126,15 +139,17 @@ fn beyond_the_address_space() {
     file.set_len(i64::MAX as u64).unwrap();
     file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
     let file = SealedFile::try_from(file).unwrap_err();
-    assert_eq!(file.to_string(), HOLES);
+    assert_eq!(file.to_string(), holes(i64::MAX as u64, 0));
     let (errno, message) = if usize::BITS == 32 {
-        (None, "mmap: the length does not fit the address space".to_owned())
+        (None, too_long(i64::MAX as u64))
     } else {
         (Some(ENOMEM), format!("mmap: ENOMEM: {NO_MEMORY}"))
     };
-    let file = SealedFile::verify(file.into_inner(), Holes::Populate).unwrap_err();
-    assert_eq!(file.to_string(), message);
-    let file = SealedFile::verify(file.into_inner(), Holes::Accept).unwrap();
+    // Through a read-only descriptor: through another one, all memory of the machine would be taken.
+    let file = file.into_inner();
+    let read_only = file.reopen_read_only().unwrap();
+    refused(SealedFile::options().holes(Holes::Populate).verify(read_only), errno, &message);
+    let file = SealedFile::options().holes(Holes::Accept).verify(file).unwrap();
     refused(file.map(), errno, &message);
     refused(file.map_copy_on_write(), errno, &message);
     // Not the very last: a mapping ends with a page, which may be a huge one, and the file does
@@ -222,14 +237,10 @@ fn private_where_shared_is_refused() {
         let sparse = MemFile::create_sealable("map private").unwrap();
         sparse.set_len(8192).unwrap();
         sparse.add_seals(memfile::Seals::IMMUTABLE).unwrap();
-        if !lacks(Feature::Populate) {
-            let sealed = SealedFile::verify(sparse, Holes::Populate).unwrap();
-            assert_eq!(
-                rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks,
-                16,
-                "the file has them, not the private map"
-            );
-        }
+        let sealed = SealedFile::options().holes(Holes::Populate).verify(sparse).unwrap();
+        let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
+        assert_eq!(blocks, 16, "the file has them, not the private map");
+        drop(sealed);
         drop((map, file));
         assert!(mappings("map private").is_empty());
     });
@@ -241,9 +252,7 @@ fn refusals_are_passed_on() {
     seccomp::alone(|| {
         let file = SealedFile::from_bytes("map refused", b"1").unwrap();
         seccomp::on_bits("mmap", 3, SHARED, seccomp::errno(EACCES));
-        let message =
-            "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module forbids it";
-        refused(file.map(), EACCES, message);
+        refused(file.map(), EACCES, MAP_DENIED);
         assert_eq!(&file.map_copy_on_write().unwrap()[..], b"1");
     });
 }
@@ -274,6 +283,56 @@ fn as_bytes() {
     assert_eq!((&tail[..], &copy.slice(..4)[..]), (&b"tail"[..], &b"head"[..]));
     drop((tail, copy));
     assert!(mappings("map bytes").is_empty());
+}
+
+/// With all that has bytes, on both sides where the language allows it.
+#[test]
+fn compared() {
+    let file = SealedFile::from_bytes("map compared", b"bytes").unwrap();
+    let (map, same) = (file.map().unwrap(), file.map().unwrap());
+    let other = file.map_range(..4).unwrap();
+    let slice: &[u8] = b"bytes";
+    assert_eq!(map, *slice);
+    assert_eq!(*slice, map);
+    assert_eq!(map, slice);
+    assert_eq!(map, *b"bytes");
+    assert_eq!(map, b"bytes");
+    assert_eq!(map, same);
+    assert_ne!(map, other);
+    assert_ne!(map, slice[..4]);
+    assert_ne!(slice[..4], map);
+    assert_ne!(map, &slice[1..]);
+    assert_ne!(map, *b"bytez");
+    assert_ne!(map, b"byte");
+}
+
+/// As its bytes, so that a set of maps is asked for bytes.
+#[test]
+fn hashed() {
+    let hash = |value: &dyn Fn(&mut DefaultHasher)| {
+        let mut hasher = DefaultHasher::new();
+        value(&mut hasher);
+        hasher.finish()
+    };
+    let file = SealedFile::from_bytes("map hashed", b"bytes").unwrap();
+    let map = file.map().unwrap();
+    let slice: &[u8] = b"bytes";
+    assert_eq!(hash(&|hasher| map.hash(hasher)), hash(&|hasher| slice.hash(hasher)));
+    let set = HashSet::from([map, file.map_range(1..).unwrap(), file.map().unwrap()]);
+    assert_eq!(set.len(), 2);
+    assert!(set.contains(slice) && set.contains(&b"ytes"[..]) && !set.contains(&b"byte"[..]));
+}
+
+#[test]
+fn iterated() {
+    let map = SealedFile::from_bytes("map iterated", b"\x01\x02\x04").unwrap().map().unwrap();
+    let mut sum = 0;
+    for &byte in &map {
+        sum += byte;
+    }
+    assert_eq!(sum, 7);
+    let mut iterator = (&map).into_iter();
+    assert_eq!((iterator.len(), iterator.next_back(), iterator.as_slice()), (3, Some(&4), &[1, 2][..]));
 }
 
 #[test]
@@ -411,7 +470,7 @@ fn at_the_limit_of_mappings() {
 #[test]
 fn conversions() {
     let file = SealedFile::from_bytes("map convert", b"1").unwrap();
-    let file = SealedFile::verify(File::from(file.into_fd()), Holes::Refuse).unwrap();
+    let file = SealedFile::options().verify(File::from(file.into_fd())).unwrap();
     let file = SealedFile::try_from(MemFile::from(file)).unwrap();
     let file = SealedFile::try_from(OwnedFd::from(file)).unwrap();
     assert_eq!(&file.map().unwrap()[..], b"1");

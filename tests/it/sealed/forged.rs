@@ -7,7 +7,8 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::ptr;
 
 use libc::EACCES;
-use memfile::{Feature, Holes, MemFile, Seal, SealedFile, Seals};
+use memfile::kernel::Feature;
+use memfile::{Cause, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
@@ -15,10 +16,10 @@ use crate::support::check::refused;
 use crate::support::seccomp;
 use crate::support::skip::lacks;
 
-const UNTESTED: &str =
-    "verify: the Write seal came with Exec, and it cannot be tested whether this kernel looked for old mappings";
-pub(crate) const FORGED: &str =
-    "verify: the Write seal came with Exec, and on this kernel that leaves old mappings writable";
+const UNTESTED: &str = "the seal Write came with Exec, \
+    and it cannot be tested whether this kernel then looks for writable mappings: copy the file with `copy_of`";
+pub(crate) const FORGED: &str = "the seal Write came with Exec, \
+    which on this kernel can leave writable mappings: copy the file with `copy_of`";
 
 /// A file with bytes and these seals, whose mode has no execute bit, so that Exec implies nothing.
 fn honest(seals: Seals) -> OwnedFd {
@@ -87,9 +88,9 @@ fn a_test_that_cannot_run_is_a_no() {
             assert_eq!(error.to_string(), UNTESTED);
             assert_eq!(error.raw_os_error(), None);
             assert!(error.is_unproven() && error.seals().is_empty());
-            assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+            assert_eq!((error.cause(), error.kind()), (Cause::ForgedWrite, std::io::ErrorKind::InvalidData));
 
-            let error = SealedFile::seal(MemFile::from_fd(file).unwrap(), Holes::Refuse).unwrap_err();
+            let error = SealedFile::options().seal(MemFile::from_fd(file).unwrap()).unwrap_err();
             assert_eq!(error.to_string(), UNTESTED);
             error.into_inner()
         });

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use libc::{EBADF, EINVAL, ENOMEM, ENOSPC};
-use memfile::{Feature, Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
+use memfile::kernel::Feature;
+use memfile::{Cause, Holes, MapOptions, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
 use rustix::fs::FallocateFlags;
 
-use crate::support::check::{HOLES, NO_MEMORY, refused};
+use crate::support::check::{NO_MEMORY, holes as holes_in, refused};
 use crate::support::huge::steady_policy;
 use crate::support::proc_self::mappings;
 use crate::support::seccomp;
@@ -47,23 +48,23 @@ fn look(sealed: &SealedFile, memory: u64) {
 fn refuse() {
     let _steady = steady_policy();
     for fd in [sparse().into_fd(), read_only(&sparse())] {
-        let error = SealedFile::verify(fd, Holes::Refuse).unwrap_err();
+        let error = SealedFile::options().verify(fd).unwrap_err();
         assert!(error.error().is_unproven() && error.error().seals().is_empty());
-        let error = refused(SealedFile::try_from(error.into_fd()), None, HOLES);
-        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+        let error = refused(SealedFile::try_from(error.into_fd()), None, &holes_in(LEN, PAGE));
+        assert_eq!((error.cause(), error.kind()), (Cause::Holes, std::io::ErrorKind::InvalidData));
     }
     assert_eq!(Holes::default(), Holes::Refuse);
-    refused(SealedFile::try_from(sparse()), None, HOLES);
-    refused(SharedView::try_from(sparse()), None, HOLES);
-    refused(SharedView::try_from(read_only(&sparse())), None, HOLES);
+    refused(SealedFile::try_from(sparse()), None, &holes_in(LEN, PAGE));
+    refused(SharedView::try_from(sparse()), None, &holes_in(LEN, PAGE));
+    refused(SharedView::try_from(read_only(&sparse())), None, &holes_in(LEN, PAGE));
 }
 
 #[test]
 fn allocate() {
     let _steady = steady_policy();
-    look(&SealedFile::verify(sparse(), Holes::Allocate).unwrap(), LEN);
-    let message = "fallocate: EBADF: the descriptor is opened read-only";
-    refused(SealedFile::verify(read_only(&sparse()), Holes::Allocate), EBADF, message);
+    look(&SealedFile::options().holes(Holes::Allocate).verify(sparse()).unwrap(), LEN);
+    let message = "fallocate: EBADF: the descriptor is open for reading only";
+    refused(SealedFile::options().holes(Holes::Allocate).verify(read_only(&sparse())), EBADF, message);
     look(&sparse().into_sealed().unwrap(), LEN);
 
     let file = MemFile::create_sealable("holes").unwrap();
@@ -79,19 +80,19 @@ fn populate() {
         return;
     }
     let _steady = steady_policy();
-    look(&SealedFile::verify(sparse(), Holes::Populate).unwrap(), LEN);
-    look(&SealedFile::verify(read_only(&sparse()), Holes::Populate).unwrap(), LEN);
+    look(&SealedFile::options().holes(Holes::Populate).verify(sparse()).unwrap(), LEN);
+    look(&SealedFile::options().holes(Holes::Populate).verify(read_only(&sparse())).unwrap(), LEN);
 }
 
 #[test]
 fn accept() {
     let _steady = steady_policy();
-    look(&SealedFile::verify(sparse(), Holes::Accept).unwrap(), PAGE);
-    look(&SealedFile::verify(read_only(&sparse()), Holes::Accept).unwrap(), PAGE);
+    look(&SealedFile::options().holes(Holes::Accept).verify(sparse()).unwrap(), PAGE);
+    look(&SealedFile::options().holes(Holes::Accept).verify(read_only(&sparse())).unwrap(), PAGE);
     if lacks(Feature::Populate) {
         return;
     }
-    let sealed = SealedFile::verify(sparse(), Holes::Accept).unwrap();
+    let sealed = SealedFile::options().holes(Holes::Accept).verify(sparse()).unwrap();
     drop(sealed.map_with(.., MapOptions::new().populate(true)).unwrap());
     look(&sealed, LEN);
 }
@@ -108,10 +109,10 @@ fn hidden() {
         file.add_seals(Seals::IMMUTABLE).unwrap();
         file
     };
-    look(&SealedFile::verify(hidden(), Holes::Refuse).unwrap(), LEN + PAGE);
-    look(&SealedFile::verify(hidden(), Holes::Allocate).unwrap(), 2 * LEN);
+    look(&SealedFile::options().verify(hidden()).unwrap(), LEN + PAGE);
+    look(&SealedFile::options().holes(Holes::Allocate).verify(hidden()).unwrap(), 2 * LEN);
     if !lacks(Feature::Populate) {
-        look(&SealedFile::verify(read_only(&hidden()), Holes::Populate).unwrap(), 2 * LEN);
+        look(&SealedFile::options().holes(Holes::Populate).verify(read_only(&hidden())).unwrap(), 2 * LEN);
     }
 }
 
@@ -122,7 +123,7 @@ fn empty_files_have_none() {
         let file = MemFile::create_sealable("holes empty").unwrap();
         file.add_seals(Seals::IMMUTABLE).unwrap();
         for fd in [read_only(&file), file.into_fd()] {
-            let sealed = SealedFile::verify(fd, holes).unwrap();
+            let sealed = SealedFile::options().holes(holes).verify(fd).unwrap();
             assert!(sealed.is_empty() && sealed.map().unwrap().is_empty());
         }
     }
@@ -141,7 +142,7 @@ fn a_file_without_holes_passes_every_policy() {
             let file = MemFile::create_sealable("holes none").unwrap();
             file.write_all_at(&vec![1; len], 0).unwrap();
             file.add_seals(Seals::IMMUTABLE).unwrap();
-            let sealed = SealedFile::verify(file, holes).unwrap();
+            let sealed = SealedFile::options().holes(holes).verify(file).unwrap();
             assert!(sealed.map().unwrap().iter().all(|&byte| byte == 1));
         }
     }
@@ -166,17 +167,18 @@ fn no_memory() {
             .unwrap();
         }
         for (errno, name, reason) in [
-            (EINVAL, "EINVAL", "this kernel does not know MADV_POPULATE_READ (Linux 5.14)"),
+            (EINVAL, "EINVAL", "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): use `Holes::Allocate`"),
             (ENOMEM, "ENOMEM", NO_MEMORY),
             (libc::EFAULT, "EFAULT", NO_MEMORY),
         ] {
             std::thread::spawn(move || {
                 // Read-only, since Linux 5.10 maps no sealed file that is open for writing.
-                let (file, accepted) = (read_only(&sparse()), SealedFile::verify(sparse(), Holes::Accept).unwrap());
+                let (file, accepted) =
+                    (read_only(&sparse()), SealedFile::options().holes(Holes::Accept).verify(sparse()).unwrap());
                 // The bit that MADV_POPULATE_READ alone has of the advice that is given here.
                 seccomp::on_bits("madvise", 2, 16, seccomp::errno(errno));
                 let message = &format!("madvise: {name}: {reason}");
-                let error = refused(SealedFile::verify(file, Holes::Populate), errno, message);
+                let error = refused(SealedFile::options().holes(Holes::Populate).verify(file), errno, message);
                 assert_eq!(error.is_unsupported(), errno == EINVAL);
                 assert!(mappings("holes").is_empty(), "what was mapped to populate is gone");
                 // A kernel that cannot populate maps without.
@@ -190,7 +192,7 @@ fn no_memory() {
             .join()
             .unwrap();
         }
-        let error = SealedFile::verify(File::from(sparse().into_fd()), Holes::Refuse).unwrap_err();
-        assert_eq!(error.to_string(), HOLES);
+        let error = SealedFile::options().verify(File::from(sparse().into_fd())).unwrap_err();
+        assert_eq!(error.to_string(), holes_in(LEN, PAGE));
     });
 }

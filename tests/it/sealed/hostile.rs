@@ -63,7 +63,11 @@ fn nothing_changes() {
         for _ in 0..8 {
             let fd = OwnedFd::from(file.try_clone().unwrap());
             // As a receiver that may not seal, and as one that may.
-            let result = if round % 2 == 0 { SealedFile::verify(fd, holes) } else { SealedFile::seal(fd, holes) };
+            let result = if round % 2 == 0 {
+                SealedFile::options().holes(holes).verify(fd)
+            } else {
+                SealedFile::options().holes(holes).seal(fd)
+            };
             match result {
                 Ok(sealed) => {
                     rounds.proven += 1;
@@ -80,7 +84,7 @@ fn nothing_changes() {
         peer.channel().send(b's', &[]);
         peer.channel().expect(b'd');
         // It has let go of the file, and has taken no right to seal it.
-        match SealedFile::seal(file, Holes::Allocate) {
+        match SealedFile::options().holes(Holes::Allocate).seal(file) {
             Ok(sealed) => rounds.bytes += look_twice(&sealed),
             Err(error) => assert_eq!(error.to_string(), forged::FORGED),
         }

@@ -8,17 +8,17 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::ptr;
 
-use memfile::{Error, Feature, KernelSupport, Seal, SealedFile, Seals};
+use memfile::kernel::{Feature, Support};
+use memfile::{Error, Seal, SealedFile, Seals};
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
 use super::forged;
-use crate::support::check::NO_MEMORY_FILE;
+use crate::support::check::{MAP_DENIED, MISSING_BOTH, NO_MEMORY_FILE, PATH_ONLY, UNSEALABLE};
 use crate::support::huge::Pool;
-use crate::support::{child, proc_self, seccomp, skip};
+use crate::support::{check, child, proc_self, seccomp, skip};
 
-const PATH_ONLY: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or opened with O_PATH";
 const LEN: usize = 10_000;
 
 /// Converts, and compares the error and what becomes of the descriptor.
@@ -143,7 +143,7 @@ fn files_of_tmpfs() {
                 let unnamed = open(OpenOptions::new().custom_flags(libc::O_TMPFILE), "/dev/shm").unwrap();
                 for file in [named, unnamed] {
                     file.write_all_at(&[1; LEN], 0).unwrap();
-                    let error = refuse(file.into(), None, "verify: the file lacks seals (Shrink | Write)");
+                    let error = refuse(file.into(), None, MISSING_BOTH);
                     assert!(error.is_unproven());
                     assert_eq!(error.seals(), Seals::CONSTANT);
                 }
@@ -185,7 +185,7 @@ fn judge(file: File) -> bool {
     let seals = Seals::from_bits_retain(rustix::fs::fcntl_get_seals(&file).unwrap().bits());
     let missing = Seals::CONSTANT - seals;
     if !missing.is_empty() {
-        let error = refuse(file.into(), None, &format!("verify: the file lacks seals ({missing})"));
+        let error = refuse(file.into(), None, &check::missing(missing));
         assert!(error.is_unproven());
         assert_eq!(error.seals(), missing);
         return false;
@@ -201,7 +201,7 @@ fn judge(file: File) -> bool {
 /// How many of the sets make a proof: Write and Shrink with every set of the others. With an
 /// execute bit all that have Exec too, which implies Write, unless the kernel forges it.
 fn proofs(mode: u32) -> usize {
-    let exec = KernelSupport::probe().get(Feature::ExecSeal).is_ok();
+    let exec = Support::probe().get(Feature::ExecSeal).is_ok();
     match (exec, forged::kernel_is_mended(), mode == 0o777) {
         (false, ..) => 8,
         (true, true, true) => 40,
@@ -246,9 +246,7 @@ fn opened_again() {
                 let before = proc_self::descriptors();
                 let sealed = SealedFile::try_from(OwnedFd::from(write_only)).unwrap();
                 let error = sealed.map().unwrap_err();
-                let message = "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module \
-                               forbids it";
-                assert_eq!(error.to_string(), message);
+                assert_eq!(error.to_string(), MAP_DENIED);
                 assert_eq!(error.raw_os_error(), Some(libc::EACCES));
                 assert_eq!(error.kind(), PermissionDenied);
                 drop(sealed);
@@ -281,11 +279,11 @@ fn two_faces() {
         shown: memfd(MemfdFlags::empty(), 0o666, Seals::IMMUTABLE).into(),
         kept: memfd(MemfdFlags::empty(), 0o666, Seals::empty()).into(),
     };
-    let error = SealedFile::verify(faces(), memfile::Holes::Refuse).unwrap_err();
-    assert_eq!(error.to_string(), "verify: the file lacks seals (Shrink | Write)");
+    let error = SealedFile::options().verify(faces()).unwrap_err();
+    assert_eq!(error.to_string(), MISSING_BOTH);
     let seals = rustix::fs::fcntl_get_seals(error.fd()).unwrap();
     assert_eq!(seals, SealFlags::empty());
-    let sealed = SealedFile::seal(faces(), memfile::Holes::Refuse).unwrap();
+    let sealed = SealedFile::options().seal(faces()).unwrap();
     assert!(sealed.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
 }
 
@@ -297,7 +295,7 @@ fn the_length_comes_after_the_seals() {
         let file = OwnedFd::from(memfd(MemfdFlags::empty(), 0o666, Seals::empty()));
         seccomp::always("fstat", seccomp::Action::KillProcess);
         let error = SealedFile::try_from(file).unwrap_err();
-        assert_eq!(error.to_string(), "verify: the file lacks seals (Shrink | Write)");
+        assert_eq!(error.to_string(), MISSING_BOTH);
     });
 }
 
@@ -305,22 +303,20 @@ fn the_length_comes_after_the_seals() {
 /// as it was.
 #[test]
 fn seals_that_cannot_be_added() {
-    let sealed_up = "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: it was created without sealing, or sealed \
-                     against more seals";
-    let read_only = "fcntl(F_ADD_SEALS): EPERM: the descriptor is opened read-only";
+    let read_only = "fcntl(F_ADD_SEALS): EPERM: the descriptor is open for reading only";
     for present in [Seals::empty(), Seal::Write.into(), Seal::Shrink | Seal::Grow] {
         let missing = Seals::CONSTANT - present;
         let closed = memfd(MemfdFlags::empty(), 0o666, present | Seal::Seal);
         let open = memfd(MemfdFlags::empty(), 0o666, present);
         let read = File::open(format!("/proc/self/fd/{}", open.as_raw_fd())).unwrap();
-        for (file, reason, seals) in [(closed, sealed_up, present | Seal::Seal), (read, read_only, present)] {
-            let (error, fd) = SealedFile::seal(file, memfile::Holes::Refuse).unwrap_err().into_parts();
-            assert_eq!(error.to_string(), format!("{reason} ({missing})"));
+        for (file, reason, seals) in [(closed, UNSEALABLE, present | Seal::Seal), (read, read_only, present)] {
+            let (error, fd) = SealedFile::options().seal(file).unwrap_err().into_parts();
+            assert_eq!(error.to_string(), reason);
             assert_eq!((error.raw_os_error(), error.seals()), (Some(libc::EPERM), missing));
             assert_eq!(rustix::fs::fcntl_get_seals(fd).unwrap().bits(), seals.bits());
         }
     }
     // Where what matters is there, nothing has to be added.
     let closed = memfd(MemfdFlags::empty(), 0o666, Seals::CONSTANT | Seal::Seal);
-    SealedFile::seal(closed, memfile::Holes::Refuse).unwrap();
+    SealedFile::options().seal(closed).unwrap();
 }

@@ -1,5 +1,11 @@
 //! A program written against memfile 0.3.2 compiles unchanged and does the same, but for what is
-//! listed here.
+//! listed here. Three things no longer compile, and the [program] uses none of them:
+//!
+//! - the name `std::io::Error` or `std::io::Result` for what a method returns: [`memfile::Error`];
+//! - a closure whose error type was inferred as `std::io::Error` from such a method;
+//! - an `Option` as the argument of `huge_tlb`.
+//!
+//! [program]: ours::program
 
 use std::fmt::Debug;
 use std::io::ErrorKind;
@@ -15,6 +21,8 @@ mod ours {
 
     #[path = "program.rs"]
     pub(crate) mod program;
+    #[path = "suite.rs"]
+    mod suite;
 }
 
 pub(crate) use ours::program::HUGE_TLB_SIZES;
@@ -26,6 +34,9 @@ mod theirs {
     #[path = "program.rs"]
     #[allow(clippy::duplicate_mod, reason = "the same program, for the other crate")]
     pub(super) mod program;
+    #[path = "suite.rs"]
+    #[allow(clippy::duplicate_mod, reason = "as above")]
+    mod suite;
 }
 
 #[test]
@@ -33,6 +44,40 @@ fn the_same_program_says_the_same() {
     let (ours, theirs) = (ours::program::run().unwrap(), theirs::program::run().unwrap());
     assert!(theirs.len() > 40, "the program has hardly run");
     assert_eq!(ours, theirs);
+}
+
+/// There every error is a `std::io::Error`. Here `?` still makes one of it: with the same kind, but
+/// the errno is that of the error within.
+#[test]
+fn differs_in_the_type_of_errors() {
+    let theirs: fn(&memfile03::MemFile, u64) -> std::io::Result<()> = memfile03::MemFile::set_len;
+    let ours: fn(&MemFile, u64) -> Result<(), memfile::Error> = MemFile::set_len;
+    let error = theirs(&memfile03::MemFile::create_default("error").unwrap(), u64::MAX).unwrap_err();
+    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::InvalidInput, None));
+    let error = ours(&MemFile::create_default("error").unwrap(), u64::MAX).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+
+    let error = memfile03::MemFile::create_default("error").unwrap().add_seal(memfile03::Seal::Grow).unwrap_err();
+    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::PermissionDenied, Some(libc::EPERM)));
+    let error = MemFile::create_default("error").unwrap().add_seal(Seal::Grow).unwrap_err();
+    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::PermissionDenied, Some(libc::EPERM)));
+    let error = std::io::Error::from(error);
+    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::PermissionDenied, None));
+    assert_eq!(error.downcast::<memfile::Error>().unwrap().raw_os_error(), Some(libc::EPERM));
+}
+
+/// There it takes an `Option` as well, and `None` undoes the setting; here it is a `const fn`.
+#[test]
+fn differs_in_the_argument_of_huge_tlb() {
+    let there = memfile03::CreateOptions::new().huge_tlb(memfile03::HugeTlb::Huge2MB);
+    let some = memfile03::CreateOptions::new().huge_tlb(Some(memfile03::HugeTlb::Huge2MB));
+    assert_eq!(format!("{there:?}"), format!("{some:?}"));
+    assert_eq!(format!("{:?}", there.huge_tlb(None)), format!("{:?}", memfile03::CreateOptions::new()));
+
+    const SET: fn(memfile::CreateOptions, memfile::HugeTlb) -> memfile::CreateOptions =
+        memfile::CreateOptions::huge_tlb;
+    const HERE: memfile::CreateOptions = memfile::CreateOptions::new().huge_tlb(memfile::HugeTlb::Huge2MB);
+    assert_eq!(SET(memfile::CreateOptions::new(), memfile::HugeTlb::Huge2MB), HERE);
 }
 
 /// There `!` sets bits that no kernel knows.

@@ -1,6 +1,6 @@
 //! What can be mapped, and the copies in and out of the map.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 use std::{
@@ -10,11 +10,12 @@ use std::{
 };
 
 use libc::{EACCES, EPERM};
-use memfile::{Feature, Holes, MemFile, Seal, Seals, SharedMap, SharedView};
+use memfile::kernel::Feature;
+use memfile::{Cause, Holes, MemFile, Seal, Seals, SharedMap, SharedView};
 
-use super::{RANGE, file, map, view};
+use super::{file, map, view};
 use crate::support::assert_goes_anywhere;
-use crate::support::check::{NO_MEMORY_FILE, refused};
+use crate::support::check::{MAP_DENIED, MISSING_SHRINK, NO_MEMORY_FILE, range, refused};
 use crate::support::child;
 use crate::support::proc_self::{descriptors_of, mappings};
 use crate::support::skip::lacks;
@@ -36,7 +37,7 @@ fn needs_shrink() {
         let file = MemFile::create_sealable("shared seals").unwrap();
         file.write_all_at(b"1234", 0).unwrap();
         file.add_seals(seals).unwrap();
-        let message = "verify: the file lacks seals (Shrink)";
+        let message = MISSING_SHRINK;
         let error = SharedView::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap_err();
         assert_eq!(error.to_string(), message);
         assert_eq!(error.error().seals(), Seals::from(Seal::Shrink));
@@ -54,28 +55,27 @@ fn needs_shrink() {
     let map = SharedMap::try_from(alone).unwrap();
     map.as_mem_file().set_len(100_000).unwrap();
     assert_eq!(map.len(), 10, "what grows later is not in the map");
-    refused(map.read_exact_at(&mut [0], 10), None, RANGE);
+    refused(map.read_exact_at(&mut [0], 10), None, &range(10, 11, 10));
 }
 
 #[test]
 fn what_cannot_be_mapped_for_writing() {
-    let before = "mmap: EPERM: the file is sealed against that change";
-    for seal in [Seal::Write, Seal::FutureWrite] {
+    let write = "mmap: EPERM: the file is sealed against this change";
+    let future = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it";
+    for (seal, message) in [(Seal::Write, write), (Seal::FutureWrite, future)] {
         let file = file("shared write", 100);
         file.add_seal(seal).unwrap();
         let error = SharedMap::try_from(file).unwrap_err();
-        assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (before, Some(EPERM)));
+        assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (message, Some(EPERM)));
+        assert_eq!(error.error().cause(), Cause::Sealed);
         let view = SharedView::map(error.into_inner(), Holes::Accept).unwrap();
         assert_eq!(view.len(), 100);
     }
     let read_only = file("shared write", 100).reopen_read_only().unwrap();
-    let message =
-        "mmap: EACCES: mapping was denied: the descriptor is not open for it, or a security module forbids it";
-    refused(SharedMap::map(read_only, Holes::Accept), EACCES, message);
+    refused(SharedMap::map(read_only, Holes::Accept), EACCES, MAP_DENIED);
     assert!(mappings("shared write").is_empty());
     let pipe = rustix::pipe::pipe().unwrap().0;
-    let message = NO_MEMORY_FILE;
-    refused(SharedView::try_from(pipe), libc::EINVAL, message);
+    refused(SharedView::try_from(pipe), libc::EINVAL, NO_MEMORY_FILE);
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn empty() {
     map.write_all_at(&[], 0).unwrap();
     map.read_exact_at(&mut [], 0).unwrap();
     view.read_exact_at(&mut [], 0).unwrap();
-    refused(map.write_all_at(&[], 1), None, RANGE);
-    refused(map.atomic::<u8>(0), None, RANGE);
-    refused(view.atomic::<usize>(0), None, RANGE);
+    refused(map.write_all_at(&[], 1), None, &range(1, 1, 0));
+    refused(map.atomic::<u8>(0), None, &range(0, 1, 0));
+    refused(view.atomic::<usize>(0), None, &range(0, size_of::<usize>() as u64, 0));
 }
 
 /// For others' code: the same memory, by its address.
@@ -205,10 +205,11 @@ fn copies_out_of_bounds() {
     ];
     for (offset, len) in beyond {
         let mut target = vec![9; len];
-        let error = refused(map.read_exact_at(&mut target, offset), None, RANGE);
+        let message = &range(offset as u64, offset.saturating_add(len) as u64, LEN as u64);
+        let error = refused(map.read_exact_at(&mut target, offset), None, message);
         assert!(error.is_out_of_bounds());
-        refused(view.read_exact_at(&mut target, offset), None, RANGE);
-        refused(map.write_all_at(&target, offset), None, RANGE);
+        refused(view.read_exact_at(&mut target, offset), None, message);
+        refused(map.write_all_at(&target, offset), None, message);
         assert!(target.iter().all(|&byte| byte == 9), "nothing is copied");
     }
     let mut whole = [0; LEN];
@@ -267,6 +268,37 @@ fn two_maps() {
     assert_eq!(format!("{:?}", view(&two)), "SharedView { len: 10 }");
 }
 
+/// A map goes to those who take descriptors, and to those who take numbers.
+#[test]
+fn conversions() {
+    let name = "shared conversions";
+    let one = map(name, 10);
+    one.write_all_at(b"1", 9).unwrap();
+    let number = one.as_raw_fd();
+    assert_eq!((one.as_fd().as_raw_fd(), one.as_mem_file().as_raw_fd()), (number, number));
+    let fd = OwnedFd::from(one);
+    assert_eq!(fd.as_raw_fd(), number);
+    assert!(mappings(name).is_empty(), "it is unmapped");
+    let two = SharedMap::try_from(fd).unwrap();
+    assert_eq!(two.into_raw_fd(), number);
+    assert!(mappings(name).is_empty(), "it is unmapped");
+    // SAFETY: `into_raw_fd` gave up the descriptor.
+    let file = unsafe { MemFile::from_raw_fd(number) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 9).unwrap();
+    assert_eq!(&byte, b"1");
+    let three = SharedMap::try_from(file).unwrap();
+    let file = MemFile::from(three);
+    assert_eq!((file.as_raw_fd(), mappings(name).len()), (number, 0));
+
+    // The descriptor comes back with the error.
+    let pipe = rustix::pipe::pipe().unwrap().0;
+    let number = pipe.as_raw_fd();
+    let (error, pipe) = SharedMap::try_from(pipe).unwrap_err().into_parts();
+    refused(Err::<(), _>(error), libc::EINVAL, NO_MEMORY_FILE);
+    assert_eq!(pipe.as_raw_fd(), number);
+}
+
 /// What is mounted at `/proc` may be another file system, with another file under the number of the
 /// descriptor.
 #[test]
@@ -280,6 +312,6 @@ fn a_view_is_of_the_file_that_is_proven() {
             std::fs::create_dir_all(&fds).unwrap();
             std::fs::write(format!("{fds}/{}", file.as_raw_fd()), b"this can shrink").unwrap();
         }
-        refused(SharedView::map(&file, Holes::Accept), None, "verify: the file lacks seals (Shrink)");
+        refused(SharedView::map(&file, Holes::Accept), None, MISSING_SHRINK);
     });
 }

@@ -5,30 +5,33 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::thread;
 
-use memfile::{Atomic, AtomicView, AtomicWord, Error, MemFile, SharedMap};
+use memfile::{AtomicInteger, Error, MemFile, SharedAtomic, SharedAtomicView, SharedMap};
 
-use super::{RANGE, map, view};
-use crate::support::check::refused;
+use super::{map, view};
+use crate::support::check::{range, refused};
 use crate::support::peer::{Channel, Peer};
-
-const MISALIGNED: &str = "access: the offset is not a multiple of the value's size";
 
 /// Every width at every offset of a file that ends within a word: in place, or the exact error.
 #[test]
 fn atomics_everywhere() {
-    fn at<T: AtomicWord + From<u8> + Debug>(len: usize, bytes: fn(T) -> Vec<u8>, value: T) {
+    fn at<T: AtomicInteger + From<u8> + Debug>(len: usize, bytes: fn(T) -> Vec<u8>, value: T) {
         let size = size_of::<T>();
         let map = map("shared atomics", len as u64);
         let view = view(&map);
         for offset in 0..len + 20 {
             let (atomic, seen) = (map.atomic::<T>(offset), view.atomic::<T>(offset));
-            let message = if offset + size > len { RANGE } else { MISALIGNED };
+            let message = if offset + size > len {
+                range(offset as u64, (offset + size) as u64, len as u64)
+            } else {
+                let plural = if size == 1 { "" } else { "s" };
+                format!("the offset {offset} is not a multiple of the value's size ({size} byte{plural})")
+            };
             if offset + size > len || offset % size != 0 {
-                assert!(refused(atomic, None, message).is_out_of_bounds());
-                refused(seen, None, message);
+                assert!(refused(atomic, None, &message).is_out_of_bounds());
+                refused(seen, None, &message);
                 continue;
             }
-            let (atomic, seen): (Atomic<T>, AtomicView<T>) = (atomic.unwrap(), seen.unwrap());
+            let (atomic, seen): (SharedAtomic<T>, SharedAtomicView<T>) = (atomic.unwrap(), seen.unwrap());
             map.write_all_at(&vec![0xaa; len], 0).unwrap();
             atomic.store(value, SeqCst);
             let mut model = vec![0xaa; len];
@@ -40,8 +43,9 @@ fn atomics_everywhere() {
             assert_eq!((format!("{atomic:?}"), format!("{seen:?}")), (format!("{value:?}"), format!("{value:?}")));
         }
         for offset in [usize::MAX, usize::MAX - size + 1, isize::MAX as usize] {
-            refused(map.atomic::<T>(offset), None, RANGE);
-            refused(view.atomic::<T>(offset), None, RANGE);
+            let message = range(offset as u64, (offset as u64).saturating_add(size as u64), len as u64);
+            refused(map.atomic::<T>(offset), None, &message);
+            refused(view.atomic::<T>(offset), None, &message);
         }
     }
     for len in [8, 29, 4096, 4097 + 4] {
@@ -59,7 +63,7 @@ fn atomics_everywhere() {
 fn atomic_operations() {
     fn check<T>(map: &SharedMap, offset: usize, max: T)
     where
-        T: AtomicWord + From<u8> + Debug,
+        T: AtomicInteger + From<u8> + Debug,
     {
         let t = T::from;
         let atomic = map.atomic::<T>(offset).unwrap();

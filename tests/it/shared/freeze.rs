@@ -9,13 +9,18 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::pipe::SpliceFlags;
 
-use crate::support::check::{BUSY, refused};
+use crate::support::check::{BUSY, UNSEALABLE, refused};
+use crate::support::forked::Forked;
 use crate::support::peer::{Channel, Peer};
 use crate::support::proc_self::{descriptors_of, mappings};
 use crate::support::seccomp;
 
 const LEN: u64 = 10_000;
 const SHARED: Seals = Seals::from_bits_retain(Seals::FIXED_SIZE.bits() | Seal::FutureWrite as u32);
+
+/// A file that is shared already has its one writer.
+const SECOND_MAP: &str =
+    "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it";
 
 fn file(name: &str) -> MemFile {
     let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
@@ -46,11 +51,11 @@ fn seals_at_each_step() {
 fn others_cannot_write() {
     let writer = file("freeze others").share().unwrap();
     let other = writer.as_mem_file().try_clone().unwrap();
-    let sealed = "the file is sealed against that change";
+    let sealed = "the file is sealed against this change";
     refused(other.write_all_at(b"!", 0), EPERM, &format!("pwrite: EPERM: {sealed}"));
     refused(other.set_len(LEN - 1), EPERM, &format!("ftruncate: EPERM: {sealed}"));
     refused(other.set_len(LEN + 1), EPERM, &format!("ftruncate: EPERM: {sealed}"));
-    refused(SharedMap::try_from(other), EPERM, &format!("mmap: EPERM: {sealed}"));
+    refused(SharedMap::try_from(other), EPERM, SECOND_MAP);
     let punch = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
     assert_eq!(rustix::fs::fallocate(writer.as_fd(), punch, 0, 4096), Err(Errno::PERM));
     writer.write_all_at(b"the writer can", 0).unwrap();
@@ -84,18 +89,16 @@ fn views_stay() {
 
 #[test]
 fn what_cannot_be_shared() {
-    let sealed = "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: it was created without sealing, or sealed \
-                  against more seals";
     let error = MemFile::create_default("freeze cannot").unwrap().share().unwrap_err();
-    assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (sealed, Some(EPERM)));
+    assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (UNSEALABLE, Some(EPERM)));
     let error = file("freeze cannot").reopen_read_only().unwrap().share().unwrap_err();
-    let message = "fcntl(F_ADD_SEALS): EPERM: the descriptor is opened read-only";
+    let message = "fcntl(F_ADD_SEALS): EPERM: the descriptor is open for reading only";
     assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (message, Some(EPERM)));
-    for seal in [Seal::Write, Seal::FutureWrite] {
+    let write = "mmap: EPERM: the file is sealed against this change";
+    for (seal, message) in [(Seal::Write, write), (Seal::FutureWrite, SECOND_MAP)] {
         let file = file("freeze cannot");
         file.add_seal(seal).unwrap();
         let error = file.share().unwrap_err();
-        let message = "mmap: EPERM: the file is sealed against that change";
         assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (message, Some(EPERM)));
         assert_eq!(error.into_inner().get_seals().unwrap(), Seals::FIXED_SIZE | seal, "the length is sealed already");
     }
@@ -111,8 +114,9 @@ fn share_gives_the_file_back() {
         let thread = std::thread::spawn(move || {
             seccomp::on_seals(future, seccomp::errno(EINVAL));
             let (error, file) = old.share().unwrap_err().into_parts();
-            let message = "fcntl(F_ADD_SEALS): EINVAL: this kernel does not know all of the seals (FutureWrite: Linux 5.1, \
-                           Exec: 6.3) (FutureWrite)";
+            let message = "fcntl(F_ADD_SEALS): EINVAL: this kernel lacks one of these seals: \
+                           FutureWrite is available since Linux 5.1, Exec since 6.3";
+            assert_eq!(error.seals(), Seals::from(Seal::FutureWrite));
             assert_eq!((error.to_string().as_str(), error.raw_os_error()), (message, Some(EINVAL)));
             assert!(error.is_unsupported());
             assert_eq!(file.get_seals().unwrap(), Seals::FIXED_SIZE);
@@ -149,10 +153,10 @@ fn a_page_in_a_pipe() {
     let n = rustix::pipe::splice(writer.as_fd(), Some(&mut 0), &write, None, 4096, SpliceFlags::empty()).unwrap();
     assert_eq!(n, 4096);
     let file = is_busy(writer);
-    let (error, file) = file.into_sealed_within(Duration::from_millis(10)).unwrap_err().into_parts();
+    let (error, file) = file.into_sealed_timeout(Duration::from_millis(10)).unwrap_err().into_parts();
     assert_eq!((error.to_string().as_str(), error.raw_os_error()), (BUSY, Some(EBUSY)));
     drop((read, write));
-    let sealed = file.into_sealed_within(Duration::from_secs(60)).unwrap();
+    let sealed = file.into_sealed_timeout(Duration::from_secs(60)).unwrap();
     assert_eq!(&sealed.map().unwrap()[..9], b"in flight");
 }
 
@@ -184,45 +188,20 @@ fn a_forked_child() {
 
 /// The process of [`a_forked_child`]: forks while it shares a file.
 fn build_and_fork(channel: &Channel) {
-    let fork = |lifetime: Duration| {
-        let (read, write) = rustix::pipe::pipe().unwrap();
-        // SAFETY: The child makes system calls alone.
-        match unsafe { libc::fork() } {
-            0 => {
-                drop(write);
-                let mut poll = libc::pollfd { fd: read.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-                // SAFETY: The structure is alive. The child holds the map until the pipe or the
-                // time ends.
-                unsafe { libc::poll(&mut poll, 1, lifetime.as_millis().try_into().unwrap_or(-1)) };
-                // SAFETY: It ends the child without a word to the parent's library.
-                unsafe { libc::_exit(0) }
-            }
-            child => {
-                assert!(child > 0);
-                (write, child)
-            }
-        }
-    };
-    let reap = |child| {
-        // SAFETY: A child of this process.
-        assert_eq!(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) }, child);
-    };
     let writer = file("freeze fork").share().unwrap();
     writer.write_all_at(b"forked", 0).unwrap();
-    let (pipe, child) = fork(Duration::MAX);
-    let error = is_busy(writer).into_sealed_within(Duration::from_millis(20)).unwrap_err();
+    let child = Forked::start(Duration::MAX);
+    let error = is_busy(writer).into_sealed_timeout(Duration::from_millis(20)).unwrap_err();
     assert_eq!(error.error().raw_os_error(), Some(EBUSY));
-    drop(pipe);
-    reap(child);
+    drop(child);
     let sealed = error.into_inner().into_sealed().unwrap();
     assert_eq!(&sealed.map().unwrap()[..6], b"forked");
 
     // One that goes by itself is waited for.
     let writer = file("freeze fork").share().unwrap();
-    let (_pipe, child) = fork(Duration::from_millis(300));
-    let sealed = writer.freeze_within(Duration::from_secs(60)).unwrap();
+    let _child = Forked::start(Duration::from_millis(300));
+    let sealed = writer.into_mem_file().into_sealed_timeout(Duration::from_secs(60)).unwrap();
     assert!(sealed.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
-    reap(child);
     channel.send(b'o', &[]);
 }
 

@@ -6,8 +6,6 @@ mod access;
 mod atomic;
 mod freeze;
 
-const RANGE: &str = "access: the range does not lie within the file";
-
 fn file(name: &str, len: u64) -> MemFile {
     let file = MemFile::create_sealable(name).unwrap();
     file.set_len(len).unwrap();

@@ -17,7 +17,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::support::check::{HOLES, NO_MEMORY_FILE};
+use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, holes, missing};
 use crate::support::child;
 use crate::support::proc_self::open_descriptors;
 use crate::support::skip::skip;
@@ -30,8 +30,18 @@ const ENOTSOCK: i32 = 88;
 const EMSGSIZE: i32 = 90;
 const ECONNRESET: i32 = 104;
 
-const TOO_MANY: &str = "recvmsg: the message has more descriptors than expected";
-const TOO_LONG: &str = "recvmsg: the message is longer than the buffer";
+const NO_DESCRIPTOR: &str = "the message carries no descriptor, 1 was expected";
+
+fn too_many(expected: usize) -> String {
+    format!(
+        "the message carries more descriptors than the expected number, {expected}: \
+         receive it with `socket::recv` and more room"
+    )
+}
+
+fn too_long(buffer: usize) -> String {
+    format!("the message is longer than the buffer ({buffer} bytes)")
+}
 
 fn pair(kind: SockType) -> (OwnedFd, OwnedFd) {
     socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap()
@@ -94,7 +104,7 @@ fn at_most_253_descriptors_go_in_one_message() {
     theirs.set_nonblocking(true).unwrap();
     let file = sealed("many times");
     let fds = vec![file.as_fd(); 254];
-    assert_refused(send(&ours, b"x", &fds).unwrap_err(), "sendmsg: more than 253 descriptors in one message");
+    assert_refused(send(&ours, b"x", &fds).unwrap_err(), "a message can carry at most 253 descriptors, not 254");
     assert_eq!(recv(&theirs, &mut [0], &mut []).unwrap_err().raw_os_error(), Some(EAGAIN), "nothing was sent");
 
     assert_eq!(send(&ours, b"x", &fds[1..]).unwrap(), 1);
@@ -107,7 +117,7 @@ fn a_stream_needs_a_byte_of_payload_and_other_sockets_do_not() {
     let file = sealed("no payload");
     let (ours, theirs) = pair(SockType::Stream);
     let error = file.send(&ours, b"").unwrap_err();
-    assert_refused(error, "sendmsg: a stream carries descriptors only with a byte of payload");
+    assert_refused(error, "a stream socket carries descriptors only with at least one byte of payload");
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert_eq!(send(&ours, b"", &[]).unwrap(), 0, "without descriptors it is no mistake");
     drop(theirs);
@@ -142,12 +152,12 @@ fn the_end_of_a_connection_is_told_from_a_message_without_a_descriptor() {
         let (ours, theirs) = pair(kind);
         send(&ours, b"no file", &[]).unwrap();
         let error = SealedFile::recv(&theirs, &mut [0; 64]).unwrap_err();
-        assert_refused(error, "recvmsg: the message has no descriptor");
+        assert_refused(error, NO_DESCRIPTOR);
         assert_eq!((error.kind(), error.is_closed_by_peer()), (ErrorKind::InvalidData, false));
 
         drop(ours);
         let error = SealedFile::recv(&theirs, &mut [0; 64]).unwrap_err();
-        assert_refused(error, "recvmsg: the peer has closed the connection");
+        assert_refused(error, "the peer has closed the connection");
         assert_eq!((error.kind(), error.is_closed_by_peer()), (ErrorKind::UnexpectedEof, true));
         assert_eq!(io::Error::from(error).kind(), ErrorKind::UnexpectedEof);
         assert_eq!(received(&theirs, &mut [0; 64], &mut [None]), (0, 0));
@@ -157,7 +167,7 @@ fn the_end_of_a_connection_is_told_from_a_message_without_a_descriptor() {
     let (ours, theirs) = pair(SockType::Datagram);
     send(&ours, b"", &[]).unwrap();
     let error = SealedFile::recv(&theirs, &mut [0; 64]).unwrap_err();
-    assert_refused(error, "recvmsg: the message has no descriptor");
+    assert_refused(error, NO_DESCRIPTOR);
 }
 
 #[test]
@@ -171,7 +181,7 @@ fn more_descriptors_than_slots_are_closed_and_reported() {
             send(&ours, b"x", &vec![file.as_fd(); count]).unwrap();
             let before = open_descriptors();
             let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
-            assert_refused(error, TOO_MANY);
+            assert_refused(error, &too_many(1));
             assert_eq!(error.kind(), ErrorKind::InvalidData);
             assert_eq!(open_descriptors(), before, "{count}");
         }
@@ -180,7 +190,7 @@ fn more_descriptors_than_slots_are_closed_and_reported() {
         sealed("stray").send(&ours, b"x").unwrap();
         let before = open_descriptors();
         let error = recv(&theirs, &mut [0; 8], &mut []).unwrap_err();
-        assert_refused(error, TOO_MANY);
+        assert_refused(error, &too_many(0));
         assert_eq!(open_descriptors(), before);
     });
 }
@@ -197,8 +207,7 @@ fn descriptors_that_find_no_room_in_this_process_are_reported() {
         let before = low_descriptors();
         let mut slots: Vec<Option<OwnedFd>> = (0..30).map(|_| None).collect();
         let error = recv(&theirs, &mut [0; 8], &mut slots).unwrap_err();
-        let reason =
-            "recvmsg: the kernel dropped descriptors: RLIMIT_NOFILE is reached, or a security module forbids them";
+        let reason = "the kernel dropped descriptors: RLIMIT_NOFILE is reached, or a security module forbids them";
         assert_refused(error, reason);
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert!(slots.iter().all(Option::is_none));
@@ -222,7 +231,7 @@ fn a_message_longer_than_the_buffer_is_an_error_but_on_a_stream() {
             sealed("cut off").send(&ours, b"0123456789").unwrap();
             let before = open_descriptors();
             let error = SealedFile::recv(&theirs, &mut [0; 9]).unwrap_err();
-            assert_refused(error, TOO_LONG);
+            assert_refused(error, &too_long(9));
             assert_eq!(error.kind(), ErrorKind::InvalidData);
             assert_eq!(open_descriptors(), before, "{kind:?}");
         }
@@ -242,13 +251,13 @@ fn a_received_file_is_verified() {
     file.write_all_at(b"x", 0).unwrap();
     send(&ours, b"x", &[file.as_fd()]).unwrap();
     let error = recv();
-    assert_refused(error, "verify: the file lacks seals (Shrink | Write)");
+    assert_refused(error, MISSING_BOTH);
     assert_eq!((error.seals(), error.is_unproven()), (Seals::CONSTANT, true));
 
     file.set_len(1 << 20).unwrap();
     file.add_seals(Seals::IMMUTABLE).unwrap();
     send(&ours, b"x", &[file.as_fd()]).unwrap();
-    assert_refused(recv(), HOLES);
+    assert_refused(recv(), &holes(1 << 20, 4096));
 
     send(&ours, b"x", &[File::open("/dev/null").unwrap().as_fd()]).unwrap();
     let error = recv();
@@ -266,12 +275,12 @@ fn a_socket_that_does_not_block_says_so() {
     ours.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
     let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
-    assert_eq!(error.to_string(), "recvmsg: EAGAIN: the socket is set not to block, and is not ready");
+    assert_eq!(error.to_string(), "recvmsg: EAGAIN: the descriptor is non-blocking and not ready");
     assert_eq!((error.raw_os_error(), error.kind()), (Some(EAGAIN), ErrorKind::WouldBlock));
 
     let file = sealed("again and again");
     let error = (0..100_000).find_map(|_| file.send(&ours, b"x").err()).unwrap();
-    assert_eq!(error.to_string(), "sendmsg: EAGAIN: the socket is set not to block, and is not ready");
+    assert_eq!(error.to_string(), "sendmsg: EAGAIN: the descriptor is non-blocking and not ready");
     SealedFile::recv(&theirs, &mut [0; 8]).unwrap();
     file.send(&ours, b"there is room again").unwrap();
 }
@@ -305,14 +314,16 @@ fn the_kernel_refuses_what_is_too_long_and_what_is_no_socket() {
     let file = sealed("small");
     let error = file.send(&ours, &vec![0; 16 << 20]).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(EMSGSIZE));
-    assert_eq!(error.reason(), "the payload is longer than this socket's messages");
+    const TOO_LONG: &str = "sendmsg: EMSGSIZE: the payload is too long for one message: \
+        put it into a `SealedFile` and send that";
+    assert_eq!(error.to_string(), TOO_LONG);
 
     let null = File::options().read(true).write(true).open("/dev/null").unwrap();
     assert_eq!(file.send(&null, b"x").unwrap_err().raw_os_error(), Some(ENOTSOCK));
     let error = file.send(&null, b"").unwrap_err();
-    assert_eq!((error.operation(), error.raw_os_error()), ("getsockopt(SO_TYPE)", Some(ENOTSOCK)));
+    assert_eq!((error.call(), error.raw_os_error()), (Some("getsockopt(SO_TYPE)"), Some(ENOTSOCK)));
     let error = SealedFile::recv(&null, &mut [0; 8]).unwrap_err();
-    assert_eq!((error.operation(), error.raw_os_error()), ("recvmsg", Some(ENOTSOCK)));
+    assert_eq!((error.call(), error.raw_os_error()), (Some("recvmsg"), Some(ENOTSOCK)));
 }
 
 #[test]
@@ -411,9 +422,9 @@ fn give_and_take(mut peer: Command, text: &[u8]) {
     let (len, file) = SealedFile::recv(&ours, &mut payload).unwrap();
     assert_eq!((&payload[..len], &file.map().unwrap()[..]), (&b"sealed"[..], text));
     let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
-    assert_refused(error, "verify: the file lacks seals (Write)");
+    assert_refused(error, &missing(Seals::from(memfile::Seal::Write)));
     let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
-    assert_refused(error, TOO_MANY);
+    assert_refused(error, &too_many(1));
     assert!(SealedFile::recv(&ours, &mut payload).unwrap_err().is_closed_by_peer());
 
     let output = child.wait_with_output().unwrap();
@@ -436,13 +447,13 @@ fn thousands_of_rounds_leave_no_descriptor() {
             assert!(SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err().is_unproven());
 
             send(&ours, b"stray", &[good.as_fd(), bad.as_fd()]).unwrap();
-            assert_refused(SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err(), TOO_MANY);
+            assert_refused(SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err(), &too_many(1));
 
             send(&ours, b"control data cut off", &[good.as_fd(); 100]).unwrap();
-            assert_refused(recv(&theirs, &mut [0; 64], &mut [None, None]).unwrap_err(), TOO_MANY);
+            assert_refused(recv(&theirs, &mut [0; 64], &mut [None, None]).unwrap_err(), &too_many(2));
 
             send(&ours, b"payload cut off", &[good.as_fd(); 4]).unwrap();
-            assert_refused(recv(&theirs, &mut [0; 4], &mut [const { None }; 4]).unwrap_err(), TOO_LONG);
+            assert_refused(recv(&theirs, &mut [0; 4], &mut [const { None }; 4]).unwrap_err(), &too_long(4));
 
             send(&ours, b"", &[good.as_fd(); 3]).unwrap();
             assert_eq!(received(&theirs, &mut [0; 4], &mut [const { None }; 9]), (0, 3));
@@ -459,5 +470,5 @@ fn a_socket_of_another_family_drops_descriptors_in_silence() {
     let (theirs, _) = listener.accept().unwrap();
     assert_eq!(sealed("dropped").send(&ours, b"x").unwrap(), 1);
     let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
-    assert_refused(error, "recvmsg: the message has no descriptor");
+    assert_refused(error, NO_DESCRIPTOR);
 }

@@ -5,12 +5,79 @@ use std::fmt::Debug;
 use memfile::{Error, MemFile, Seals};
 
 /// The messages that more than one module provokes.
-pub(crate) const HOLES: &str = "verify: the file has holes: reading them would make this process pay for them";
-pub(crate) const NO_MEMORY: &str = "no memory left, or for a file of huge pages none free (/proc/sys/vm/nr_hugepages)";
+pub(crate) const NO_MEMORY: &str =
+    "no memory is left, or, for a file of huge pages, no free one (/proc/sys/vm/nr_hugepages)";
 pub(crate) const NO_MEMORY_FILE: &str =
-    "fcntl(F_GET_SEALS): EINVAL: the descriptor is no memory file: pipes, sockets and files on disk have no seals";
-pub(crate) const BUSY: &str =
-    "fcntl(F_ADD_SEALS): EBUSY: a mapping that can write exists, or a page is in flight; no seal was added";
+    "fcntl(F_GET_SEALS): EINVAL: the descriptor is not a memory file: pipes, sockets and files on disk have no seals";
+pub(crate) const PATH_ONLY: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or was opened with O_PATH";
+pub(crate) const BUSY: &str = "fcntl(F_ADD_SEALS): EBUSY: \
+    a writable mapping of the file exists, or a page is in use elsewhere, so no seal was added: \
+    drop the mapping, or wait with `into_sealed_timeout`";
+pub(crate) const UNSEALABLE: &str = "fcntl(F_ADD_SEALS): EPERM: \
+    the file has the seal Seal: it was created without sealing, or closed to further seals";
+pub(crate) const MISSING_BOTH: &str =
+    "the file is missing the seals Shrink and Write: seal it with `into_sealed`, or copy it with `copy_of`";
+/// For a file that is to be shared, and needs no other seal.
+pub(crate) const MISSING_SHRINK: &str =
+    "the file is missing the seal Shrink, so another process could shorten it: add it with `add_seals`";
+/// What a sandbox or an emulated kernel does, which pretends to add seals.
+pub(crate) const SEALING_IGNORED: &str = "the kernel accepted the seals, \
+    but the file is missing the seals Shrink and Write: a sandbox may pretend to add them";
+pub(crate) const MAP_DENIED: &str =
+    "mmap: EACCES: the mapping was denied: the descriptor is not open for it, or a security module forbids it";
+
+/// The message about a file that is not sealed enough to be mapped.
+pub(crate) fn missing(seals: Seals) -> String {
+    let names: Vec<_> = seals.iter().map(|seal| seal.to_string()).collect();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    format!(
+        "the file is missing the seal{plural} {}: seal it with `into_sealed`, or copy it with `copy_of`",
+        names.join(" and ")
+    )
+}
+
+/// A number of bytes, as messages have it.
+fn bytes(n: u64) -> String {
+    if n == 1 { "1 byte".into() } else { format!("{n} bytes") }
+}
+
+/// The message about holes in a file of `len` bytes.
+pub(crate) fn holes(len: u64, allocated: u64) -> String {
+    let (len, allocated) = (bytes(len), bytes(allocated));
+    format!(
+        "the file has holes (its {len} have {allocated} of memory): \
+         fill them with `Holes::Allocate`, or copy the file with `copy_of`"
+    )
+}
+
+/// The message about a range that does not lie within `len` bytes.
+pub(crate) fn range(start: u64, end: u64, len: u64) -> String {
+    if start > end {
+        format!("the range {start}..{end} ends before it starts")
+    } else {
+        format!("the range {start}..{end} ends past the end ({})", bytes(len))
+    }
+}
+
+/// The message about a length or an offset that no file can have.
+pub(crate) fn too_long(value: u64) -> String {
+    format!("the offset or length {value} is more than a file or the address space can hold")
+}
+
+/// The message about a file that is longer than its receiver accepts.
+pub(crate) fn beyond_limit(len: u64, limit: u64) -> String {
+    format!("the file has {}, which exceeds the limit of {}", bytes(len), bytes(limit))
+}
+
+/// The message about a source that is longer than what may be copied of it.
+pub(crate) fn source_beyond_limit(limit: u64) -> String {
+    format!("the source exceeds the limit of {}", bytes(limit))
+}
+
+/// The message about a file that ends before the buffer is full.
+pub(crate) fn end_of_file(read: u64, wanted: u64) -> String {
+    format!("the file ends after {} of the {} to read", bytes(read), bytes(wanted))
+}
 
 /// Takes the error out of `result`, after a look at its errno and its message.
 #[track_caller]

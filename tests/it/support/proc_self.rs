@@ -1,7 +1,7 @@
 //! What `/proc/self` says about descriptors and mappings.
 
 use std::fs;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, RawFd};
 
 /// The numbers of the open descriptors, in order. Only where a test is
 /// [alone](super::child::alone): other tests open and close theirs meanwhile.
@@ -31,14 +31,32 @@ pub(crate) fn mappings(name: &str) -> Vec<String> {
 
 /// The number of descriptors of the memory file of this name.
 pub(crate) fn descriptors_of(name: &str) -> usize {
+    numbers_of(name).len()
+}
+
+/// The descriptors of the memory file of this name.
+fn numbers_of(name: &str) -> Vec<RawFd> {
     let file = format!("/memfd:{name} (deleted)");
-    fs::read_dir("/proc/self/fd")
-        .unwrap()
-        .filter(|entry| {
-            let link = entry.as_ref().ok().and_then(|entry| fs::read_link(entry.path()).ok());
-            link.is_some_and(|link| link.as_os_str() == file.as_str())
-        })
-        .count()
+    let number = |entry: fs::DirEntry| {
+        let link = fs::read_link(entry.path()).ok()?;
+        (link.as_os_str() == file.as_str()).then(|| entry.file_name().to_str()?.parse().ok())?
+    };
+    fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| number(entry.ok()?)).collect()
+}
+
+/// How many descriptors of the memory file of this name a child would inherit.
+pub(crate) fn inheritable(name: &str) -> usize {
+    let is_close_on_exec = |number: &RawFd| {
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
+        u32::from_str_radix(flags.trim(), 8).unwrap() & rustix::fs::OFlags::CLOEXEC.bits() != 0
+    };
+    numbers_of(name).into_iter().filter(|number| !is_close_on_exec(number)).count()
+}
+
+/// The bytes of memory that a file has.
+pub(crate) fn allocated(file: impl AsFd) -> u64 {
+    u64::try_from(rustix::fs::fstat(file).unwrap().st_blocks).unwrap() * 512
 }
 
 /// A number of `smaps`, in KiB, over all mappings of the memory file of this name.

@@ -6,7 +6,7 @@ use std::io::{Write, stderr};
 use std::panic::Location;
 use std::thread;
 
-use memfile::{Feature, KernelSupport};
+use memfile::kernel::{Feature, Support};
 
 /// Prints one line that begins with `skipped: ` and names the test that this thread runs.
 #[track_caller]
@@ -31,7 +31,7 @@ pub(crate) fn print(line: impl Display) {
 /// Whether this kernel lacks what the test is about. If so, says so.
 #[track_caller]
 pub(crate) fn lacks(feature: Feature) -> bool {
-    match KernelSupport::probe().get(feature) {
+    match Support::probe().get(feature) {
         Ok(()) => false,
         Err(error) => {
             skip(error);

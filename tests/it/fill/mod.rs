@@ -1,15 +1,17 @@
 //! The builders: what is in the file, what it costs, and what remains after an error or a panic.
 
+mod draft;
+
 use std::io::{self, ErrorKind, Read};
 use std::iter;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libc::{ENOMEM, ENOSPC};
-use memfile::{Builder, CreateOptions, Exec, MemFile, Seal, SealedFile, Seals};
+use memfile::{CreateOptions, Exec, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::SeekFrom;
 
-use crate::support::check::{NO_MEMORY, refused};
+use crate::support::check::{NO_MEMORY, refused, source_beyond_limit, too_long};
 use crate::support::pattern;
 use crate::support::proc_self::{descriptors, descriptors_of, mappings};
 use crate::support::{child, seccomp};
@@ -33,19 +35,19 @@ fn look(file: &SealedFile, bytes: &[u8]) {
 }
 
 #[test]
-fn every_builder_and_size() {
-    let builders = [SealedFile::builder(), SealedFile::builder().huge_pages(true)];
+fn every_way_and_size() {
+    let builders = [SealedFile::options(), SealedFile::options().huge_pages(true)];
     for (builder, len) in builders.into_iter().flat_map(|builder| SIZES.map(|len| (builder, len))) {
         let bytes = pattern(len);
         let source = MemFile::create_default("fill source").unwrap();
         source.write_all_at(&bytes, 0).unwrap();
         look(&builder.from_bytes("fill", &bytes).unwrap(), &bytes);
-        look(&builder.build("fill", len, |target| target.copy_from_slice(&bytes)).unwrap(), &bytes);
+        look(&builder.create_with("fill", len, |target| target.copy_from_slice(&bytes)).unwrap(), &bytes);
         look(&builder.from_reader("fill", &bytes[..]).unwrap(), &bytes);
         look(&builder.copy_of("fill", &source).unwrap(), &bytes);
     }
     look(&SealedFile::from_bytes("fill", b"short").unwrap(), b"short");
-    look(&SealedFile::build("fill", 2, |target| target.fill(b'!')).unwrap(), b"!!");
+    look(&SealedFile::create_with("fill", 2, |target| target.fill(b'!')).unwrap(), b"!!");
     look(&SealedFile::from_reader("fill", io::repeat(7).take(300_000)).unwrap(), &[7; 300_000]);
     let source = SealedFile::from_bytes("fill source", b"source").unwrap();
     look(&SealedFile::copy_of("fill", &source).unwrap(), b"source");
@@ -58,7 +60,7 @@ fn options_are_kept() {
         (Exec::DenyUnsealed, Seals::IMMUTABLE, 0o666),
         (Exec::Allow, Seals::IMMUTABLE, 0o777),
     ] {
-        let builder = Builder::new().options(CreateOptions::new().allow_sealing(false).exec(exec));
+        let builder = SealedFile::options().create_options(CreateOptions::new().allow_sealing(false).exec(exec));
         let file = builder.from_bytes("fill options", b"1").unwrap();
         let known = match file.as_mem_file().get_seals().unwrap() {
             old if !old.contains(Seal::Exec) => seals - Seal::Exec,
@@ -72,9 +74,9 @@ fn options_are_kept() {
 
 /// The closure gets zeros of the right length, and an empty slice for an empty file.
 #[test]
-fn build_gives_zeros() {
+fn create_with_gives_zeros() {
     for len in SIZES {
-        let file = SealedFile::build("fill zeros", len, |target| {
+        let file = SealedFile::create_with("fill zeros", len, |target| {
             assert!(target.len() == len && target.iter().all(|&byte| byte == 0));
             assert_eq!(mappings("fill zeros").len(), usize::from(len > 0));
         });
@@ -86,9 +88,9 @@ fn build_gives_zeros() {
 
 #[test]
 fn a_panic_leaks_nothing() {
-    let builders = [SealedFile::builder(), SealedFile::builder().huge_pages(true)];
+    let builders = [SealedFile::options(), SealedFile::options().huge_pages(true)];
     for builder in builders {
-        let build = || builder.build("fill panic", 3 * MIB, |_| std::panic::resume_unwind(Box::new("stop")));
+        let build = || builder.create_with("fill panic", 3 * MIB, |_| std::panic::resume_unwind(Box::new("stop")));
         let panic = catch_unwind(AssertUnwindSafe(build)).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"stop"));
         assert_eq!(descriptors_of("fill panic"), 0);
@@ -98,14 +100,9 @@ fn a_panic_leaks_nothing() {
 
 #[test]
 fn lengths_that_cannot_be() {
-    let build = |len| SealedFile::build("fill long", len, |_| unreachable!("nothing of that length to fill"));
-    let message = if usize::BITS == 32 {
-        "mmap: the length does not fit the address space"
-    } else {
-        "ftruncate: the length does not fit the address space"
-    };
+    let build = |len| SealedFile::create_with("fill long", len, |_| unreachable!("nothing of that length to fill"));
     for len in [usize::MAX, isize::MAX as usize + 1] {
-        assert!(refused(build(len), None, message).is_out_of_bounds());
+        assert!(refused(build(len), None, &too_long(len as u64)).is_out_of_bounds());
     }
     let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
     // More than any address space of 64 bits has.
@@ -162,7 +159,7 @@ fn a_reader_that_lies() {
 fn inheritable_when_it_is_sealed() {
     let Some(program) = child::split(|_| empty_what_is_inherited()) else { return };
     let options = CreateOptions::new().close_on_exec(false);
-    let builder = SealedFile::builder().options(options);
+    let builder = SealedFile::options().create_options(options);
     let inherits = |file: &dyn AsFd| !rustix::io::fcntl_getfd(file).unwrap().contains(rustix::io::FdFlags::CLOEXEC);
     let start = || program.run(&[], "program");
     let mut started = false;
@@ -178,7 +175,7 @@ fn inheritable_when_it_is_sealed() {
     look(&file, b"long enough to be cut off");
     assert!(inherits(&file) && started);
 
-    let file = builder.build("fill inherited", 3, |target| {
+    let file = builder.create_with("fill inherited", 3, |target| {
         target.copy_from_slice(b"abc");
         start();
         assert_eq!(target, b"abc");
@@ -206,10 +203,10 @@ fn no_memory() {
     seccomp::alone(|| {
         let before = descriptors();
         seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EFAULT));
-        look(&SealedFile::build("fill memory", 5000, |target| target.fill(1)).unwrap(), &[1; 5000]);
+        look(&SealedFile::create_with("fill memory", 5000, |target| target.fill(1)).unwrap(), &[1; 5000]);
         seccomp::always("fallocate", seccomp::errno(ENOSPC));
         let message = &format!("fallocate: ENOSPC: {NO_MEMORY}");
-        let result = SealedFile::build("fill memory", 5000, |_| unreachable!("no memory to fill"));
+        let result = SealedFile::create_with("fill memory", 5000, |_| unreachable!("no memory to fill"));
         refused(result, ENOSPC, message);
         assert!(mappings("fill memory").is_empty());
         assert_eq!(descriptors(), before);
@@ -222,19 +219,19 @@ fn limits() {
     let source = MemFile::create_default("fill limit").unwrap();
     source.write_all_at(b"seven b", 0).unwrap();
     for (limit, fits) in [(7, true), (6, false), (0, false), (u64::MAX, true)] {
-        let builder = SealedFile::builder().limit(limit);
+        let builder = SealedFile::options().limit(limit);
         let copied = builder.copy_of("fill limit", &source).map_err(|error| error.to_string());
         let read = builder.from_reader("fill limit", &b"seven b"[..]).map_err(|error| error.to_string());
         for result in [copied, read] {
             match result {
                 Ok(file) => assert!(fits && file.len() == 7, "{limit}"),
-                Err(error) => assert!(!fits && error == "read: the source is longer than the limit", "{error}"),
+                Err(error) => assert!(!fits && error == source_beyond_limit(limit), "{error}"),
             }
         }
     }
     let endless = std::fs::File::open("/dev/zero").unwrap();
-    let result = SealedFile::builder().limit(1 << 20).copy_of("fill limit", endless);
-    refused(result, None, "read: the source is longer than the limit");
+    let result = SealedFile::options().limit(1 << 20).copy_of("fill limit", endless);
+    refused(result, None, &source_beyond_limit(1 << 20));
 }
 
 /// The copy is of the whole source, whose position neither matters nor moves, and of nothing that

@@ -1,0 +1,190 @@
+//! [`Draft`]: its bytes at every length, and what is left of it after an error.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use memfile::{Cause, CreateOptions, Draft, Error, HugeTlb, SealedFile};
+
+use super::look;
+use crate::support::check::{BUSY, refused, too_long};
+use crate::support::child;
+use crate::support::forked::Forked;
+use crate::support::huge::{Pool, page};
+use crate::support::pattern;
+use crate::support::proc_self::{descriptors_of, inheritable, mappings};
+
+const MIB: usize = 1 << 20;
+
+#[track_caller]
+fn nothing_is_left(name: &str) {
+    assert_eq!(descriptors_of(name), 0);
+    assert!(mappings(name).is_empty());
+}
+
+/// Each length gets the bytes of the one before it, as far as they go, and then zeros.
+#[test]
+fn bytes_at_every_length() {
+    for options in [SealedFile::options(), SealedFile::options().huge_pages(true)] {
+        let mut draft = options.draft("draft bytes", 5000).unwrap();
+        let mut model = vec![0; 5000];
+        assert!(*draft == model, "zero at first");
+        draft.copy_from_slice(&pattern(5000));
+        model.copy_from_slice(&pattern(5000));
+        for len in [5000, 4097, 10_000, 1, 4096, 0, 3, 5 * MIB + 3, 2 * MIB, 3 * MIB] {
+            draft.set_len(len).unwrap();
+            model.resize(len, 0);
+            assert!(*draft == model && draft.as_ref() == model && draft.as_mut() == model, "{len}");
+            let debug = format!("Draft {{ address: {:?}, len: {len} }}", draft.as_ptr());
+            assert_eq!(format!("{draft:?}"), debug);
+            if let Some(last) = draft.last_mut() {
+                *last = 7;
+                model[len - 1] = 7;
+            }
+            assert_eq!(mappings("draft bytes").len(), usize::from(len > 0), "the earlier maps are gone");
+        }
+        let sealed = draft.seal().unwrap();
+        assert!(mappings("draft bytes").is_empty(), "the writable map is gone");
+        look(&sealed, &model);
+    }
+    nothing_is_left("draft bytes");
+}
+
+/// Pages that nobody has written are allocated all the same, so that neither the writer nor a
+/// reader can lack them.
+#[test]
+fn untouched_pages_are_allocated() {
+    let mut draft = SealedFile::options().draft("draft untouched", 100_000).unwrap();
+    draft.set_len(300_000).unwrap();
+    look(&draft.seal().unwrap(), &vec![0; 300_000]);
+}
+
+#[test]
+fn empty() {
+    let draft = SealedFile::options().draft("draft empty", 0).unwrap();
+    assert!(draft.is_empty());
+    look(&draft.seal().unwrap(), b"");
+    let mut draft = SealedFile::options().draft("draft empty", 0).unwrap();
+    draft.set_len(5).unwrap();
+    draft.copy_from_slice(b"grown");
+    look(&draft.seal().unwrap(), b"grown");
+}
+
+#[test]
+fn dropped_it_leaves_nothing() {
+    let mut draft = SealedFile::options().draft("draft dropped", 5000).unwrap();
+    draft.fill(1);
+    assert_eq!((descriptors_of("draft dropped"), mappings("draft dropped").len()), (1, 1));
+    drop(draft);
+    nothing_is_left("draft dropped");
+}
+
+/// A length that cannot be is refused, and the draft stays as it was.
+#[test]
+fn lengths_that_cannot_be() {
+    let mut draft = SealedFile::options().draft("draft long", 5).unwrap();
+    draft.copy_from_slice(b"short");
+    for len in [usize::MAX, isize::MAX as usize + 1] {
+        let error = refused(draft.set_len(len), None, &too_long(len as u64));
+        assert_eq!(error.cause(), Cause::OutOfBounds);
+        assert_eq!(&draft[..], b"short");
+    }
+    look(&draft.seal().unwrap(), b"short");
+}
+
+/// What the caller's closure returns, or the crate's error converted to it.
+#[derive(Debug, PartialEq)]
+enum Failure {
+    Own(u8),
+    Crate(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Crate(error)
+    }
+}
+
+#[test]
+fn a_closure_that_fails_leaves_nothing() {
+    for options in [SealedFile::options(), SealedFile::options().huge_pages(true)] {
+        let result = options.try_create_with("draft failed", 3 * MIB, |bytes| {
+            bytes.fill(1);
+            assert_eq!((descriptors_of("draft failed"), mappings("draft failed").len()), (1, 1));
+            Err(Failure::Own(9))
+        });
+        assert_eq!(result.unwrap_err(), Failure::Own(9));
+        nothing_is_left("draft failed");
+    }
+    let result = SealedFile::options().try_create_with("draft failed", usize::MAX, |_| Err(Failure::Own(9)));
+    let Failure::Crate(error) = result.unwrap_err() else { panic!("nothing to fill") };
+    assert_eq!(error.to_string(), too_long(usize::MAX as u64));
+    // `std::io::Error` is the usual one.
+    let fill = |bytes: &mut [u8]| std::io::Read::read_exact(&mut &b"short"[..], bytes);
+    let error = SealedFile::options().try_create_with("draft failed", 6, fill).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    nothing_is_left("draft failed");
+    look(&SealedFile::options().try_create_with("draft filled", 5, fill).unwrap(), b"short");
+}
+
+/// A program that another thread starts meanwhile must not get the file, even if it may have it
+/// when it is sealed.
+#[test]
+fn inheritable_once_it_is_sealed() {
+    let options = SealedFile::options().create_options(CreateOptions::new().close_on_exec(false));
+    let mut draft = options.draft("draft inherited", 5).unwrap();
+    draft.set_len(5000).unwrap();
+    assert_eq!((descriptors_of("draft inherited"), inheritable("draft inherited")), (1, 0));
+    let sealed = draft.seal().unwrap();
+    assert_eq!(inheritable("draft inherited"), 1);
+    drop(sealed);
+    let _sealed = SealedFile::options().draft("draft inherited", 5).unwrap().seal().unwrap();
+    assert_eq!((descriptors_of("draft inherited"), inheritable("draft inherited")), (1, 0));
+}
+
+/// The draft's map in a forked child counts as a writer. The draft comes back, with its bytes.
+#[test]
+fn a_forked_child() {
+    child::alone(|| {
+        let options = SealedFile::options().create_options(CreateOptions::new().close_on_exec(false));
+        let mut draft: Draft = options.draft("draft forked", 5000).unwrap();
+        draft.copy_from_slice(&pattern(5000));
+        let child = Forked::start(Duration::MAX);
+        for _ in 0..2 {
+            let (error, again) = draft.seal().unwrap_err().into_parts();
+            assert!(refused(Err::<(), _>(error), libc::EBUSY, BUSY).is_busy());
+            draft = again;
+            assert!(*draft == pattern(5000), "it is mapped again");
+            assert_eq!(inheritable("draft forked"), 0, "not sealed yet");
+        }
+        draft[0] = 9;
+        draft.set_len(5001).unwrap();
+        drop(child);
+        let sealed = draft.seal().unwrap();
+        assert_eq!(inheritable("draft forked"), 1);
+        let mut expected = pattern(5000);
+        expected[0] = 9;
+        expected.push(0);
+        look(&sealed, &expected);
+    });
+}
+
+/// The file ends with its page, the data do not.
+#[test]
+fn huge_pages_keep_the_length_of_the_data() {
+    let Some(_pool) = Pool::of(2) else { return };
+    let options = SealedFile::options().create_options(CreateOptions::new().huge_tlb(HugeTlb::Default));
+    for len in [5000, page(), page() + 1] {
+        let mut draft = options.draft("draft huge", 1).unwrap();
+        assert_eq!(*draft, [0]);
+        draft[0] = 1;
+        draft.set_len(len).unwrap();
+        assert_eq!((draft.len(), draft[0], draft[len - 1]), (len, 1, 0));
+        draft[len - 1] = 2;
+        let sealed = draft.seal().unwrap();
+        assert_eq!(sealed.len(), len as u64);
+        assert_eq!(sealed.as_mem_file().len().unwrap(), len.next_multiple_of(page()) as u64);
+        let map = sealed.map().unwrap();
+        assert_eq!((map.len(), map[0], map[len - 1]), (len, 1, 2));
+    }
+    nothing_is_left("draft huge");
+}
