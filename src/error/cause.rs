@@ -92,7 +92,6 @@ causes! {
             a sandbox may pretend to add them",
         NoPopulate => "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): copy the file with `copy_of`",
         NoProc => "/proc is not mounted, so the file has no path",
-        OtherFile => "the path of the file below /proc leads to another file",
         Absent => "this system does not support it",
     }
 
@@ -237,7 +236,7 @@ causes! {
         StrayFds => "the message carries more descriptors than the expected number, {}: \
             receive it with `socket::recv` and more room",
         LostFds => "the kernel dropped descriptors or other control data: RLIMIT_NOFILE is reached, \
-            a security module forbids them, or there were far more than {}",
+            a security module forbids them, or the message had too much of it",
         PayloadTruncated => "the message is longer than the buffer ({bytes})",
     }
 

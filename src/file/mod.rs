@@ -534,9 +534,11 @@ fn explain_range(error: Error, offset: u64, len: u64) -> Error {
 
 #[cold]
 fn explain_offset(error: Error, offset: u64, len: u64) -> Error {
-    let end = offset.saturating_add(len);
-    if error.is(Errno::INVAL) && end > i64::MAX.unsigned_abs() {
-        return error.because(Reason::TooLong).with_number(end);
+    const LARGEST: u64 = i64::MAX.unsigned_abs();
+    let given = offset.max(len);
+    let number = if given > LARGEST { given } else { offset.saturating_add(len) };
+    if error.is(Errno::INVAL) && number > LARGEST {
+        return error.because(Reason::TooLong).with_number(number);
     }
     error
 }

@@ -204,8 +204,8 @@ fn causes() {
         (closed, Cause::ClosedByPeer, "sendmsg: EPIPE: the peer has closed the connection"),
         (
             plain(b"").copy_from(rustix::pipe::pipe().unwrap().1, 1).unwrap_err(),
-            Cause::Other,
-            "read: EBADF: the kernel refused the call",
+            Cause::WriteOnly,
+            "read: EBADF: the descriptor is not open for reading",
         ),
     ];
     match script {

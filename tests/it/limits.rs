@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use memfile::{Error, Holes, MemFile, SealedFile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::check::{NO_MEMORY, holes, refused};
+use crate::support::check::{NO_ADDRESS_SPACE, holes, refused};
 use crate::support::child;
 use crate::support::proc_self::descriptors;
 use crate::support::skip::skip;
@@ -111,7 +111,7 @@ fn without_address_space_left() {
         let sealed = SealedFile::options().holes(Holes::Accept).verify(file).unwrap();
         limit(Resource::As, LEN / 2);
         let before = descriptors();
-        let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+        let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
         refused(sealed.map(), libc::ENOMEM, message);
         refused(sealed.map_copy_on_write(), libc::ENOMEM, message);
         let build = SealedFile::create_with("limit", LEN as usize, |_| unreachable!("no memory to fill"));

@@ -90,9 +90,9 @@ fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<Owne
     if executable_by_default {
         deny_execution(fd.as_fd())?;
     }
-    // MFD_NOEXEC_SEAL implies sealing, and without a flag so can `vm.memfd_noexec`, which is as old
-    // as the flags.
-    let may_imply_sealing = exec == MemfdFlags::NOEXEC_SEAL || options.exec == Exec::KernelDefault;
+    // MFD_NOEXEC_SEAL implies sealing, and without a flag so can `vm.memfd_noexec`, also where a
+    // sandbox has refused the flags.
+    let may_imply_sealing = exec != MemfdFlags::EXEC;
     if may_imply_sealing && !options.allow_sealing {
         forbid_sealing(fd.as_fd())?;
     }

@@ -48,7 +48,7 @@ fn the_program_sees_its_path_or_the_name_it_is_given() {
     let mut command = file.to_command().unwrap();
     let output = command.args(arguments).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("/proc/self/fd/"), "{text}");
+    assert!(text.starts_with("/proc/thread-self/fd/"), "{text}");
     let output = file.to_command().unwrap().arg0("sh").args(arguments).output().unwrap();
     assert!(output.stdout.starts_with(b"sh -c "));
 }

@@ -168,10 +168,10 @@ fn sources_that_cannot_be_read() {
     let memory = memory(b"x");
     for flags in [OFlags::WRONLY, OFlags::PATH] {
         let fd = open(memory.proc_path().as_c_str(), flags, Mode::empty()).unwrap();
-        refused(target.copy_from(fd, u64::MAX), libc::EBADF, "read: EBADF: the kernel refused the call");
+        refused(target.copy_from(fd, u64::MAX), libc::EBADF, "read: EBADF: the descriptor is not open for reading");
     }
     let (_, writer) = pipe();
-    refused(target.copy_from(writer, u64::MAX), libc::EBADF, "read: EBADF: the kernel refused the call");
+    refused(target.copy_from(writer, u64::MAX), libc::EBADF, "read: EBADF: the descriptor is not open for reading");
     assert_contents(&target, b"");
 }
 

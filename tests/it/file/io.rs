@@ -117,7 +117,11 @@ fn access_modes() {
     refused(read_only.write_all_at(b"x", 0), libc::EBADF, READ_ONLY);
     refused(read_only.set_len(0), libc::EINVAL, "ftruncate: EINVAL: the descriptor is open for reading only");
     refused(read_only.allocate(0, 1), libc::EBADF, "fallocate: EBADF: the descriptor is open for reading only");
-    refused(write_only(&file).read_at(&mut [0], 0), libc::EBADF, "pread: EBADF: the kernel refused the call");
+    refused(
+        write_only(&file).read_at(&mut [0], 0),
+        libc::EBADF,
+        "pread: EBADF: the descriptor is not open for reading",
+    );
 }
 
 /// A kernel may take the part that lies below the end, or nothing.

@@ -11,7 +11,7 @@ use libc::{ENOMEM, ENOSPC};
 use memfile::{CreateOptions, Exec, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::SeekFrom;
 
-use crate::support::check::{NO_MEMORY, refused, source_beyond_limit, too_long};
+use crate::support::check::{NO_ADDRESS_SPACE, NO_MEMORY, refused, source_beyond_limit, too_long};
 use crate::support::pattern;
 use crate::support::proc_self::{descriptors, descriptors_of, mappings};
 use crate::support::{child, seccomp};
@@ -104,7 +104,7 @@ fn lengths_that_cannot_be() {
     for len in [usize::MAX, isize::MAX as usize + 1] {
         assert!(refused(build(len), None, &too_long(len as u64)).is_out_of_bounds());
     }
-    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+    let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
     // More than any address space of 64 bits has.
     for len in [i64::MAX as u64, 1 << 60, 1 << 47].into_iter().filter_map(|len| usize::try_from(len).ok()) {
         refused(build(len), ENOMEM, message);

@@ -9,7 +9,7 @@ use memfile::{
 };
 use rustix::fs::{FallocateFlags, MemfdFlags};
 
-use crate::support::check::{NO_MEMORY, holes as holes_in, refused};
+use crate::support::check::{NO_ADDRESS_SPACE, NO_MEMORY, holes as holes_in, refused};
 use crate::support::huge::{POLICY, Pool, Setting, page};
 use crate::support::pattern;
 use crate::support::proc_self::{descriptors_of, mappings, smaps};
@@ -25,7 +25,7 @@ fn options() -> SealedFileOptions {
 #[test]
 fn no_free_pages() {
     let Some(_pool) = Pool::of(0) else { return };
-    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+    let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
     refused(options().from_bytes("huge no pages", b"1"), libc::ENOMEM, message);
     refused(options().create_with("huge no pages", 1, |_| unreachable!("no memory to fill")), libc::ENOMEM, message);
     assert_eq!(descriptors_of("huge no pages"), 0);
@@ -133,7 +133,7 @@ fn a_length_that_is_no_multiple() {
 fn a_copy_on_write_map_takes_as_many_pages_again() {
     let sealed = || options().from_bytes("huge copy", &[1; 5000]).unwrap();
     let Some(pool) = Pool::of(1) else { return };
-    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+    let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
     refused(sealed().map_copy_on_write(), libc::ENOMEM, message);
     drop(pool);
 
@@ -167,11 +167,11 @@ fn holes_of_huge_pages() {
     let file = MemFile::from_fd(two_pages()).unwrap();
     file.add_seals(Seals::IMMUTABLE).unwrap();
     let read_only = file.reopen_read_only().unwrap();
-    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+    let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
     refused(SealedFile::options().holes(Holes::Populate).verify(read_only), libc::ENOMEM, message);
     // The kernel sets pages apart for the map before anybody touches it.
     let accepted = SealedFile::options().holes(Holes::Accept).seal(two_pages()).unwrap();
-    let message = &format!("mmap: ENOMEM: {NO_MEMORY}");
+    let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
     refused(accepted.map(), libc::ENOMEM, message);
     assert!(mappings("huge holes").is_empty());
     drop((accepted, pool));

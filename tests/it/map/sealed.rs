@@ -18,7 +18,7 @@ use rustix::mm::MprotectFlags;
 use zerocopy::{FromBytes, Immutable, KnownLayout, little_endian::U32};
 
 use crate::support::assert_goes_anywhere;
-use crate::support::check::{MAP_DENIED, NO_MEMORY, holes, range, refused, too_long};
+use crate::support::check::{MAP_DENIED, NO_ADDRESS_SPACE, holes, range, refused, too_long};
 use crate::support::huge::steady_policy;
 use crate::support::pattern;
 use crate::support::peer::{Channel, Peer};
@@ -143,7 +143,7 @@ fn beyond_the_address_space() {
     let (errno, message) = if usize::BITS == 32 {
         (None, too_long(i64::MAX as u64))
     } else {
-        (Some(ENOMEM), format!("mmap: ENOMEM: {NO_MEMORY}"))
+        (Some(ENOMEM), format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}"))
     };
     // Through a read-only descriptor: through another one, all memory of the machine would be taken.
     let file = file.into_inner();

@@ -167,7 +167,7 @@ fn no_memory() {
             .unwrap();
         }
         for (errno, name, reason) in [
-            (EINVAL, "EINVAL", "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): use `Holes::Allocate`"),
+            (EINVAL, "EINVAL", "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): copy the file with `copy_of`"),
             (ENOMEM, "ENOMEM", NO_MEMORY),
             (libc::EFAULT, "EFAULT", NO_MEMORY),
         ] {

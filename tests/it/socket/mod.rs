@@ -207,7 +207,7 @@ fn descriptors_that_find_no_room_in_this_process_are_reported() {
         let before = low_descriptors();
         let mut slots: Vec<Option<OwnedFd>> = (0..30).map(|_| None).collect();
         let error = recv(&theirs, &mut [0; 8], &mut slots).unwrap_err();
-        let reason = "the kernel dropped descriptors: RLIMIT_NOFILE is reached, or a security module forbids them";
+        let reason = "the kernel dropped descriptors or other control data: RLIMIT_NOFILE is reached, a security module forbids them, or the message had too much of it";
         assert_refused(error, reason);
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert!(slots.iter().all(Option::is_none));

@@ -5,6 +5,9 @@ use std::fmt::Debug;
 use memfile::{Error, MemFile, Seals};
 
 /// The messages that more than one module provokes.
+pub(crate) const NO_ADDRESS_SPACE: &str = "no address space or memory is left, vm.max_map_count or RLIMIT_AS is reached, \
+     or, for a file of huge pages, no free one is left (/proc/sys/vm/nr_hugepages)";
+
 pub(crate) const NO_MEMORY: &str =
     "no memory is left, or, for a file of huge pages, no free one (/proc/sys/vm/nr_hugepages)";
 pub(crate) const NO_MEMORY_FILE: &str =
@@ -12,7 +15,7 @@ pub(crate) const NO_MEMORY_FILE: &str =
 pub(crate) const PATH_ONLY: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or was opened with O_PATH";
 pub(crate) const BUSY: &str = "fcntl(F_ADD_SEALS): EBUSY: \
     a writable mapping of the file exists, or a page is in use elsewhere, so no seal was added: \
-    drop the mapping, or wait with `into_sealed_timeout`";
+    drop the mapping, or try again later, as `into_sealed_timeout` does";
 pub(crate) const UNSEALABLE: &str = "fcntl(F_ADD_SEALS): EPERM: \
     the file has the seal Seal: it was created without sealing, or closed to further seals";
 pub(crate) const MISSING_BOTH: &str =
