@@ -290,19 +290,23 @@ fn as_bytes() {
 fn compared() {
     let file = SealedFile::from_bytes("map compared", b"bytes").unwrap();
     let (map, same) = (file.map().unwrap(), file.map().unwrap());
-    let other = file.map_range(..4).unwrap();
-    let slice: &[u8] = b"bytes";
+    let (shorter, other) = (file.map_range(..4).unwrap(), SealedFile::from_bytes("map compared", b"bytez").unwrap());
+    let other = other.map().unwrap();
+    let (slice, other_slice): (&[u8], &[u8]) = (b"bytes", b"bytez");
     assert_eq!(map, *slice);
     assert_eq!(*slice, map);
     assert_eq!(map, slice);
     assert_eq!(map, *b"bytes");
     assert_eq!(map, b"bytes");
     assert_eq!(map, same);
+    assert_ne!(map, shorter);
     assert_ne!(map, other);
+    assert_ne!(map, *other_slice);
+    assert_ne!(*other_slice, map);
+    assert_ne!(map, other_slice);
     assert_ne!(map, slice[..4]);
-    assert_ne!(slice[..4], map);
-    assert_ne!(map, &slice[1..]);
     assert_ne!(map, *b"bytez");
+    assert_ne!(map, b"bytez");
     assert_ne!(map, b"byte");
 }
 

@@ -77,7 +77,8 @@ fn what_is_proven_stays() {
     advise(reader.as_fd(), &[Advice::LinuxPopulateRead]);
     SealedFile::try_from(file.try_clone().unwrap()).unwrap();
     attack(reader.as_fd());
-    if allocated(&file) != 0 {
+    // A few pages can stay that another processor has not put on its lists yet.
+    if allocated(&file) == LEN as u64 {
         return skip("this kernel does not drop the pages");
     }
 
