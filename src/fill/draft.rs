@@ -85,6 +85,11 @@ impl Draft {
         })
     }
 
+    /// As [`seal`](Self::seal), for those who do not want the draft back.
+    pub(super) fn finish(self) -> Result<SealedFile, Error> {
+        self.map.into_fresh().seal().map_err(ErrorWith::into_error)
+    }
+
     /// Unmaps the draft, seals it with [`Seals::IMMUTABLE`](crate::Seals::IMMUTABLE), and proves
     /// it.
     ///

@@ -104,7 +104,7 @@ impl SealedFileOptions {
     ) -> Result<SealedFile, E> {
         let mut draft = self.draft(name, len)?;
         fill(&mut draft)?;
-        Ok(draft.seal().map_err(ErrorWith::into_error)?)
+        Ok(draft.finish()?)
     }
 
     /// Makes a file of `len` zero bytes to be filled in place, and sealed when it is finished:
