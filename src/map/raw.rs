@@ -282,7 +282,7 @@ impl Exclusive {
         if sys::madvise_populate_write(start, len).is_err() {
             // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM),
             // `madvise` does not.
-            self.fresh.allocate(offset, len)?;
+            self.fresh.fallocate(offset, len)?;
         }
         self.fresh.set_allocated(end);
         Ok(())

@@ -69,7 +69,7 @@ impl Fresh {
     }
 
     /// Allocates a range, and not a byte beyond the file.
-    pub(crate) fn allocate(&self, offset: usize, len: usize) -> Result<(), Error> {
+    pub(crate) fn fallocate(&self, offset: usize, len: usize) -> Result<(), Error> {
         let end = self.len.checked_next_multiple_of(self.granule).unwrap_or(self.len);
         let len = len.min(end.saturating_sub(offset));
         if len == 0 { Ok(()) } else { self.file.allocate(offset as u64, len as u64) }
@@ -97,7 +97,7 @@ impl Fresh {
     #[inline]
     fn prove(&self) -> Result<Proof, Error> {
         if self.allocated < self.len {
-            self.allocate(self.allocated, self.len.saturating_sub(self.allocated))?;
+            self.fallocate(self.allocated, self.len.saturating_sub(self.allocated))?;
         }
         let fd = self.as_fd();
         let terms = Terms { required: Seals::CONSTANT, holes: Holes::Refuse, limit: u64::MAX, origin: Origin::Fresh };
