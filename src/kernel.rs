@@ -6,8 +6,8 @@ use core::fmt;
 use crate::error::{Error, Reason};
 use crate::file::MemFile;
 use crate::options::{CreateOptions, Exec, HugeTlb};
+use crate::seal::Seal;
 use crate::sealed::SealedFile;
-use crate::seals::Seal;
 use crate::sys::fd::AsFd;
 use crate::sys::{self, Access};
 

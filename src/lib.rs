@@ -38,7 +38,7 @@ cfg_if::cfg_if! {
         mod must_not_compile;
         mod options;
         mod sealed;
-        pub mod seals;
+        mod seal;
         mod sys;
 
         // After `sealed`: rustdoc shows the methods of a type in the order of the modules.
@@ -59,8 +59,13 @@ cfg_if::cfg_if! {
         };
         pub use options::{CreateOptions, Exec, HugeTlb};
         pub use sealed::{Holes, SealedFile, SealedFileOptions};
-        pub use seals::{Seal, Seals};
+        pub use seal::{Seal, Seals};
         pub use sys::fd;
+
+        pub mod seals {
+            //! The iterator over a set of [`Seals`](crate::Seals).
+            pub use crate::seal::Iter;
+        }
     } else {
         // Nothing else is compiled, so that this is the only error.
         compile_error!("memfile needs memfd_create and file seals: Linux, Android, or FreeBSD 13 and later");

@@ -7,7 +7,7 @@ mod with;
 
 use core::fmt;
 
-use crate::seals::Seals;
+use crate::seal::Seals;
 
 pub(crate) use call::Call;
 pub use cause::Cause;

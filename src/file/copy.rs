@@ -2,7 +2,7 @@
 
 use crate::error::{Errno, Error, Reason};
 use crate::file::MemFile;
-use crate::seals::Seal;
+use crate::seal::Seal;
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
 

@@ -13,7 +13,7 @@ use core::ffi::CStr;
 
 use crate::error::{Errno, Error, ErrorWith, Reason};
 use crate::options::CreateOptions;
-use crate::seals::{Seal, Seals};
+use crate::seal::{Seal, Seals};
 use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 

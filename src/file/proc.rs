@@ -8,7 +8,7 @@ use core::ops::Deref;
 
 use super::MemFile;
 use crate::error::{Error, Reason};
-use crate::seals::{Seal, Seals};
+use crate::seal::{Seal, Seals};
 use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 

@@ -5,8 +5,8 @@ use super::shared::SharedMap;
 use crate::error::{Error, ErrorWith};
 use crate::file::MemFile;
 use crate::options::{CreateOptions, Exec};
+use crate::seal::{Seal, Seals};
 use crate::sealed::SealedFile;
-use crate::seals::{Seal, Seals};
 
 impl MemFile {
     /// Maps the file for writing, then takes writing from everybody else: adds FutureWrite, Shrink

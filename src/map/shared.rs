@@ -6,8 +6,8 @@ use super::atomic::{AtomicInteger, SharedAtomic, SharedAtomicView};
 use super::raw::{Shared, SharedWritable};
 use crate::error::{Errno, Error, ErrorWith, Reason};
 use crate::file::MemFile;
+use crate::seal::Seal;
 use crate::sealed::{Holes, Origin, Terms, prove};
-use crate::seals::Seal;
 use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 

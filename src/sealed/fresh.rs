@@ -5,7 +5,7 @@ use super::{SealedFile, prove_added};
 use crate::error::{Error, ErrorWith};
 use crate::file::{MemFile, copy_whole};
 use crate::options::CreateOptions;
-use crate::seals::Seals;
+use crate::seal::Seals;
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
 

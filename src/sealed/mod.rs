@@ -11,7 +11,7 @@ use crate::error::{Errno, Error, ErrorWith, Reason};
 #[cfg(feature = "std")]
 use crate::file::FileCommand;
 use crate::file::{MemFile, explain_add_seals, proc};
-use crate::seals::Seals;
+use crate::seal::Seals;
 use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 

@@ -5,7 +5,7 @@ use super::{SealedFile, seal_and_prove};
 use crate::error::{Error, ErrorWith};
 use crate::file::MemFile;
 use crate::options::CreateOptions;
-use crate::seals::Seals;
+use crate::seal::Seals;
 use crate::sys::fd::OwnedFd;
 
 /// How to make or to check a [`SealedFile`], with other than the default options: what

@@ -38,7 +38,7 @@
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::error::{Errno, Error, Reason};
-use crate::seals::{Seal, Seals};
+use crate::seal::{Seal, Seals};
 use crate::sys;
 use crate::sys::fd::BorrowedFd;
 

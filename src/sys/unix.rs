@@ -14,7 +14,7 @@ use rustix::thread::{NanosleepRelativeResult, Timespec};
 use super::NORESERVE;
 use super::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use crate::error::{Call, Error};
-use crate::seals::Seals;
+use crate::seal::Seals;
 
 /// Makes the error of a failed call.
 pub(super) fn failed(call: Call) -> impl Fn(Errno) -> Error {
