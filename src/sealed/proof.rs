@@ -47,6 +47,17 @@ use crate::sys::fd::BorrowedFd;
 /// The first read of a hole through a mapping allocates it. Where memory is short, that is SIGBUS
 /// or the end of the process, even in a sealed file. So a sender can make the receiver pay.
 ///
+/// Which policy applies where:
+///
+/// | call | policy |
+/// |---|---|
+/// | [`verify`](crate::SealedFileOptions::verify), [`seal`](crate::SealedFileOptions::seal) | that of the [options](crate::SealedFileOptions::holes), `Refuse` by default |
+/// | `TryFrom` for [`SealedFile`](crate::SealedFile) and [`SharedView`](crate::SharedView), `SealedFile::recv` | `Refuse` |
+/// | [`into_sealed`](crate::MemFile::into_sealed), [`freeze`](crate::SharedMap::freeze) | `Allocate` |
+/// | [`share`](crate::MemFile::share), `TryFrom` for [`SharedMap`](crate::SharedMap) | `Allocate` |
+/// | [`SharedMap::map`](crate::SharedMap::map), [`SharedView::map`](crate::SharedView::map) | their argument |
+/// | [`from_bytes`](crate::SealedFile::from_bytes), [`Draft`](crate::Draft) and the like | the file is allocated in full while it is filled |
+///
 /// ```
 /// use memfile::{Holes, MemFile, SealedFile, Seals};
 ///
