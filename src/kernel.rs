@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::fmt;
 
-use crate::error::{Error, Reason};
+use crate::error::{Errno, Error, Reason};
 use crate::file::MemFile;
 use crate::options::{CreateOptions, Exec, HugeTlb};
 use crate::seal::Seal;
@@ -196,7 +196,7 @@ fn honest_write_seal() -> Result<(), Error> {
     match sys::exec_seal_finds_writers() {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::new(Reason::ForgedWrite)),
-        Err(_) if keeps(Exec::Deny, Seal::Exec).is_err_and(|error| error.is_unsupported()) => Ok(()),
+        Err(_) if keeps(Exec::Deny, Seal::Exec).is_err_and(|error| error.is(Errno::INVAL)) => Ok(()),
         Err(_) => Err(Error::new(Reason::UntestedWrite)),
     }
 }

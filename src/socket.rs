@@ -100,7 +100,7 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 /// A signal does not interrupt the call. The socket may have `SO_PASSCRED` and `SO_PASSPIDFD`,
 /// which anybody who has a descriptor of it can set; what they add to a message is dropped here.
 ///
-/// The kernel rounds the room for descriptors up: a message for one slot can bring up to 24, which
+/// The kernel rounds the room for descriptors up: a message for one slot can bring some twenty more, which
 /// are all closed again before this call fails.
 ///
 /// # Example

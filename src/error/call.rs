@@ -104,7 +104,8 @@ impl Call {
                 Reason::MemlockLimit
             }
             (_, Errno::NOMEM | Errno::NOSPC) => Reason::NoMemory,
-            (_, Errno::NFILE | Errno::MFILE) => Reason::NoDescriptors,
+            // EINVAL: not even the lowest number that is asked for is below the limit.
+            (_, Errno::NFILE | Errno::MFILE) | (Self::Dup, Errno::INVAL) => Reason::NoDescriptors,
             (Self::Read | Self::Pread, Errno::ISDIR) => Reason::Directory,
             (Self::Read | Self::Pread, Errno::BADF) => Reason::WriteOnly,
             (Self::Read | Self::Sendmsg | Self::Recvmsg, Errno::AGAIN) => Reason::WouldBlock,

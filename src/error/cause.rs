@@ -81,8 +81,7 @@ causes! {
     Unsupported, Unsupported {
         NoMemfd => "this system has no memfd_create: it needs Linux 3.17 with CONFIG_MEMFD_CREATE, \
             and a sandbox may hide it",
-        UnknownFlag => "this kernel does not know a flag of memfd_create: ALLOW_SEALING and CLOEXEC are available since \
-            Linux 3.17, HUGETLB since 4.14",
+        UnknownFlag => "this kernel, or a sandbox, refuses a flag of memfd_create",
         UnknownHugeTlb => "this kernel lacks MFD_HUGETLB (since Linux 4.14), or cannot seal such files (since 4.16)",
         NoHugeTlb => "this system has no hugetlbfs",
         HugePageSize => "this machine has no huge pages of that size: /sys/kernel/mm/hugepages lists those it has",
@@ -191,7 +190,7 @@ causes! {
     /// A policy of the system or a security module forbids it.
     Denied, PermissionDenied {
         NoexecPolicy => "vm.memfd_noexec is 2, which forbids executable memory files: use `Exec::Deny`",
-        SandboxDenied => "a sandbox forbids memory files",
+        SandboxDenied => "a sandbox or a security module forbids memory files",
         MapDenied => "the mapping was denied: the descriptor is not open for it, or a security module forbids it",
         OpenDenied => "the file's mode, or a security module, forbids opening it again",
     }
@@ -234,7 +233,7 @@ causes! {
     UnexpectedMessage, InvalidData {
         NoFd => "the message carries no descriptor, 1 was expected",
         StrayFds => "the message carries more descriptors than the expected number, {}: \
-            receive it with `socket::recv` and more room",
+            receive such messages with `socket::recv` and more room",
         LostFds => "the kernel dropped descriptors or other control data: RLIMIT_NOFILE is reached, \
             a security module forbids them, or the message had too much of it",
         PayloadTruncated => "the message is longer than the buffer ({bytes})",

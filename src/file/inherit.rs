@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::string::String;
 
 use super::MemFile;
 use crate::sys;
@@ -63,7 +64,8 @@ impl MemFile {
                 Ok(None) => {}
                 // It was closed meanwhile.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                // Another one may have the name too.
+                // Another one may have the name too. One that was not inherited does not count.
+                Err(_) if closes_on_exec(&path) => {}
                 Err(error) => failure = Some(error),
             }
         }
@@ -102,15 +104,30 @@ fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     }
 }
 
-/// Whether the descriptor at `path` is of this file and not close-on-exec, by its `fdinfo`. The
-/// line `ino` exists since Linux 5.14; before, the file at `path` is asked.
+/// Whether the descriptor at `path` is of this file and not close-on-exec, by its `fdinfo`. The line
+/// `ino` exists since Linux 5.14; before, the file at `path` is asked.
 fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
-    let info = fs::read_to_string(Path::new("/proc/thread-self/fdinfo").join(path.file_name().unwrap_or_default()))?;
-    let field = |name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let flags = field("flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok());
-    let inode = match field("ino:").and_then(|inode| inode.parse().ok()) {
+    let info = info(path)?;
+    let inode = match field(&info, "ino:").and_then(|inode| inode.parse().ok()) {
         Some(inode) => inode,
         None => fs::metadata(path)?.ino(),
     };
-    Ok(flags.is_some_and(|flags| flags & sys::O_CLOEXEC == 0) && inode == file.metadata()?.ino())
+    Ok(flags(&info).is_some_and(|flags| flags & sys::O_CLOEXEC == 0) && inode == file.metadata()?.ino())
+}
+
+/// Best effort: a descriptor of which nothing can be learned is not taken for close-on-exec.
+fn closes_on_exec(path: &Path) -> bool {
+    info(path).is_ok_and(|info| flags(&info).is_some_and(|flags| flags & sys::O_CLOEXEC != 0))
+}
+
+fn info(path: &Path) -> io::Result<String> {
+    fs::read_to_string(Path::new("/proc/thread-self/fdinfo").join(path.file_name().unwrap_or_default()))
+}
+
+fn flags(info: &str) -> Option<u32> {
+    field(info, "flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok())
+}
+
+fn field<'info>(info: &'info str, name: &str) -> Option<&'info str> {
+    info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }

@@ -161,9 +161,11 @@ impl MemFile {
     #[doc(alias = "F_GET_SEALS")]
     #[inline]
     pub fn from_fd(fd: OwnedFd) -> Result<Self, FromFdError> {
-        match sys::get_seals(fd.as_fd()) {
-            Ok(_) => Self::adopt(fd),
-            Err(error) => Err(ErrorWith::new(error, fd)),
+        // What is asked is the descriptor that is kept.
+        let file = Self::adopt(fd)?;
+        match sys::get_seals(file.as_fd()) {
+            Ok(_) => Ok(file),
+            Err(error) => Err(ErrorWith::new(error, file.into_fd())),
         }
     }
 
@@ -171,7 +173,7 @@ impl MemFile {
     /// gets another one, since safe code can put another file under those numbers.
     #[inline]
     pub(crate) fn adopt(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
-        if sys::is_above_stdio(&fd) {
+        if sys::is_above_stdio(fd.as_fd()) {
             return Ok(Self::from_owned(fd));
         }
         match sys::dup(fd.as_fd()) {
@@ -292,8 +294,8 @@ impl MemFile {
     /// - ENOSPC, ENOMEM: no memory left, or no free huge pages
     /// - EPERM: sealed with Grow, and the range ends beyond the file
     /// - EBADF: opened read-only
-    /// - EINVAL: `len` is 0, or the range ends above `i64::MAX`
-    /// - EFBIG: the range ends beyond `i64::MAX` or `RLIMIT_FSIZE`
+    /// - EINVAL: `len` is 0; EINVAL, EFBIG: the range ends above `i64::MAX`
+    /// - EFBIG: beyond `RLIMIT_FSIZE`
     ///
     /// # References
     /// [fallocate(2)](https://man7.org/linux/man-pages/man2/fallocate.2.html)
@@ -314,7 +316,7 @@ impl MemFile {
     /// # Errors
     /// - EPERM: sealed with Write or FutureWrite
     /// - EBADF: opened read-only
-    /// - EINVAL: `len` is 0, or the range ends above `i64::MAX`
+    /// - EINVAL: `len` is 0; EINVAL, EFBIG: the range ends above `i64::MAX`
     /// - no errno: [`is_unsupported`](Error::is_unsupported): FreeBSD
     ///
     /// # Example
@@ -526,10 +528,9 @@ impl Seals {
 #[cold]
 fn explain_range(error: Error, offset: u64, len: u64) -> Error {
     if error.is(Errno::INVAL) && len == 0 {
-        error.because(Reason::NoLength)
-    } else {
-        explain_offset(error, offset, len)
+        return error.because(Reason::NoLength);
     }
+    explain_offset(error, offset, len)
 }
 
 #[cold]
@@ -537,7 +538,7 @@ fn explain_offset(error: Error, offset: u64, len: u64) -> Error {
     const LARGEST: u64 = i64::MAX.unsigned_abs();
     let given = offset.max(len);
     let number = if given > LARGEST { given } else { offset.saturating_add(len) };
-    if error.is(Errno::INVAL) && number > LARGEST {
+    if (error.is(Errno::INVAL) || error.is(Errno::FBIG)) && number > LARGEST {
         return error.because(Reason::TooLong).with_number(number);
     }
     error

@@ -48,16 +48,15 @@ impl Draft {
         let mut fresh = Fresh::create(name, options)?;
         fresh.resize(len)?;
         let mut draft = Self { map: Exclusive::new(fresh)?, huge_pages };
-        draft.allocate(0)?;
+        draft.allocate()?;
         Ok(draft)
     }
 
-    fn allocate(&mut self, from: usize) -> Result<(), Error> {
+    fn allocate(&mut self) -> Result<(), Error> {
         if self.huge_pages && self.len() >= HUGE_PAGE {
             self.map.advise_huge_pages();
         }
-        let len = self.len().saturating_sub(from);
-        self.map.populate(from, len)
+        self.map.populate(usize::MAX)
     }
 
     /// `ftruncate(fd, len)` — changes the length, in bytes. New bytes are zero, and allocated. The
@@ -73,16 +72,26 @@ impl Draft {
     #[doc(alias = "ftruncate")]
     pub fn set_len(&mut self, len: usize) -> Result<(), Error> {
         let before = self.map.fresh().len();
-        if self.map.fresh().granule() > 1 {
-            // The file keeps the huge page that the cut goes through, and would show these bytes
-            // again.
-            self.map.bytes_mut().iter_mut().skip(len).for_each(|byte| *byte = 0);
-        }
-        self.map.resize(len)?;
-        self.allocate(before.min(len)).inspect_err(|_| {
+        // A file keeps the huge page that a cut goes through, with the bytes behind the cut: nobody
+        // shall get those, and the draft shall not show them again.
+        self.clear_to_page_end(len);
+        let result = self.map.resize(len).and_then(|()| self.allocate());
+        if result.is_err() {
             // A slice with bytes that may not be there is worse than one that is too short.
             let _ = self.map.resize(before.min(len));
-        })
+        }
+        self.clear_to_page_end(before);
+        result
+    }
+
+    /// Sets the bytes from `start` to the end of its huge page to zero, if the file has huge pages.
+    fn clear_to_page_end(&mut self, start: usize) {
+        let granule = self.map.fresh().granule();
+        if granule > 1 {
+            let end = start.checked_next_multiple_of(granule).unwrap_or(start);
+            let rest = self.map.bytes_mut().iter_mut().skip(start);
+            rest.take(end.saturating_sub(start)).for_each(|byte| *byte = 0);
+        }
     }
 
     /// As [`seal`](Self::seal), for those who do not want the draft back.

@@ -201,7 +201,7 @@ impl SealedFileOptions {
 fn copy(bytes: &[u8], map: &mut Exclusive) -> Result<(), Error> {
     let mut offset = 0_usize;
     for source in bytes.chunks(HUGE_PAGE) {
-        map.populate(offset, source.len())?;
+        map.populate(offset.saturating_add(source.len()))?;
         let rest = map.bytes_mut().get_mut(offset..).unwrap_or_default();
         if let Some((target, _)) = rest.split_at_mut_checked(source.len()) {
             target.copy_from_slice(source);

@@ -126,14 +126,18 @@ impl Mapping {
         if self.mapped == 0 {
             return Ok(());
         }
-        // Not to the end of the mapping: what a large granule adds may lie beyond the file.
-        let used = self.lead.saturating_add(self.len);
+        // From the page of the first byte, and not to the end of the mapping: what a large granule
+        // adds may lie beyond the file.
+        let skipped = self.lead & !PAGE_MASK;
+        let used = self.lead.saturating_sub(skipped).saturating_add(self.len);
+        // SAFETY: `skipped` is at most `lead`, which is less than `mapped`.
+        let first = unsafe { self.base.add(skipped) };
         if options.huge_pages {
             // EINVAL: a kernel without transparent huge pages.
             let _ = sys::madvise_hugepage(self.base, self.mapped);
         }
         if options.populate {
-            match sys::madvise_populate_read(self.base, used) {
+            match sys::madvise_populate_read(first, used) {
                 // EINVAL: a kernel before 5.14. EPERM: a sandbox. Reading then populates the
                 // memory.
                 Err(error) if !error.is_unsupported() && !error.is(Errno::PERM) => return Err(error),
@@ -266,23 +270,21 @@ impl Exclusive {
         self.mapping.mapped > 0 && sys::madvise_hugepage(self.mapping.base, self.mapping.mapped).is_ok()
     }
 
-    /// Allocates `len` bytes of the file from `offset` on, up to where it is allocated already, and
-    /// makes their pages present. So no byte of them can be SIGBUS, and none is a hole.
-    pub(crate) fn populate(&mut self, offset: usize, len: usize) -> Result<(), Error> {
-        let end = offset.saturating_add(len).min(self.mapping.len);
-        // `madvise` wants a whole page, and what is there already is none the worse for it.
-        let offset = offset & !PAGE_MASK;
-        let len = end.saturating_sub(offset);
-        if len == 0 {
+    /// Allocates the file from where it is allocated already up to `end`, and makes those pages
+    /// present. So no byte of them can be SIGBUS, and none is a hole.
+    pub(crate) fn populate(&mut self, end: usize) -> Result<(), Error> {
+        let end = end.min(self.mapping.len);
+        if end <= self.fresh.allocated() {
             return Ok(());
         }
-        // SAFETY: `offset` is less than the length of the mapping, whose `lead` is 0 for the range
-        // `..`.
+        // `madvise` wants whole pages, and what is there already is none the worse for it.
+        let offset = self.fresh.allocated() & !PAGE_MASK;
+        // SAFETY: `offset` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
         let start = unsafe { self.mapping.base.add(offset) };
-        if sys::madvise_populate_write(start, len).is_err() {
-            // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM),
-            // `madvise` does not.
-            self.fresh.fallocate(offset, len)?;
+        if sys::madvise_populate_write(start, end.saturating_sub(offset)).is_err() {
+            // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM), `madvise`
+            // does not.
+            self.fresh.fallocate_to(end)?;
         }
         self.fresh.set_allocated(end);
         Ok(())

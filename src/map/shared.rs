@@ -100,6 +100,7 @@ impl SharedMap {
     /// - EINVAL, EBADF: not a memory file; ENOMEM: no address space
     #[doc(alias = "mmap")]
     pub fn map(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
+        let file = MemFile::adopt(file.into_fd()).map_err(|error| error.map(MemFile::from_owned))?;
         let fd = file.as_fd();
         let result = prove(fd, shrink(holes)).and_then(|proof| SharedWritable::new(fd, proof));
         match result {
@@ -205,6 +206,9 @@ impl SharedView {
     #[doc(alias = "mmap")]
     pub fn map(file: impl AsFd, holes: Holes) -> Result<Self, Error> {
         let fd = file.as_fd();
+        // Safe code can put another file under the number of a standard stream at any time.
+        let moved = if sys::is_above_stdio(fd) { None } else { Some(sys::dup(fd)?) };
+        let fd = moved.as_ref().map_or(fd, AsFd::as_fd);
         let proof = prove(fd, shrink(holes))?;
         let Some(read_only) = reopened(fd) else {
             return Ok(Self { map: Shared::new(fd, proof)? });
@@ -311,7 +315,7 @@ impl TryFrom<OwnedFd> for SharedMap {
     /// sender chose. If you do not trust the sender, look first whether the file has
     /// [`Seals::FIXED_SIZE`](crate::Seals::FIXED_SIZE), then at its length.
     fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
-        Self::map(MemFile::adopt(fd)?, Holes::Allocate).map_err(|error| error.map(MemFile::into_fd))
+        Self::map(MemFile::from_owned(fd), Holes::Allocate).map_err(|error| error.map(MemFile::into_fd))
     }
 }
 

@@ -16,7 +16,8 @@ pub(crate) struct Fresh {
     file: MemFile,
     /// The length of the data. A file of huge pages ends at the next multiple of `granule`.
     len: usize,
-    /// Up to where it is allocated. Only a draft that could not be made longer has more.
+    /// Up to where it is allocated: less than `len` only while a draft is being made longer, or if
+    /// that has failed and could not be undone.
     allocated: usize,
     /// What the file's length must be a multiple of: the size of its huge pages, or 1.
     granule: usize,
@@ -68,11 +69,15 @@ impl Fresh {
         Ok(())
     }
 
-    /// Allocates a range, and not a byte beyond the file.
-    pub(crate) fn fallocate(&self, offset: usize, len: usize) -> Result<(), Error> {
-        let end = self.len.checked_next_multiple_of(self.granule).unwrap_or(self.len);
-        let len = len.min(end.saturating_sub(offset));
-        if len == 0 { Ok(()) } else { self.file.allocate(offset as u64, len as u64) }
+    /// Up to where the file is allocated.
+    pub(crate) fn allocated(&self) -> usize {
+        self.allocated
+    }
+
+    /// Allocates the file from there on to `end`, by whole pages.
+    pub(crate) fn fallocate_to(&self, end: usize) -> Result<(), Error> {
+        let len = end.saturating_sub(self.allocated);
+        if len == 0 { Ok(()) } else { self.file.allocate(self.allocated as u64, len as u64) }
     }
 
     /// Notes that everything up to here is allocated.
@@ -97,7 +102,7 @@ impl Fresh {
     #[inline]
     fn prove(&self) -> Result<Proof, Error> {
         if self.allocated < self.len {
-            self.fallocate(self.allocated, self.len.saturating_sub(self.allocated))?;
+            self.fallocate_to(self.len)?;
         }
         let fd = self.as_fd();
         let terms = Terms { required: Seals::CONSTANT, holes: Holes::Refuse, limit: u64::MAX, origin: Origin::Fresh };

@@ -130,6 +130,7 @@ impl SealedFileOptions {
     ///   them), the seal Write may be forged, there are holes, or the file ends inside a huge page;
     ///   [`LimitExceeded`](crate::Cause::LimitExceeded)
     /// - EINVAL: not a memory file; EBADF: opened with `O_PATH`
+    /// - EMFILE: a descriptor below 3 is moved above the standard streams, and none is left
     /// - those of the policy for [`Holes`]: ENOSPC, ENOMEM: no memory; EBADF: opened read-only
     ///
     /// # Example

@@ -1,7 +1,7 @@
 //! `sendmsg(2)` and `recvmsg(2)` with descriptors (`SCM_RIGHTS`). Available since: Linux 2.2, with
 //! `MSG_CMSG_CLOEXEC` since 2.6.23.
 
-use core::mem::MaybeUninit;
+use core::mem::{self, MaybeUninit};
 
 use rustix::cmsg_space;
 use rustix::io::{Errno, IoSlice, IoSliceMut, retry_on_intr};
@@ -69,7 +69,15 @@ pub(crate) fn recvmsg(
     let mut count = 0;
     let mut result = Ok(());
     for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
+        let received = match message {
+            RecvAncillaryMessage::ScmRights(received) => received,
+            other => {
+                // A later rustix may own the descriptor in it, which `close_pidfds` closes.
+                mem::forget(other);
+                continue;
+            }
+        };
+        {
             for fd in received {
                 count += 1;
                 if let Some(slot) = slots.next() {

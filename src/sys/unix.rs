@@ -134,11 +134,11 @@ pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
 /// Gives a new descriptor another number if it has that of a standard stream.
 #[inline]
 pub(super) fn above_stdio(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
-    if is_above_stdio(&fd) { Ok(fd) } else { move_up(fd, close_on_exec) }
+    if is_above_stdio(fd.as_fd()) { Ok(fd) } else { move_up(fd, close_on_exec) }
 }
 
 #[inline]
-pub(crate) fn is_above_stdio(fd: &OwnedFd) -> bool {
+pub(crate) fn is_above_stdio(fd: BorrowedFd<'_>) -> bool {
     fd.as_raw_fd() >= FIRST_FD
 }
 

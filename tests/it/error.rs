@@ -199,7 +199,7 @@ fn causes() {
             stray,
             Cause::UnexpectedMessage,
             "the message carries more descriptors than the expected number, 0: \
-             receive it with `socket::recv` and more room",
+             receive such messages with `socket::recv` and more room",
         ),
         (closed, Cause::ClosedByPeer, "sendmsg: EPIPE: the peer has closed the connection"),
         (

@@ -30,8 +30,8 @@ pub(in crate::sys) fn close_pidfds(space: &[MaybeUninit<u8>]) {
         let kind = bytes_of(rest, WORD + 4).map(u32::from_ne_bytes);
         if (level, kind) == (Some(SOL_SOCKET), Some(SCM_PIDFD)) {
             if let Some(fd) = bytes_of(rest, WORD + 8).map(RawFd::from_ne_bytes).filter(|&fd| fd >= 0) {
-                // SAFETY: The kernel has installed this descriptor for this process, and nobody
-                // else has read the message.
+                // SAFETY: The kernel has installed this descriptor for this process. Nobody else owns
+                // it: the caller has forgotten what rustix may have made of the message.
                 drop(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }

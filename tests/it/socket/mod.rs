@@ -35,7 +35,7 @@ const NO_DESCRIPTOR: &str = "the message carries no descriptor, 1 was expected";
 fn too_many(expected: usize) -> String {
     format!(
         "the message carries more descriptors than the expected number, {expected}: \
-         receive it with `socket::recv` and more room"
+         receive such messages with `socket::recv` and more room"
     )
 }
 
