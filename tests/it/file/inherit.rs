@@ -18,7 +18,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::support::child;
 use crate::support::proc_self::open_descriptors;
-use crate::support::skip::skip;
+use crate::support::skip::{on_tmpfs, skip};
 
 fn flags(fd: impl AsFd) -> (OFlag, FdFlag) {
     (
@@ -158,7 +158,10 @@ impl Impostor {
 
     fn open(&self, flags: OFlags) -> Option<OwnedFd> {
         match rustix::fs::open(&self.0, flags, Mode::empty()) {
-            Ok(fd) => Some(fd),
+            Ok(fd) => {
+                let_inherit(&fd);
+                Some(fd)
+            }
             Err(error) => {
                 skip(format_args!("{}: {error}", self.0.display()));
                 None
@@ -190,12 +193,32 @@ fn a_file_on_disk_with_such_a_name() {
     });
 }
 
+/// Such a file on tmpfs has seals too, and only its file system tells it from a memory file.
+#[test]
+fn a_file_of_tmpfs_with_such_a_name() {
+    child::alone_through(&["unshare", "--mount"], || {
+        let Some(place) = Impostor::create("tmpfs impostor", FileType::RegularFile) else { return };
+        let file = match tempfile::NamedTempFile::new_in("/dev/shm") {
+            Ok(file) if on_tmpfs(file.as_file()) => file,
+            other => return skip(format_args!("no tmpfs at /dev/shm: {other:?}")),
+        };
+        if let Err(error) = rustix::mount::mount_bind(file.path(), &place.0) {
+            return skip(format_args!("mount: {error}"));
+        }
+        let fd = place.open(OFlags::RDONLY).unwrap();
+        assert_eq!(std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap(), place.0);
+        assert!(MemFile::from_fd(fd.try_clone().unwrap()).is_ok());
+        assert!(find("tmpfs impostor").unwrap().is_none());
+        drop(fd);
+        rustix::mount::unmount(&place.0, rustix::mount::UnmountFlags::DETACH).unwrap();
+    });
+}
+
 #[test]
 fn a_fifo_with_such_a_name() {
     child::alone(|| {
         let Some(fifo) = Impostor::create("fifo impostor", FileType::Fifo) else { return };
         let Some(both) = fifo.open(OFlags::RDWR) else { return };
-        let_inherit(&both);
         let read = fifo.open(OFlags::RDONLY | OFlags::NONBLOCK).unwrap();
         let write = fifo.open(OFlags::WRONLY).unwrap();
         drop(both);

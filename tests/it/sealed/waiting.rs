@@ -1,7 +1,7 @@
 //! Calls that a peer could make wait: those that promise not to, do not.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -228,7 +228,8 @@ fn who_waits_for_the_lock_of_a_file() {
             continue;
         }
         let fd = fds.pop().unwrap();
-        let file = || MemFile::from_fd(fd.try_clone().unwrap()).unwrap();
+        // SAFETY: The descriptor is a new one, which nobody else has.
+        let file = || unsafe { MemFile::from_raw_fd(fd.try_clone().unwrap().into_raw_fd()) };
 
         let mut wait = WAIT.to_vec();
         let mut go_on = GO_ON.to_vec();
