@@ -2,8 +2,9 @@
 //! here, once, for every call that meets it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +12,9 @@ use memfile::{Error, Holes, MemFile, SealedFile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::check::{NO_ADDRESS_SPACE, holes, refused};
-use crate::support::child;
 use crate::support::proc_self::descriptors;
 use crate::support::skip::skip;
+use crate::support::{child, seccomp};
 
 const PAGE: u64 = 4096;
 
@@ -60,6 +61,45 @@ fn beyond_the_file_size_limit_is_an_error_if_the_signal_is_ignored() {
         assert_eq!(descriptors(), before);
         let longest = vec![1; PAGE as usize];
         assert!(*SealedFile::from_bytes("limit", &longest).unwrap().map().unwrap() == longest);
+    });
+}
+
+/// What could not be written was not read either, as the position of the source says; and a copy
+/// of the whole source does not move it at all.
+#[test]
+fn a_copy_beyond_the_file_size_limit_loses_nothing() {
+    seccomp::alone(|| {
+        const EFBIG: &str = "write: EFBIG: the file would exceed RLIMIT_FSIZE or the largest possible size";
+        let mut bytes = vec![1; 3 * PAGE as usize];
+        bytes[PAGE as usize..].fill(2);
+        let source = MemFile::create_default("limit source").unwrap();
+        source.write_all_at(&bytes, 0).unwrap();
+        let on_disk = tempfile::tempfile().unwrap();
+        on_disk.write_all_at(&bytes, 0).unwrap();
+        set_signal(libc::SIGXFSZ, libc::SIG_IGN);
+        limit(Resource::Fsize, PAGE + 5);
+        let check = || {
+            for mut source in [source.as_file(), &on_disk] {
+                source.seek(SeekFrom::Start(3)).unwrap();
+                refused(SealedFile::copy_of("limit copy", source), libc::EFBIG, EFBIG);
+                assert_eq!(source.stream_position().unwrap(), 3);
+
+                let target = MemFile::create_default("limit copy").unwrap();
+                refused(target.copy_from(source, u64::MAX), libc::EFBIG, EFBIG);
+                let copied = target.as_file().stream_position().unwrap();
+                assert_eq!(source.stream_position().unwrap(), 3 + copied);
+                assert!(copied <= PAGE + 5 && target.len().unwrap() == copied, "{copied}");
+                let mut written = vec![0; copied as usize];
+                target.read_exact_at(&mut written, 0).unwrap();
+                assert!(written == bytes[3..][..copied as usize]);
+            }
+        };
+        check();
+        // The copy of last resort, by reading and writing.
+        for call in ["copy_file_range", "sendfile", "splice"] {
+            seccomp::always(call, seccomp::errno(libc::ENOSYS));
+        }
+        check();
     });
 }
 

@@ -1,14 +1,19 @@
 //! No descriptor of this crate has the number of a standard stream, even in a process that started
 //! without them.
 
+use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-use memfile::{CreateOptions, Exec, MemFile, SealedFile, SharedMap, socket};
+use memfile::kernel::{Feature, Support};
+use memfile::{
+    Cause, CreateOptions, Error, ErrorWith, Exec, Holes, MemFile, Seal, SealedFile, Seals, SharedMap, socket,
+};
 use rustix::io::{FdFlags, fcntl_getfd};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::child;
+use crate::support::{child, seccomp};
 
 /// Runs `body` while the standard streams are closed. It must not panic, since nobody would hear.
 fn without_streams<T>(body: impl FnOnce() -> T) -> T {
@@ -113,5 +118,189 @@ fn no_descriptor_is_a_stream() {
             let inherited = name.ends_with(", inherited");
             assert_eq!(flags.contains(FdFlags::CLOEXEC), !inherited, "{name}: {number}");
         }
+    });
+}
+
+/// Gives a file the number 0, not close-on-exec, as `dup2` does.
+fn at_zero(file: impl Into<OwnedFd>) -> OwnedFd {
+    let file = file.into();
+    // SAFETY: The number is free, or that of a file which was taken and moved.
+    let mut zero = unsafe { OwnedFd::from_raw_fd(0) };
+    rustix::io::dup2(&file, &mut zero).unwrap();
+    zero
+}
+
+/// What takes a file that some caller hands over under the number 0, and proves something about it.
+fn every_prover() -> Result<Vec<Made>, Box<dyn std::error::Error>> {
+    let mut all = Vec::new();
+    let mut note = |name, fd: &dyn AsFd| {
+        let fd = fd.as_fd();
+        all.push((name, fd.as_raw_fd(), fcntl_getfd(fd).unwrap_or(FdFlags::empty())));
+    };
+    let sealed = || SealedFile::from_bytes("at zero", b"bytes").map(|file| at_zero(file.into_fd()));
+    let open = || MemFile::create_sealable("at zero").map(|file| at_zero(file.into_fd()));
+    let shared = || -> Result<OwnedFd, Error> {
+        let file = MemFile::create_sealable("at zero")?;
+        file.set_len(5)?;
+        file.add_seal(Seal::Shrink)?;
+        Ok(at_zero(file.into_fd()))
+    };
+    // SAFETY: The descriptor is the caller's own.
+    let raw = |fd: OwnedFd| unsafe { MemFile::from_raw_fd(fd.into_raw_fd()) };
+    let accept = SealedFile::options().holes(Holes::Accept);
+
+    note("verify", &SealedFile::options().verify(sealed()?)?);
+    note("verify, with options", &accept.verify(sealed()?)?);
+    note("seal", &SealedFile::options().seal(open()?)?);
+    note("TryFrom<OwnedFd> for SealedFile", &SealedFile::try_from(sealed()?)?);
+    note("TryFrom<File> for SealedFile", &SealedFile::try_from(File::from(sealed()?))?);
+    note("TryFrom<MemFile> for SealedFile", &SealedFile::try_from(raw(sealed()?))?);
+    note("into_sealed", &raw(open()?).into_sealed()?);
+    note("into_sealed_timeout", &raw(open()?).into_sealed_timeout(core::time::Duration::ZERO)?);
+    note("TryFrom<OwnedFd> for SharedMap", &SharedMap::try_from(shared()?)?);
+    Ok(all)
+}
+
+#[test]
+fn what_others_made_is_no_stream_either() {
+    child::alone(|| {
+        let mut all = without_streams(|| every_prover().map_err(|error| error.to_string())).unwrap();
+        all.extend(without_streams(|| {
+            let open = || at_zero(MemFile::create_sealable("at zero").unwrap());
+            let note = |name, file: MemFile| (name, file.as_raw_fd(), fcntl_getfd(&file).unwrap());
+            [
+                note("from_fd", MemFile::from_fd(open()).unwrap()),
+                note("TryFrom<OwnedFd> for MemFile", MemFile::try_from(open()).unwrap()),
+            ]
+        }));
+        assert_eq!(all.len(), 11);
+        for (name, number, flags) in all {
+            assert!(number >= 3, "{name}: {number}");
+            assert!(flags.contains(FdFlags::CLOEXEC), "{name}");
+        }
+    });
+}
+
+/// Where no other number is free, the descriptor comes back as it was.
+#[test]
+fn no_other_number_is_free() {
+    /// The error, and the number that comes back.
+    fn refusal<T, F: IntoRawFd>(result: Result<T, ErrorWith<F>>) -> Option<(Error, RawFd)> {
+        let (error, fd) = result.err()?.into_parts();
+        Some((error, fd.into_raw_fd()))
+    }
+
+    child::alone(|| {
+        let file = SealedFile::from_bytes("at zero", b"bytes").unwrap();
+        let open = MemFile::create_sealable("at zero").unwrap();
+        let refusals = without_streams(|| {
+            let zero = || at_zero(file.as_fd().try_clone_to_owned().unwrap());
+            // What `dup2` needs has to be made before.
+            let mut zero = Some(zero());
+            let lowest = rustix::io::fcntl_dupfd_cloexec(&open, 3).unwrap();
+            let before = getrlimit(Resource::Nofile);
+            let limit = Rlimit { current: Some(lowest.as_raw_fd().unsigned_abs().into()), ..before };
+            drop(lowest);
+            setrlimit(Resource::Nofile, limit).unwrap();
+            let mut take = || {
+                zero.take().unwrap_or_else(|| {
+                    // SAFETY: The number came back, and nobody has it.
+                    unsafe { OwnedFd::from_raw_fd(0) }
+                })
+            };
+            let refusals = [
+                refusal(SealedFile::options().verify(take())),
+                refusal(SealedFile::options().seal(take())),
+                refusal(SealedFile::try_from(take())),
+                refusal(SealedFile::try_from(File::from(take()))),
+                refusal(SealedFile::try_from(take())),
+                refusal(MemFile::from_fd(take())),
+                refusal(MemFile::try_from(take())),
+                refusal(SharedMap::try_from(take())),
+            ];
+            setrlimit(Resource::Nofile, before).unwrap();
+            drop(take());
+            refusals
+        });
+        for (i, refusal) in refusals.into_iter().enumerate() {
+            let (error, number) = refusal.unwrap_or_else(|| panic!("{i} succeeded"));
+            assert_eq!((error.raw_os_error(), error.cause()), (Some(libc::EMFILE), Cause::OutOfDescriptors), "{i}");
+            assert_eq!(number, 0, "{i}");
+        }
+    });
+}
+
+/// From now on no call of this thread that does something to a file works on the streams' numbers.
+/// What may still be done to them: they can be duplicated and closed.
+fn forbid_streams() {
+    const STREAMS: [u32; 3] = [0, 1, 2];
+    let calls = [
+        ("fstat", 0),
+        ("fstatfs", 0),
+        ("fallocate", 0),
+        ("fchmod", 0),
+        ("pread", 0),
+        ("pwrite", 0),
+        ("read", 0),
+        ("write", 0),
+        ("ftruncate", 0),
+        ("lseek", 0),
+        ("copy_file_range", 0),
+        ("copy_file_range", 2),
+        ("sendfile", 0),
+        ("sendfile", 1),
+        ("splice", 0),
+        ("splice", 2),
+        ("mmap", 4),
+    ];
+    for (call, argument) in calls {
+        seccomp::on_values(call, argument, &STREAMS, seccomp::errno(libc::EBADF));
+    }
+    for command in [libc::F_ADD_SEALS, libc::F_GET_SEALS, libc::F_SETFD, libc::F_GETFL] {
+        seccomp::on_fcntl_of(&STREAMS, command, seccomp::errno(libc::EBADF));
+    }
+}
+
+/// Not even for a moment: while a file has such a number, another thread could put another file
+/// there, and what is learned or written would be of that one.
+#[test]
+fn no_call_is_made_on_a_stream() {
+    seccomp::alone(|| {
+        let support = Support::probe();
+        let result = without_streams(|| {
+            // The filter stays with its thread.
+            let thread = std::thread::spawn(|| {
+                forbid_streams();
+                let probed = Support::probe();
+                every_descriptor().map_err(|error| error.to_string())?;
+                every_prover().map_err(|error| error.to_string())?;
+                Ok::<_, String>(probed)
+            });
+            thread.join()
+        });
+        let probed = result.expect("the thread panicked").unwrap();
+        assert_eq!(format!("{probed:?}"), format!("{support:?}"));
+    });
+}
+
+/// The kernel is tested by a file of the crate's own, and the answer is kept.
+#[test]
+fn no_test_of_the_kernel_is_made_on_a_stream() {
+    seccomp::alone(|| {
+        let honest = Support::probe().get(Feature::HonestWriteSeal);
+        if honest.is_err() {
+            return;
+        }
+        let file = CreateOptions::new().allow_sealing(true).exec(Exec::Deny).create("streams").unwrap();
+        file.write_all_at(b"bytes", 0).unwrap();
+        file.add_seals(Seals::IMMUTABLE | Seal::FutureWrite | Seal::Exec).unwrap();
+        let result = without_streams(|| {
+            let thread = std::thread::spawn(|| {
+                forbid_streams();
+                SealedFile::try_from(file).map_err(|error| error.to_string())
+            });
+            thread.join()
+        });
+        result.expect("the thread panicked").unwrap();
     });
 }

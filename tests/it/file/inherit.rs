@@ -1,16 +1,24 @@
 //! Descriptors that a parent leaves to a real child, and how the child finds them.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
-use memfile::{MemFile, SealedFile};
+use memfile::{CreateOptions, MemFile, SealedFile};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::support::child;
 use crate::support::proc_self::open_descriptors;
+use crate::support::skip::{on_tmpfs, skip};
 
 fn flags(fd: impl AsFd) -> (OFlag, FdFlag) {
     (
@@ -63,7 +71,7 @@ fn find_both() {
 
 #[test]
 fn the_whole_name_counts_byte_by_byte() {
-    let options = memfile::CreateOptions::new();
+    let options = CreateOptions::new();
     let file = MemFile::create_cstr(c"odd \xff/\nname", options.close_on_exec(false)).unwrap();
     // A descriptor that is close-on-exec was not inherited.
     let _hidden = MemFile::create("name", options).unwrap();
@@ -85,7 +93,7 @@ fn the_whole_name_counts_byte_by_byte() {
 fn files_that_come_and_go() {
     child::alone(|| {
         let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             scope.spawn(|| {
                 while !stop.load(Relaxed) {
                     drop(MemFile::create_default("comes and goes").unwrap());
@@ -105,8 +113,203 @@ fn files_that_come_and_go() {
 fn a_descriptor_of_a_path() {
     child::alone(|| {
         let file = MemFile::create_default("by path").unwrap();
-        let path = rustix::fs::OFlags::PATH;
-        let _by_path = rustix::fs::open(&*file.proc_path(), path, rustix::fs::Mode::empty()).unwrap();
+        let path = OFlags::PATH;
+        let _by_path = rustix::fs::open(&*file.proc_path(), path, Mode::empty()).unwrap();
         assert!(MemFile::find_inherited("by path").unwrap().is_none());
     });
+}
+
+/// Runs `find_inherited` in another thread, and waits for it, but not for ever.
+#[track_caller]
+fn find(name: &'static str) -> io::Result<Option<MemFile>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(MemFile::find_inherited(name)));
+    receiver.recv_timeout(Duration::from_secs(20)).expect("it waits")
+}
+
+fn inheritable(name: &str) -> MemFile {
+    CreateOptions::new().close_on_exec(false).create(name).unwrap()
+}
+
+fn let_inherit(fd: impl AsFd) {
+    rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty()).unwrap();
+}
+
+/// A file in the root directory, whose path looks like the link of a memory file. It is removed
+/// when this is dropped.
+struct Impostor(PathBuf);
+
+impl Impostor {
+    fn path(name: &str) -> PathBuf {
+        Path::new("/").join(format!("memfd:{name} (deleted)"))
+    }
+
+    /// `None` if this process may not make it, after saying so.
+    fn create(name: &str, kind: FileType) -> Option<Self> {
+        let path = Self::path(name);
+        match rustix::fs::mknodat(rustix::fs::CWD, &path, kind, Mode::from_raw_mode(0o600), 0) {
+            Ok(()) => Some(Self(path)),
+            Err(error) => {
+                skip(format_args!("{}: {error}", path.display()));
+                None
+            }
+        }
+    }
+
+    fn open(&self, flags: OFlags) -> Option<OwnedFd> {
+        match rustix::fs::open(&self.0, flags, Mode::empty()) {
+            Ok(fd) => {
+                let_inherit(&fd);
+                Some(fd)
+            }
+            Err(error) => {
+                skip(format_args!("{}: {error}", self.0.display()));
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Impostor {
+    fn drop(&mut self) {
+        // A test may have mounted another file there, which keeps this one from being removed.
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Its link reads as that of a memory file, and some file systems on which it may lie have seals.
+#[test]
+fn a_file_on_disk_with_such_a_name() {
+    child::alone(|| {
+        let Some(file) = Impostor::create("disk impostor", FileType::RegularFile) else { return };
+        for flags in [OFlags::RDONLY, OFlags::RDWR, OFlags::WRONLY] {
+            let Some(fd) = file.open(flags) else { return };
+            assert_eq!(std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap(), file.0);
+            assert!(find("disk impostor").unwrap().is_none(), "{flags:?}");
+            // It does not hide a memory file of that name.
+            let real = inheritable("disk impostor");
+            real.write_all_at(b"real", 0).unwrap();
+            assert_eq!(find("disk impostor").unwrap().unwrap().len().unwrap(), 4);
+        }
+    });
+}
+
+/// Such a file on tmpfs has seals too, and only its file system tells it from a memory file.
+#[test]
+fn a_file_of_tmpfs_with_such_a_name() {
+    child::alone_through(&["unshare", "--mount"], || {
+        let Some(place) = Impostor::create("tmpfs impostor", FileType::RegularFile) else { return };
+        let file = match tempfile::NamedTempFile::new_in("/dev/shm") {
+            Ok(file) if on_tmpfs(file.as_file()) => file,
+            other => return skip(format_args!("no tmpfs at /dev/shm: {other:?}")),
+        };
+        if let Err(error) = rustix::mount::mount_bind(file.path(), &place.0) {
+            return skip(format_args!("mount: {error}"));
+        }
+        let fd = place.open(OFlags::RDONLY).unwrap();
+        assert_eq!(std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap(), place.0);
+        assert!(MemFile::from_fd(fd.try_clone().unwrap()).is_ok());
+        assert!(find("tmpfs impostor").unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_fifo_with_such_a_name() {
+    child::alone(|| {
+        let Some(fifo) = Impostor::create("fifo impostor", FileType::Fifo) else { return };
+        let Some(both) = fifo.open(OFlags::RDWR) else { return };
+        let read = fifo.open(OFlags::RDONLY | OFlags::NONBLOCK).unwrap();
+        let write = fifo.open(OFlags::WRONLY).unwrap();
+        drop(both);
+        // Opening one end again waits, or fails, where the other is gone.
+        drop(write);
+        assert!(find("fifo impostor").unwrap().is_none());
+        let write = fifo.open(OFlags::WRONLY).unwrap();
+        drop(read);
+        assert!(find("fifo impostor").unwrap().is_none());
+        drop(write);
+    });
+}
+
+/// The owner of a file, who holds a lease on it, makes nobody wait, and hides no other file.
+#[test]
+fn a_file_with_a_lease() {
+    child::alone(|| {
+        // The kernel tells the owner by a signal, which would end this process.
+        // SAFETY: No handler is installed, and this process is the child of a test.
+        unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
+        let (leased, free) = (inheritable("with a lease"), inheritable("with a lease"));
+        free.write_all_at(b"free", 0).unwrap();
+        let read_only = leased.reopen_read_only().unwrap();
+        drop(leased);
+        let_inherit(&read_only);
+        // SAFETY: No pointers are involved.
+        if unsafe { libc::fcntl(read_only.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) } != 0 {
+            return skip(format_args!("no lease: {}", io::Error::last_os_error()));
+        }
+        // The one with the lease has the lower number, and is tried first.
+        let swapped = rustix::io::fcntl_dupfd_cloexec(&free, 100).unwrap();
+        let_inherit(&swapped);
+        drop(free);
+        let found = find("with a lease").unwrap().unwrap();
+        assert_eq!(found.len().unwrap(), 4);
+        drop(swapped);
+        let error = find("with a lease").unwrap_err();
+        assert_eq!((error.raw_os_error(), error.kind()), (Some(libc::EWOULDBLOCK), ErrorKind::WouldBlock));
+    });
+}
+
+/// When the first thread has ended, `/proc/self/fd` is empty, and the process lives on.
+#[test]
+fn after_the_first_thread_has_ended() {
+    let child = child::split(|_| {
+        let file = inheritable("first thread");
+        file.write_all_at(b"found", 0).unwrap();
+        // The harness may run this in a thread of its own or not, so the first thread of a forked
+        // process is taken.
+        // SAFETY: The child lives in one thread, and starts another before it ends.
+        match unsafe { libc::fork() } {
+            0 => {
+                thread::spawn(find_without_the_first);
+                // SAFETY: It ends this thread alone, and nothing on its stack is used elsewhere.
+                unsafe { libc::syscall(libc::SYS_exit, 0) };
+                unreachable!("the thread has ended");
+            }
+            pid => {
+                assert!(pid > 0);
+                let mut status = 0;
+                // SAFETY: The number lives longer than the call.
+                assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+                let status = std::process::ExitStatus::from_raw(status);
+                assert_eq!(status.code(), Some(0), "{status}");
+            }
+        }
+    });
+    let Some(test) = child else { return };
+    let mut child = test.command(&[], "fork").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut output = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(child.wait().unwrap().success() && output.contains("1 passed"), "{output}{errors}");
+}
+
+/// Ends the process with 0 if the file is found.
+fn find_without_the_first() {
+    let thread_has_ended = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        stat.rsplit(')').next().unwrap().starts_with(" Z")
+    };
+    while !thread_has_ended() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let code = match MemFile::find_inherited("first thread") {
+        Ok(Some(file)) if file.len() == Ok(5) && file.as_raw_fd() >= 3 => 0,
+        Ok(Some(_)) => 10,
+        Ok(None) => 11,
+        Err(_) => 12,
+    };
+    // SAFETY: It ends the process without a word to the parent's library.
+    unsafe { libc::_exit(code) }
 }

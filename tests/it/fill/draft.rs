@@ -1,17 +1,19 @@
 //! [`Draft`]: its bytes at every length, and what is left of it after an error.
 
 use std::io::ErrorKind;
+use std::thread;
 use std::time::Duration;
 
 use memfile::{Cause, CreateOptions, Draft, Error, HugeTlb, SealedFile};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::look;
-use crate::support::check::{BUSY, refused, too_long};
-use crate::support::child;
+use crate::support::check::{BUSY, NO_ADDRESS_SPACE, NO_MEMORY, refused, too_long};
 use crate::support::forked::Forked;
 use crate::support::huge::{Pool, page};
 use crate::support::pattern;
 use crate::support::proc_self::{descriptors_of, inheritable, mappings};
+use crate::support::{child, seccomp};
 
 const MIB: usize = 1 << 20;
 
@@ -91,6 +93,110 @@ fn lengths_that_cannot_be() {
     look(&draft.seal().unwrap(), b"short");
 }
 
+/// A draft of a page, and a bit more.
+fn patterned(name: &str) -> Draft {
+    let mut draft = SealedFile::options().draft(name, 5000).unwrap();
+    draft.copy_from_slice(&pattern(5000));
+    draft
+}
+
+fn limit(resource: Resource, value: u64) {
+    setrlimit(resource, Rlimit { current: Some(value), maximum: getrlimit(resource).maximum }).unwrap();
+}
+
+/// The draft keeps its length and its bytes, and can be sealed.
+#[test]
+fn a_length_beyond_the_file_size_limit() {
+    child::alone(|| {
+        let mut draft = patterned("draft limit");
+        // SAFETY: No handler is installed, and this process is the child of a test.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+        limit(Resource::Fsize, 6000);
+        const EFBIG: &str = "ftruncate: EFBIG: the file would exceed RLIMIT_FSIZE or the largest possible size";
+        for len in [6001, MIB] {
+            refused(draft.set_len(len), libc::EFBIG, EFBIG);
+            assert!(*draft == pattern(5000), "{len}");
+        }
+        draft.set_len(6000).unwrap();
+        draft.set_len(5000).unwrap();
+        look(&draft.seal().unwrap(), &pattern(5000));
+    });
+}
+
+/// A map of the new length that finds no place: the bytes are not lost, and the draft can be sealed
+/// at its old length.
+#[test]
+fn a_length_without_address_space() {
+    child::alone(|| {
+        let mut draft = patterned("draft place");
+        limit(Resource::As, 1 << 30);
+        let message = format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
+        for _ in 0..2 {
+            refused(draft.set_len(2 << 30), libc::ENOMEM, &message);
+            // As documented, it may be an empty slice until this succeeds.
+            assert!(draft.is_empty() || *draft == pattern(5000));
+            draft.set_len(5000).unwrap();
+            assert!(*draft == pattern(5000));
+        }
+        look(&draft.seal().unwrap(), &pattern(5000));
+    });
+}
+
+/// A filter plays the lack of memory, as an old kernel and as a new one would report it.
+#[test]
+fn a_length_without_memory() {
+    seccomp::alone(|| {
+        let draft = patterned("draft memory");
+        // A filter stays with its thread.
+        let thread = thread::spawn(move || {
+            let mut draft = draft;
+            seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EFAULT));
+            seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
+            let message = format!("fallocate: ENOSPC: {NO_MEMORY}");
+            for len in [5001, 10_000, 3 * MIB] {
+                refused(draft.set_len(len), libc::ENOSPC, &message);
+                assert!(*draft == pattern(5000), "{len}");
+            }
+            draft
+        });
+        let mut draft = thread.join().unwrap();
+        assert_eq!(mappings("draft memory").len(), 1);
+        draft[0] = 7;
+        let mut expected = pattern(5000);
+        expected[0] = 7;
+        look(&draft.seal().unwrap(), &expected);
+    });
+}
+
+/// Where memory is missing after all, that is an error before any seal is added: the draft that
+/// comes back can be written, and sealed once there is memory.
+#[test]
+fn no_seal_is_added_where_memory_is_missing() {
+    seccomp::alone(|| {
+        let draft = patterned("draft unfilled");
+        let thread = thread::spawn(move || {
+            let mut draft = draft;
+            seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EFAULT));
+            seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
+            // The new pages have no memory, and the old length cannot be had again.
+            seccomp::on_values("ftruncate", 1, &[5000], seccomp::errno(libc::EIO));
+            let message = format!("fallocate: ENOSPC: {NO_MEMORY}");
+            refused(draft.set_len(20_000), libc::ENOSPC, &message);
+            for _ in 0..2 {
+                let (error, again) = draft.seal().unwrap_err().into_parts();
+                refused(Err::<(), _>(error), libc::ENOSPC, &message);
+                draft = again;
+            }
+            draft
+        });
+        let mut draft = thread.join().unwrap();
+        draft.set_len(6000).unwrap();
+        assert_eq!((draft[..5000] == pattern(5000), &draft[5000..]), (true, &[0; 1000][..]));
+        draft[5999] = 1;
+        assert_eq!(draft.seal().unwrap().map().unwrap()[5999], 1);
+    });
+}
+
 /// What the caller's closure returns, or the crate's error converted to it.
 #[derive(Debug, PartialEq)]
 enum Failure {
@@ -166,6 +272,27 @@ fn a_forked_child() {
         expected.push(0);
         look(&sealed, &expected);
     });
+}
+
+/// The file keeps the huge page through which a cut goes, and what was beyond the cut is zero all
+/// the same when the draft grows again.
+#[test]
+fn huge_pages_show_no_bytes_again() {
+    let Some(_pool) = Pool::of(2) else { return };
+    let options = SealedFile::options().create_options(CreateOptions::new().huge_tlb(HugeTlb::Default));
+    let page = page();
+    for (cut, len) in [(5000, page), (1, 2 * page), (0, page), (page + 1, 2 * page), (page, page + 5), (4096, 5000)] {
+        let mut draft = options.draft("draft cut", len).unwrap();
+        draft.fill(7);
+        draft.set_len(cut).unwrap();
+        draft.set_len(len).unwrap();
+        assert!(draft[..cut].iter().all(|&byte| byte == 7), "{cut} of {len}");
+        assert!(draft[cut..].iter().all(|&byte| byte == 0), "{cut} of {len}");
+        draft.set_len(cut).unwrap();
+        let sealed = SealedFile::try_from(draft.seal().unwrap().into_fd()).unwrap();
+        let map = sealed.map().unwrap();
+        assert!(map[cut..].iter().all(|&byte| byte == 0), "a receiver, {cut} of {len}");
+    }
 }
 
 /// The file ends with its page, the data do not.

@@ -1,4 +1,5 @@
 //! Maps of sealed files.
 
 mod huge;
+mod lock;
 mod sealed;

@@ -13,12 +13,12 @@ use std::thread;
 use bytes::Bytes;
 use libc::{EACCES, ENOMEM, EPERM};
 use memfile::kernel::Feature;
-use memfile::{CowMap, Holes, Map, MapOptions, MemFile, SealedFile};
+use memfile::{Cause, CowMap, Error, Holes, Map, MapOptions, MemFile, SealedFile};
 use rustix::mm::MprotectFlags;
 use zerocopy::{FromBytes, Immutable, KnownLayout, little_endian::U32};
 
 use crate::support::assert_goes_anywhere;
-use crate::support::check::{MAP_DENIED, NO_ADDRESS_SPACE, holes, range, refused, too_long};
+use crate::support::check::{MAP_DENIED, NO_ADDRESS_SPACE, NO_MEMORY, holes, range, refused, too_long};
 use crate::support::huge::steady_policy;
 use crate::support::pattern;
 use crate::support::peer::{Channel, Peer};
@@ -159,6 +159,27 @@ fn beyond_the_address_space() {
     assert_eq!(*file.map_range(last..=last).unwrap(), [0], "one byte of it fits");
 }
 
+/// The kernel cannot map the last page of the longest file, since the page ends past the largest
+/// offset.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn the_last_page_of_the_longest_file() {
+    let file = MemFile::create_sealable("map last page").unwrap();
+    file.set_len(i64::MAX as u64).unwrap();
+    file.add_seals(memfile::Seals::IMMUTABLE).unwrap();
+    let file = SealedFile::options().holes(Holes::Accept).verify(file).unwrap();
+    let last = i64::MAX as u64 - 5;
+    let message = "mmap: EOVERFLOW: the range ends past the largest offset that the kernel can map";
+    let overflow = |error: Error| assert_eq!((error.cause(), error.is_out_of_bounds()), (Cause::OutOfBounds, true));
+    overflow(refused(file.map_range(last..), libc::EOVERFLOW, message));
+    overflow(refused(file.map_copy_on_write_with(last.., MapOptions::new()), libc::EOVERFLOW, message));
+    assert!(mappings("map last page").is_empty());
+    // It can still be read.
+    let mut bytes = [1; 5];
+    file.read_exact_at(&mut bytes, last).unwrap();
+    assert_eq!(bytes, [0; 5]);
+}
+
 /// A mapping needs neither the file nor a descriptor, and is gone when it is dropped.
 #[test]
 fn outlives_the_descriptors() {
@@ -193,6 +214,33 @@ fn populate() {
     let copy = file.map_copy_on_write_with(.., MapOptions::new().populate(true)).unwrap();
     assert_eq!(smaps("map populate", "Rss"), 1024);
     assert!(*copy == bytes);
+}
+
+/// Populating is a matter of speed: where a sandbox or an old kernel refuses it, reading does it.
+/// A lack of memory is reported.
+#[test]
+fn populate_that_is_refused() {
+    seccomp::alone(|| {
+        let bytes = pattern(100_000);
+        let file = SealedFile::from_bytes("map unpopulated", &bytes).unwrap();
+        let options = MapOptions::new().populate(true).huge_pages(true);
+        for errno in [libc::EINVAL, EPERM] {
+            let file = file.try_clone().unwrap();
+            let bytes = bytes.clone();
+            // A filter stays with its thread.
+            let thread = thread::spawn(move || {
+                seccomp::always("madvise", seccomp::errno(errno));
+                assert!(*file.map_with(.., options).unwrap() == bytes);
+                assert!(*file.map_with(70_000.., options).unwrap() == bytes[70_000..]);
+                assert!(*file.map_copy_on_write_with(.., options).unwrap() == bytes);
+            });
+            thread.join().unwrap();
+        }
+        seccomp::always("madvise", seccomp::errno(libc::EFAULT));
+        let message = format!("madvise: EFAULT: {NO_MEMORY}");
+        refused(file.map_with(.., options), libc::EFAULT, &message);
+        assert!(mappings("map unpopulated").is_empty());
+    });
 }
 
 /// A shared mapping, so that even a debugger cannot write to it.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 use memfile::kernel::Feature;
-use memfile::{Holes, MemFile, SealedFile, Seals};
+use memfile::{Holes, MapOptions, MemFile, SealedFile, Seals};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use crate::support::huge::steady_policy;
@@ -123,4 +123,41 @@ fn what_is_proven_stays() {
         attack(reader.as_fd());
         assert_eq!(allocated(&sealed), LEN as u64, "{name}");
     }
+}
+
+/// A receiver that cannot fill the holes can lock its map, and then nobody takes its pages away.
+#[test]
+fn a_locked_map_stays() {
+    let Some(peer) = Peer::start(|channel| {
+        attack(channel);
+    }) else {
+        return;
+    };
+    if lacks(Feature::Populate) {
+        return;
+    }
+    let _steady = steady_policy();
+    let attack = |fd: BorrowedFd<'_>| {
+        peer.channel().send(b'f', &[fd]);
+        peer.channel().expect(b'd');
+    };
+    let (file, reader) = immutable();
+    advise(reader.as_fd(), &[Advice::LinuxPopulateRead]);
+    let sealed = SealedFile::try_from(file).unwrap();
+    let map = match sealed.map_with(.., MapOptions::new().lock(true)) {
+        Ok(map) => map,
+        Err(error) => return skip(error),
+    };
+    attack(reader.as_fd());
+    assert_eq!(allocated(&sealed), LEN as u64);
+    assert!(map.iter().all(|&byte| byte == 0));
+
+    // So that this shows something: the same file, with a map that is not locked.
+    drop(map);
+    let map = sealed.map().unwrap();
+    attack(reader.as_fd());
+    if allocated(&sealed) == LEN as u64 {
+        skip("this kernel does not drop the pages");
+    }
+    drop(map);
 }

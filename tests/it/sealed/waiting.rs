@@ -1,15 +1,15 @@
 //! Calls that a peer could make wait: those that promise not to, do not.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use memfile::{Cause, Error, Holes, MemFile, Seal, SealedFile, Seals, SharedView};
+use memfile::{Cause, Error, ErrorWith, Holes, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
-use crate::support::check::{MISSING_BOTH, refused};
+use crate::support::check::refused;
 use crate::support::child;
 use crate::support::peer::{Channel, Peer};
 use crate::support::skip::skip;
@@ -111,14 +111,18 @@ impl Trap {
     }
 }
 
+/// The seals of the files whose locks are held, one after the other.
+const LOCKED: [Seals; 3] = [Seals::empty(), Seals::from_bits_retain(Seal::Shrink as u32), Seals::IMMUTABLE];
+
 /// The other process: holds the lock of its own file by a write from memory that never comes.
 fn hold_locks(channel: &Channel) {
-    for seals in [Seals::empty(), Seals::IMMUTABLE] {
+    for seals in LOCKED {
         let trap = match Trap::new() {
             Ok(trap) => trap,
             Err(error) => {
                 skip(format_args!("userfaultfd: {error}"));
-                return channel.send(b'n', &[]);
+                channel.send(b'n', &[]);
+                continue;
             }
         };
         let file = MemFile::create_sealable("locked").unwrap();
@@ -148,49 +152,131 @@ fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     receiver.recv_timeout(Duration::from_secs(20)).expect("it waits for the peer")
 }
 
+/// A call, by its name.
+type Call = (&'static str, fn(MemFile) -> Result<(), Error>);
+
+/// Calls on any file that wait for its lock, as documented.
+const WAIT: [Call; 6] = [
+    ("add_seals", |file| file.add_seals(Seals::empty())),
+    ("into_sealed", |file| Ok(file.into_sealed().map(drop)?)),
+    // Its time is for EBUSY alone.
+    ("into_sealed_timeout", |file| Ok(file.into_sealed_timeout(Duration::ZERO).map(drop)?)),
+    ("seal", |file| SealedFile::options().seal(file).map(drop).map_err(ErrorWith::into_error)),
+    ("allocate", |file| file.allocate(0, 1)),
+    ("set_len", |file| file.set_len(PAGE as u64)),
+];
+
+/// Those that fail at once on a file that cannot be written.
+const WAIT_TO_WRITE: [Call; 4] = [
+    ("share", |file| Ok(file.share().map(drop)?)),
+    ("punch_hole", |file| file.punch_hole(0, 1)),
+    ("write_at", |file| file.write_at(b"7", 0).map(drop)),
+    ("copy_from", |file| file.copy_from(SealedFile::from_bytes("source", b"7")?, 1).map(drop)),
+];
+
+/// Those for a file that has the seal Shrink, and those for one that cannot change.
+const WAIT_TO_SHARE: [Call; 2] = [
+    ("SharedMap", |file| Ok(SharedMap::try_from(file).map(drop)?)),
+    ("SharedView", |file| SharedView::map(&file, Holes::Allocate).map(drop)),
+];
+const WAIT_TO_VERIFY: [Call; 2] = [
+    ("verify Allocate", |file| verify(file, Holes::Allocate)),
+    ("verify Populate", |file| verify(file, Holes::Populate)),
+];
+
+/// Calls on any file that do not wait.
+const GO_ON: [Call; 8] = [
+    ("from_fd", |file| MemFile::from_fd(file.into_fd()).map(drop).map_err(ErrorWith::into_error)),
+    ("get_seals", |file| file.get_seals().map(drop)),
+    ("len", |file| file.len().map(drop)),
+    ("read_at", |file| file.read_exact_at(&mut [0; 10], 0)),
+    ("name", |file| file.name().map(drop)),
+    ("is_memfd", |file| file.is_memfd().map(drop)),
+    ("try_clone", |file| file.try_clone().map(drop)),
+    ("reopen_read_only", |file| file.reopen_read_only().map(drop)),
+];
+
+/// Those for a file that has the seal Shrink.
+const SHARE_AT_ONCE: [Call; 2] = [
+    ("SharedMap Refuse", |file| Ok(SharedMap::map(file, Holes::Refuse).map(drop)?)),
+    ("SharedView Refuse", |file| SharedView::map(&file, Holes::Refuse).map(drop)),
+];
+
+/// Those for a file that cannot change.
+const VERIFY_AT_ONCE: [Call; 4] = [
+    ("verify Refuse", |file| verify(file, Holes::Refuse)),
+    ("verify Accept", |file| verify(file, Holes::Accept)),
+    ("map", |file| SealedFile::try_from(file)?.map().map(drop)),
+    ("SealedFile::reopen_read_only", |file| SealedFile::try_from(file)?.reopen_read_only().map(drop)),
+];
+
+fn verify(file: MemFile, holes: Holes) -> Result<(), Error> {
+    SealedFile::options().holes(holes).verify(file).map(drop).map_err(ErrorWith::into_error)
+}
+
 #[test]
-fn the_lock_of_a_file_makes_no_receiver_wait() {
+fn who_waits_for_the_lock_of_a_file() {
     let Some(peer) = Peer::start(|channel| {
         hold_locks(channel);
     }) else {
         return;
     };
-    for seals in [Seals::empty(), Seals::IMMUTABLE] {
+    for seals in LOCKED {
         let (answer, mut fds) = peer.channel().receive().unwrap();
         if answer == b'n' {
             skip(format_args!("the lock of a file with the seals {seals} cannot be held here"));
             continue;
         }
         let fd = fds.pop().unwrap();
-        let clone = || fd.try_clone().unwrap();
+        // SAFETY: The descriptor is a new one, which nobody else has.
+        let file = || unsafe { MemFile::from_raw_fd(fd.try_clone().unwrap().into_raw_fd()) };
 
-        // So that the rest shows something: adding seals waits.
-        let (sender, receiver) = mpsc::channel();
-        let sealing = clone();
-        let waiting = thread::spawn(move || {
-            let result = MemFile::from_fd(sealing).unwrap().add_seals(Seals::empty());
-            sender.send(result).unwrap();
-        });
-        assert!(receiver.recv_timeout(Duration::from_millis(300)).is_err(), "the lock is not held");
-
-        let verified = clone();
-        let result: Result<SealedFile, Error> =
-            in_time(|| SealedFile::try_from(verified).map_err(memfile::ErrorWith::into_error));
-        if seals.is_empty() {
-            refused(result, None, MISSING_BOTH);
+        let mut wait = WAIT.to_vec();
+        let mut go_on = GO_ON.to_vec();
+        if seals.contains(Seal::Write) {
+            wait.extend(WAIT_TO_VERIFY);
+            go_on.extend(VERIFY_AT_ONCE);
         } else {
-            assert_eq!(result.unwrap().len(), PAGE as u64);
+            wait.extend(WAIT_TO_WRITE);
         }
-        let source = clone();
+        if seals == Seals::from(Seal::Shrink) {
+            wait.extend(WAIT_TO_SHARE);
+            go_on.extend(SHARE_AT_ONCE);
+        }
+        let (sender, receiver) = mpsc::channel();
+        let waiting: Vec<_> = wait
+            .into_iter()
+            .map(|(name, call)| {
+                let (file, sender) = (file(), sender.clone());
+                thread::spawn(move || {
+                    let result = call(file);
+                    sender.send((name, result)).unwrap();
+                })
+            })
+            .collect();
+        let first = receiver.recv_timeout(Duration::from_millis(300));
+        assert!(first.is_err(), "{seals}: does not wait: {first:?}");
+
+        for (name, call) in go_on {
+            let file = file();
+            in_time(move || call(file)).unwrap_or_else(|error| panic!("{seals}: {name}: {error}"));
+        }
+        if !seals.contains(Seal::Write) {
+            let received = file().into_fd();
+            let result = in_time(|| SealedFile::try_from(received).map_err(ErrorWith::into_error));
+            assert_eq!(result.unwrap_err().cause(), Cause::MissingSeals);
+        }
+        let source = file();
         let copy = in_time(move || SealedFile::copy_of("copy", source)).unwrap();
         assert!(copy.map().unwrap().iter().all(|&byte| byte == 7));
-        let source = clone();
+        let source = file();
         let limited = in_time(move || SealedFile::options().limit(10).copy_of("copy", source));
         assert_eq!(limited.unwrap_err().cause(), Cause::LimitExceeded);
+        assert!(receiver.try_recv().is_err(), "{seals}: the lock was let go");
 
         peer.channel().send(b'l', &[]);
         peer.channel().expect(b'd');
-        waiting.join().unwrap();
+        waiting.into_iter().for_each(|thread| thread.join().unwrap());
     }
     peer.finish();
 }

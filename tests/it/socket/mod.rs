@@ -1,5 +1,7 @@
 //! Descriptors over Unix sockets: every row of the API, and peers that were not written in Rust.
 
+mod options;
+
 use core::time::Duration;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -10,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use memfile::socket::{recv, send};
-use memfile::{Error, MemFile, SealedFile, Seals};
+use memfile::{Cause, Error, MemFile, SealedFile, Seals};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
@@ -168,6 +170,38 @@ fn the_end_of_a_connection_is_told_from_a_message_without_a_descriptor() {
     send(&ours, b"", &[]).unwrap();
     let error = SealedFile::recv(&theirs, &mut [0; 64]).unwrap_err();
     assert_refused(error, NO_DESCRIPTOR);
+}
+
+/// A packet can be empty, which looks like the end but does not last.
+#[test]
+fn an_empty_packet_is_not_the_end_of_a_connection() {
+    let refused = |theirs: &OwnedFd| {
+        let error = SealedFile::recv(theirs, &mut [0; 64]).unwrap_err();
+        assert_refused(error, NO_DESCRIPTOR);
+        assert!(!error.is_closed_by_peer());
+    };
+    let (ours, theirs) = pair(SockType::SeqPacket);
+    send(&ours, b"", &[]).unwrap();
+    refused(&theirs);
+    // Whether the next packet is there already or not.
+    sealed("later").send(&ours, b"").unwrap();
+    assert_eq!(SealedFile::recv(&theirs, &mut [0; 64]).unwrap().1.map().unwrap(), b"later");
+    send(&ours, b"", &[]).unwrap();
+    sealed("next").send(&ours, b"x").unwrap();
+    refused(&theirs);
+    assert_eq!(SealedFile::recv(&theirs, &mut [0; 64]).unwrap().1.map().unwrap(), b"next");
+
+    // What the peer has sent before it closed is not the end either.
+    send(&ours, b"", &[]).unwrap();
+    sealed("last").send(&ours, b"x").unwrap();
+    drop(ours);
+    refused(&theirs);
+    assert_eq!(SealedFile::recv(&theirs, &mut [0; 64]).unwrap().1.map().unwrap(), b"last");
+    for _ in 0..2 {
+        let error = SealedFile::recv(&theirs, &mut [0; 64]).unwrap_err();
+        assert_refused(error, "the peer has closed the connection");
+        assert_eq!((error.cause(), error.is_closed_by_peer()), (Cause::ClosedByPeer, true));
+    }
 }
 
 #[test]

@@ -62,6 +62,18 @@ pub(crate) fn on_bits(syscall: &str, argument: u8, bits: u32, action: Action) {
     install(syscall, single(bits).map(|bit| vec![Condition { argument, mask: bit, value: bit }]).collect(), action);
 }
 
+/// From now on `syscall` gets `action` if its argument number `argument` has one of the `values`.
+pub(crate) fn on_values(syscall: &str, argument: u8, values: &[u32], action: Action) {
+    let rule = |&value| vec![Condition { argument, mask: u32::MAX, value }];
+    install(syscall, values.iter().map(rule).collect(), action);
+}
+
+/// From now on `fcntl` with `command` gets `action` on one of these descriptors.
+pub(crate) fn on_fcntl_of(descriptors: &[u32], command: i32, action: Action) {
+    let rule = |&value| vec![Condition { argument: 0, mask: u32::MAX, value }, is_command(command)];
+    install("fcntl", descriptors.iter().map(rule).collect(), action);
+}
+
 /// From now on `fcntl` with `command` gets `action`.
 pub(crate) fn on_fcntl(command: i32, action: Action) {
     install("fcntl", vec![vec![is_command(command)]], action);

@@ -1,0 +1,123 @@
+//! [`MapOptions::lock`]: which pages are locked, and the limit of the process.
+
+use memfile::{Cause, Error, MapOptions, SealedFile};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::support::check::refused;
+use crate::support::huge::steady_policy;
+use crate::support::proc_self::{mappings, smaps};
+use crate::support::skip::skip;
+use crate::support::{child, pattern};
+
+const LOCK: MapOptions = MapOptions::new().lock(true);
+const PAGE: u64 = 4096;
+
+/// The memory that this process has locked, in KiB.
+fn locked() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Whether this process may lock a few pages. If not, says so.
+fn may_lock() -> bool {
+    let limit = getrlimit(Resource::Memlock).current;
+    let may = rustix::process::geteuid().is_root() || limit.is_none_or(|limit| limit >= 256 * PAGE);
+    if !may {
+        skip(format_args!("RLIMIT_MEMLOCK is {limit:?}"));
+    }
+    may
+}
+
+/// Only the pages that the range touches, though the mapping begins earlier.
+#[test]
+fn the_pages_of_the_range() {
+    child::alone(|| {
+        if !may_lock() {
+            return;
+        }
+        let _steady = steady_policy();
+        let bytes = pattern(100_000);
+        let file = SealedFile::from_bytes("lock range", &bytes).unwrap();
+        let before = locked();
+        for (range, pages) in [
+            (5000..6000, 1),
+            (4095..4097, 2),
+            (70_000..70_001, 1),
+            (65_536..65_537, 1),
+            (65_535..65_537, 2),
+            (99_999..100_000, 1),
+            (0..100_000, 25),
+            (7..7, 0),
+        ] {
+            let (start, end) = (usize::try_from(range.start).unwrap(), usize::try_from(range.end).unwrap());
+            let map = file.map_with(range.clone(), LOCK).unwrap();
+            assert_eq!(*map, bytes[start..end]);
+            assert_eq!(locked() - before, pages * PAGE / 1024, "{range:?}");
+            assert_eq!(smaps("lock range", "Rss"), pages * PAGE / 1024, "{range:?}: present");
+            drop(map);
+            assert_eq!(locked(), before, "{range:?}");
+
+            let copy = file.map_copy_on_write_with(range.clone(), LOCK.populate(false)).unwrap();
+            assert_eq!(*copy, bytes[start..end]);
+            assert_eq!(locked() - before, pages * PAGE / 1024, "{range:?}, copy");
+            drop(copy);
+        }
+        assert_eq!((locked(), mappings("lock range").len()), (before, 0));
+    });
+}
+
+/// The pages of a copy-on-write map are copied when it is made, so that writing takes no memory.
+#[test]
+fn a_copy_on_write_map_is_copied_in_full() {
+    child::alone(|| {
+        if !may_lock() {
+            return;
+        }
+        let _steady = steady_policy();
+        let file = SealedFile::from_bytes("lock copy", &pattern(100_000)).unwrap();
+        let mut copy = file.map_copy_on_write_with(.., LOCK).unwrap();
+        let pages = 100_000_u64.next_multiple_of(PAGE) / 1024;
+        assert_eq!(smaps("lock copy", "Anonymous"), pages);
+        assert_eq!(smaps("lock copy", "Locked"), pages);
+        copy.fill(9);
+        assert_eq!(smaps("lock copy", "Anonymous"), pages);
+        assert_eq!(*file.map().unwrap(), pattern(100_000));
+    });
+}
+
+/// Nothing stays mapped or locked.
+#[test]
+fn beyond_the_limit() {
+    const LIMIT: &str = "no more memory may be locked: RLIMIT_MEMLOCK is reached (ulimit -l), or no memory is left";
+
+    child::alone(|| {
+        let file = SealedFile::from_bytes("lock limit", &pattern(100_000)).unwrap();
+        // An ordinary user, since root may lock as much as it likes.
+        // SAFETY: No pointers are involved, and this process is the child of a test.
+        if rustix::process::geteuid().is_root() && unsafe { libc::setresuid(65_534, 65_534, 65_534) } != 0 {
+            return skip(format_args!("setresuid: {}", std::io::Error::last_os_error()));
+        }
+        let limit = |value| {
+            setrlimit(Resource::Memlock, Rlimit { current: Some(value), maximum: getrlimit(Resource::Memlock).maximum })
+        };
+        let check = |errno: &str, number| {
+            let message = format!("mlock: {errno}: {LIMIT}");
+            let check = |error: Error| assert_eq!(error.cause(), Cause::OutOfMemory);
+            check(refused(file.map_with(.., LOCK), number, &message));
+            check(refused(file.map_copy_on_write_with(.., LOCK), number, &message));
+            assert_eq!((locked(), mappings("lock limit").len()), (0, 0));
+        };
+        if getrlimit(Resource::Memlock).maximum.is_some_and(|maximum| maximum < PAGE) {
+            skip("the hard limit of RLIMIT_MEMLOCK is less than a page");
+        } else {
+            limit(PAGE).unwrap();
+            assert_eq!(*file.map_with(5000..5001, LOCK).unwrap(), pattern(5001)[5000..]);
+            check("ENOMEM", libc::ENOMEM);
+        }
+        limit(0).unwrap();
+        check("EPERM", libc::EPERM);
+        // Without the option the limit does not matter.
+        assert_eq!(*file.map().unwrap(), pattern(100_000));
+    });
+}
