@@ -30,7 +30,9 @@ const PATH_MAX: usize = 32;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Opening it makes a new open file with its own position, at 0. It needs `/proc`.
+/// Opening it makes a new open file with its own position, at 0. It needs `/proc`, and waits for a
+/// lease that the owner of the file may hold. `/proc/self` shows the descriptors of the first thread,
+/// so it leads nowhere once that thread alone has ended.
 ///
 /// # References
 /// [proc_pid_fd(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)
