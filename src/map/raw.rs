@@ -73,7 +73,7 @@ impl Extent {
 ///   OFFSET_ALIGN   first byte          the granule
 /// ```
 ///
-/// An empty extent has no mapping (`mmap` of length 0 is EINVAL): then `base` dangles and `mapped`
+/// An empty extent has no mapping (`mmap` of length 0 fails with EINVAL): then `base` dangles and `mapped`
 /// is 0.
 struct Mapping {
     base: NonNull<u8>,
