@@ -33,7 +33,7 @@ fn parent(path: &str) -> Result<(), Box<dyn core::error::Error>> {
     for line in BufReader::new(socket).lines() {
         println!("    {}", line?);
     }
-    println!("wait4          waits for the child: {}", child.wait()?);
+    println!("wait4          the child ended: {}", child.wait()?);
     Ok(())
 }
 
