@@ -77,14 +77,12 @@ pub(crate) fn recvmsg(
                 continue;
             }
         };
-        {
-            for fd in received {
-                count += 1;
-                if let Some(slot) = slots.next() {
-                    match above_stdio(fd, true) {
-                        Ok(fd) => *slot = Some(fd),
-                        Err(error) => result = Err(error),
-                    }
+        for fd in received {
+            count += 1;
+            if let Some(slot) = slots.next() {
+                match above_stdio(fd, true) {
+                    Ok(fd) => *slot = Some(fd),
+                    Err(error) => result = Err(error),
                 }
             }
         }
