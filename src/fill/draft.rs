@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
-use super::HUGE_PAGE;
+use super::huge::HugePages;
 use crate::error::{Error, ErrorWith};
 use crate::map::Exclusive;
 use crate::options::CreateOptions;
@@ -39,23 +39,20 @@ use crate::sealed::{Fresh, SealedFile};
 #[must_use = "the file is dropped with its draft unless it is sealed"]
 pub struct Draft {
     map: Exclusive,
-    huge_pages: bool,
+    pages: HugePages,
 }
 
 impl Draft {
-    /// Huge pages must be asked for before the first byte is allocated.
-    pub(super) fn create(name: &str, len: usize, options: CreateOptions, huge_pages: bool) -> Result<Self, Error> {
+    pub(super) fn create(name: &str, len: usize, options: CreateOptions, pages: HugePages) -> Result<Self, Error> {
         let mut fresh = Fresh::create(name, options)?;
         fresh.resize(len)?;
-        let mut draft = Self { map: Exclusive::new(fresh)?, huge_pages };
+        let mut draft = Self { map: Exclusive::new(fresh, pages.size())?, pages };
         draft.allocate()?;
         Ok(draft)
     }
 
     fn allocate(&mut self) -> Result<(), Error> {
-        if self.huge_pages && self.len() >= HUGE_PAGE {
-            self.map.advise_huge_pages();
-        }
+        while self.pages.take(&mut self.map)?.is_some() {}
         self.map.populate(usize::MAX)
     }
 
@@ -75,6 +72,7 @@ impl Draft {
         // A file keeps the huge page that a cut goes through, with the bytes behind the cut: nobody
         // shall get those, and the draft shall not show them again.
         self.clear_to_page_end(len);
+        self.pages.cut(len);
         let result = self.map.resize(len).and_then(|()| self.allocate());
         if result.is_err() {
             // A slice with bytes that may not be there is worse than one that is too short.
@@ -112,14 +110,14 @@ impl Draft {
     /// If the draft that comes back cannot be mapped again, it is an empty slice, and the file
     /// keeps its bytes.
     pub fn seal(self) -> Result<SealedFile, ErrorWith<Self>> {
-        let Self { map, huge_pages } = self;
+        let Self { map, pages } = self;
         map.into_fresh().seal().map_err(|error| {
             error.map(|fresh| {
-                let map = match Exclusive::new(fresh) {
+                let map = match Exclusive::new(fresh, pages.size()) {
                     Ok(map) => map,
-                    Err(error) => Exclusive::unmapped(error.into_inner()),
+                    Err(error) => Exclusive::unmapped(error.into_inner(), pages.size()),
                 };
-                Self { map, huge_pages }
+                Self { map, pages }
             })
         })
     }

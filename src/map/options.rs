@@ -1,5 +1,7 @@
 //! [`MapOptions`]: how a sealed file is to be mapped.
 
+use crate::sys;
+
 /// How to map a [`SealedFile`](crate::SealedFile).
 ///
 /// ```
@@ -43,10 +45,17 @@ impl MapOptions {
     /// Without effect if the file was not [filled](crate::SealedFileOptions::huge_pages) with huge
     /// pages, or the kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is
     /// `never`.
+    #[doc(alias = "MADV_COLLAPSE")]
     #[doc(alias = "MADV_HUGEPAGE")]
     pub const fn huge_pages(mut self, value: bool) -> Self {
         self.huge_pages = value;
         self
+    }
+
+    /// The size of a huge page, or 1 if none are wanted.
+    #[inline]
+    pub(super) fn huge_page_size(self) -> usize {
+        if self.huge_pages { sys::transparent_huge_page_size() } else { 1 }
     }
 
     /// Keep all pages in memory until the map is dropped: `mlock(2)`. Default: no.
