@@ -5,7 +5,7 @@ use core::ops::{Deref, DerefMut};
 
 use super::huge::HugePages;
 use crate::error::{Error, ErrorWith};
-use crate::map::Exclusive;
+use crate::map::{Exclusive, SharedMap};
 use crate::options::CreateOptions;
 use crate::sealed::{Fresh, SealedFile};
 
@@ -120,6 +120,41 @@ impl Draft {
                 Self { map, pages }
             })
         })
+    }
+
+    /// Shares the draft, as it is: adds FutureWrite, Shrink and Grow, and turns it into the one map
+    /// that can write the file. Nothing is mapped anew. See [`MemFile::share`] for what readers do.
+    ///
+    /// So the memory can be prepared as a slice, and have [huge
+    /// pages](crate::SealedFileOptions::huge_pages). A draft of which nothing may be left to chance
+    /// later is made with [`Exec::DenyUnsealed`](crate::Exec::DenyUnsealed): otherwise
+    /// [`SharedMap::freeze`] fails on a kernel whose Exec seal can forge Write.
+    ///
+    /// [`MemFile::share`]: crate::MemFile::share
+    ///
+    /// # Errors
+    /// The draft comes back with the error, unchanged; it may have the seals by then.
+    /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
+    /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{CreateOptions, Exec, SealedFile, SharedView};
+    ///
+    /// let options = CreateOptions::new().exec(Exec::DenyUnsealed);
+    /// let mut draft = SealedFile::options().create_options(options).draft("prices", 4096)?;
+    /// draft.fill(9);
+    /// let writer = draft.share()?;
+    /// let view = SharedView::try_from(writer.reader()?)?;
+    /// let mut last = [0];
+    /// view.read_exact_at(&mut last, 4095)?;
+    /// assert_eq!(last, [9]);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "F_SEAL_FUTURE_WRITE")]
+    pub fn share(self) -> Result<SharedMap, ErrorWith<Self>> {
+        let Self { map, pages } = self;
+        SharedMap::of(map).map_err(|error| error.map(|map| Self { map, pages }))
     }
 }
 

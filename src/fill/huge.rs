@@ -39,6 +39,11 @@ impl HugePages {
         self.size
     }
 
+    /// Whether collapsing has worked so far.
+    pub(super) const fn collapses(&self) -> bool {
+        self.collapses
+    }
+
     /// How much of a source of unknown length goes to ordinary pages first: it may have no more.
     pub(super) const fn least(&self) -> usize {
         if self.size == 1 { 0 } else { self.size }

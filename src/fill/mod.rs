@@ -5,6 +5,7 @@ mod huge;
 
 use crate::error::{Error, ErrorWith};
 use crate::map::Exclusive;
+use crate::options::CreateOptions;
 use crate::sealed::{Fresh, SealedFile, SealedFileOptions};
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
@@ -274,6 +275,15 @@ fn copy(bytes: &[u8], mut fresh: Fresh) -> Result<Fresh, Error> {
         offset = offset.saturating_add(source.len());
     }
     Ok(map.into_fresh())
+}
+
+/// Whether the kernel makes a huge page on demand.
+pub(crate) fn collapses() -> Result<bool, Error> {
+    let mut pages = HugePages::wanted(true, usize::MAX);
+    let mut fresh = Fresh::create("", CreateOptions::new())?;
+    fresh.resize(pages.size())?;
+    let mut map = Exclusive::new(fresh, pages.size())?;
+    Ok(pages.take(&mut map)?.is_some() && pages.collapses())
 }
 
 /// Shorthands for [`SealedFile::options`] without any option.

@@ -281,6 +281,11 @@ impl Exclusive {
         self.fresh
     }
 
+    /// Gives up the `&mut [u8]`: from now on others may have the file. It must have Shrink.
+    pub(super) fn into_shared(self) -> (SharedWritable, Fresh) {
+        (SharedWritable(Shared(self.mapping)), self.fresh)
+    }
+
     /// Sets the file's length, and maps it anew. If the file cannot be mapped any more, its bytes
     /// are an empty slice.
     pub(crate) fn resize(&mut self, len: usize) -> Result<(), Error> {

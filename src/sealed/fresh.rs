@@ -3,9 +3,9 @@
 use super::proof::{Holes, Origin, Proof, Terms};
 use super::{SealedFile, prove_added};
 use crate::error::{Error, ErrorWith};
-use crate::file::{MemFile, copy_more, has_more};
+use crate::file::{MemFile, copy_more, explain_add_seals, has_more};
 use crate::options::CreateOptions;
-use crate::seal::Seals;
+use crate::seal::{Seal, Seals};
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
 
@@ -106,6 +106,21 @@ impl Fresh {
             Ok(proof) => Ok(SealedFile { file: self.file, proof: proof.up_to(self.len as u64) }),
             Err(error) => Err(ErrorWith::new(error, self)),
         }
+    }
+
+    /// Keeps the length for ever, and writing for the mappings that exist, and reads that back.
+    pub(crate) fn share(&self) -> Result<(), Error> {
+        let fd = self.as_fd();
+        let seals = Seals::FIXED_SIZE | Seal::FutureWrite;
+        let terms = Terms { required: seals, holes: Holes::Refuse, limit: u64::MAX, origin: Origin::Fresh };
+        sys::add_seals(fd, seals).map_err(|error| explain_add_seals(error, fd, seals))?;
+        prove_added(fd, terms)?;
+        if self.inheritable { sys::let_inherit(fd) } else { Ok(()) }
+    }
+
+    /// The file alone.
+    pub(crate) fn into_file(self) -> MemFile {
+        self.file
     }
 
     /// Everything was written, and written pages stay, so there are no holes to fill. If some

@@ -60,4 +60,4 @@ pub(crate) use unix::{
     read, readlink, seek, seek_back, try_map, with_c_str, write,
 };
 #[cfg(feature = "std")]
-pub(crate) use unix::{O_CLOEXEC, O_NONBLOCK};
+pub(crate) use unix::{O_CLOEXEC, O_NONBLOCK, pread_to_vec};
