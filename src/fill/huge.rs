@@ -51,6 +51,7 @@ impl HugePages {
 
     /// Gets the next huge page of the file. Returns where it ends, or `None` if the rest of the file
     /// is for ordinary pages.
+    #[inline(never)]
     pub(super) fn take(&mut self, map: &mut Exclusive) -> Result<Option<usize>, Error> {
         let (start, end) = (self.end, self.end.saturating_add(self.size));
         if self.size == 1 || end > map.fresh().len() {

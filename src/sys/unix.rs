@@ -213,6 +213,7 @@ pub(crate) fn mmap(
 
 /// A free address that is a multiple of `align`, a power of two, with room for `len` bytes: a hint
 /// for [`mmap`]. Another thread may get the place first.
+#[inline(never)]
 pub(crate) fn free_address(len: usize, align: usize) -> Option<NonNull<u8>> {
     let room = len.checked_add(align)?;
     // SAFETY: As for `mmap`; nobody can touch the pages.
