@@ -1,10 +1,15 @@
 //! Settings of the kernel that concern huge pages, changed for the time of a test.
 
 use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
+use std::ptr;
 
+use memfile::kernel::{Feature, Support};
 use rustix::fs::FlockOperation;
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
+use super::proc_self::smaps;
 use super::skip;
 
 /// A setting of the kernel, changed until this is dropped. Tests in other threads and processes
@@ -52,6 +57,71 @@ pub(crate) fn steady_policy() -> Option<File> {
     let file = File::open(POLICY).ok()?;
     rustix::fs::flock(&file, FlockOperation::LockShared).unwrap();
     Some(file)
+}
+
+/// The size of a transparent huge page. `None` where the kernel has none, or where they are too large
+/// for a test (512 MiB), after saying so.
+#[track_caller]
+pub(crate) fn affordable_page() -> Option<usize> {
+    let size = match std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") {
+        Ok(text) => text.trim().parse().unwrap(),
+        Err(error) => {
+            skip::skip(format_args!("no transparent huge pages: {error}"));
+            return None;
+        }
+    };
+    if size > 32 << 20 {
+        skip::skip(format_args!("huge pages of {size} bytes"));
+        return None;
+    }
+    Some(size)
+}
+
+/// The C library's own name for it is younger than some that are tested.
+pub(crate) const MADV_COLLAPSE: i32 = 25;
+
+/// Whether the kernel makes huge pages on demand, under the policy that it has now.
+pub(crate) fn collapses() -> bool {
+    Support::probe().get(Feature::Collapse).is_ok()
+}
+
+const POLICIES: [&str; 6] = ["never", "advise", "within_size", "always", "deny", "force"];
+
+/// Runs `body` under each policy for transparent huge pages that this machine lets a test set, or
+/// else under the one that it has, with the policy and the size of a huge page.
+#[track_caller]
+pub(crate) fn under_each_policy(body: impl Fn(&str, usize)) {
+    let Some(page) = affordable_page() else { return };
+    let Some(policy) = Setting::take(POLICY) else { return body("as it is", page) };
+    for value in POLICIES {
+        match policy.set(value) {
+            Ok(()) => body(value, page),
+            Err(error) => skip::skip(format_args!("the policy {value}: {error}")),
+        }
+    }
+}
+
+/// How many bytes of a memory file of this name can be mapped by huge pages. Nothing else may map
+/// it.
+pub(crate) fn by_huge_pages(file: impl AsFd, name: &str) -> usize {
+    let page = affordable_page().unwrap();
+    // Before Linux 6.7 a sealed file can be mapped shared through a descriptor of this kind alone.
+    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    let file = File::open(path).unwrap();
+    let len = usize::try_from(file.metadata().unwrap().len()).unwrap();
+    // SAFETY: Address space of the kernel's choice.
+    let space = unsafe { mmap_anonymous(ptr::null_mut(), len + page, ProtFlags::empty(), MapFlags::PRIVATE) }.unwrap();
+    let base = space.map_addr(|address| address.next_multiple_of(page));
+    // SAFETY: A part of that space, which nobody else has.
+    unsafe { mmap(base, len, ProtFlags::READ, MapFlags::SHARED | MapFlags::FIXED, &file, 0) }.unwrap();
+    for offset in (0..len).step_by(page) {
+        // SAFETY: Within the mapping, which ends with the file.
+        unsafe { base.cast::<u8>().add(offset).read_volatile() };
+    }
+    let mapped = smaps(name, "ShmemPmdMapped");
+    // SAFETY: All of that space, in which nothing has a reference.
+    unsafe { munmap(space, len + page) }.unwrap();
+    usize::try_from(mapped).unwrap() * 1024
 }
 
 fn read(file: &File) -> String {
