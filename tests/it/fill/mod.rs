@@ -2,6 +2,7 @@
 
 mod draft;
 mod huge;
+mod share;
 
 use std::io::{self, ErrorKind, Read};
 use std::iter;
