@@ -1,6 +1,8 @@
 //! Settings of the kernel that concern huge pages, changed for the time of a test.
 
+use std::ffi::c_void;
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
 use std::ptr;
@@ -36,7 +38,7 @@ impl Setting {
         }
     }
 
-    pub(crate) fn set(&self, value: &str) -> std::io::Result<()> {
+    pub(crate) fn set(&self, value: &str) -> io::Result<()> {
         self.file.write_all_at(value.as_bytes(), 0)
     }
 }
@@ -101,27 +103,62 @@ pub(crate) fn under_each_policy(body: impl Fn(&str, usize)) {
     }
 }
 
+/// A shared read-only map of a file from its start, at a multiple of the size of a huge page.
+pub(crate) struct Aligned {
+    space: *mut c_void,
+    room: usize,
+    base: *mut c_void,
+    len: usize,
+}
+
+impl Aligned {
+    /// Maps the file through a descriptor of its own, open for reading: before Linux 6.7 a sealed file
+    /// can be mapped shared through no other.
+    pub(crate) fn map(file: impl AsFd, page: usize) -> Self {
+        let file = File::open(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).unwrap();
+        let len = usize::try_from(file.metadata().unwrap().len()).unwrap();
+        let room = len + page;
+        // SAFETY: Address space of the kernel's choice.
+        let space = unsafe { mmap_anonymous(ptr::null_mut(), room, ProtFlags::empty(), MapFlags::PRIVATE) }.unwrap();
+        let base = space.map_addr(|address| address.next_multiple_of(page));
+        // SAFETY: A part of that space, which nobody else has.
+        unsafe { mmap(base, len, ProtFlags::READ, MapFlags::SHARED | MapFlags::FIXED, &file, 0) }.unwrap();
+        Self { space, room, base, len }
+    }
+
+    /// Reads a byte of each huge page.
+    pub(crate) fn touch(&self, page: usize) {
+        for offset in (0..self.len).step_by(page) {
+            // SAFETY: Within the mapping, which ends with the file.
+            unsafe { self.base.cast::<u8>().add(offset).read_volatile() };
+        }
+    }
+
+    /// `madvise` on the first `len` bytes. The advice leaves the contents as they are.
+    pub(crate) fn advise(&self, len: usize, advice: i32) -> io::Result<()> {
+        assert!(len <= self.len);
+        // SAFETY: Within the mapping, which nothing has a reference to.
+        match unsafe { libc::madvise(self.base, len, advice) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Drop for Aligned {
+    fn drop(&mut self) {
+        // SAFETY: All of the space, which nothing has a reference to.
+        unsafe { munmap(self.space, self.room) }.unwrap();
+    }
+}
+
 /// How many bytes of a memory file of this name can be mapped by huge pages. Nothing else may map
 /// it.
 pub(crate) fn by_huge_pages(file: impl AsFd, name: &str) -> usize {
     let page = affordable_page().unwrap();
-    // Before Linux 6.7 a sealed file can be mapped shared through a descriptor of this kind alone.
-    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
-    let file = File::open(path).unwrap();
-    let len = usize::try_from(file.metadata().unwrap().len()).unwrap();
-    // SAFETY: Address space of the kernel's choice.
-    let space = unsafe { mmap_anonymous(ptr::null_mut(), len + page, ProtFlags::empty(), MapFlags::PRIVATE) }.unwrap();
-    let base = space.map_addr(|address| address.next_multiple_of(page));
-    // SAFETY: A part of that space, which nobody else has.
-    unsafe { mmap(base, len, ProtFlags::READ, MapFlags::SHARED | MapFlags::FIXED, &file, 0) }.unwrap();
-    for offset in (0..len).step_by(page) {
-        // SAFETY: Within the mapping, which ends with the file.
-        unsafe { base.cast::<u8>().add(offset).read_volatile() };
-    }
-    let mapped = smaps(name, "ShmemPmdMapped");
-    // SAFETY: All of that space, in which nothing has a reference.
-    unsafe { munmap(space, len + page) }.unwrap();
-    usize::try_from(mapped).unwrap() * 1024
+    let map = Aligned::map(file, page);
+    map.touch(page);
+    usize::try_from(smaps(name, "ShmemPmdMapped")).unwrap() * 1024
 }
 
 fn read(file: &File) -> String {
