@@ -73,10 +73,10 @@ impl Draft {
         // shall get those, and the draft shall not show them again.
         self.clear_to_page_end(len);
         self.pages.cut(len);
-        let result = self.map.resize(len).and_then(|()| self.allocate());
+        let result = self.map.resize(len, self.pages.size()).and_then(|()| self.allocate());
         if result.is_err() {
             // A slice with bytes that may not be there is worse than one that is too short.
-            let _ = self.map.resize(before.min(len));
+            let _ = self.map.resize(before.min(len), self.pages.size());
         }
         self.clear_to_page_end(before);
         result
@@ -115,7 +115,7 @@ impl Draft {
             error.map(|fresh| {
                 let map = match Exclusive::new(fresh, pages.size()) {
                     Ok(map) => map,
-                    Err(error) => Exclusive::unmapped(error.into_inner(), pages.size()),
+                    Err(error) => Exclusive::unmapped(error.into_inner()),
                 };
                 Self { map, pages }
             })

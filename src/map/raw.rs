@@ -241,8 +241,6 @@ impl Private {
 pub(crate) struct Exclusive {
     mapping: Mapping,
     fresh: Fresh,
-    /// The size of a transparent huge page, or 1.
-    huge_page: usize,
 }
 
 impl Exclusive {
@@ -252,15 +250,15 @@ impl Exclusive {
     /// The file comes back with the error.
     pub(crate) fn new(fresh: Fresh, huge_page: usize) -> Result<Self, ErrorWith<Fresh>> {
         match Self::map(&fresh, huge_page) {
-            Ok(mapping) => Ok(Self { mapping, fresh, huge_page }),
+            Ok(mapping) => Ok(Self { mapping, fresh }),
             Err(error) => Err(ErrorWith::new(error, fresh)),
         }
     }
 
     /// Without a mapping, for a file that cannot be mapped for writing any more. Its bytes are an
     /// empty slice.
-    pub(crate) fn unmapped(fresh: Fresh, huge_page: usize) -> Self {
-        Self { mapping: Mapping::EMPTY, fresh, huge_page }
+    pub(crate) fn unmapped(fresh: Fresh) -> Self {
+        Self { mapping: Mapping::EMPTY, fresh }
     }
 
     fn map(fresh: &Fresh, huge_page: usize) -> Result<Mapping, Error> {
@@ -286,22 +284,22 @@ impl Exclusive {
         (SharedWritable(Shared(self.mapping)), self.fresh)
     }
 
-    /// Sets the file's length, and maps it anew. If the file cannot be mapped any more, its bytes
+    /// Sets the file's length, and maps it anew, as [`new`](Self::new) does. If the file cannot be mapped any more, its bytes
     /// are an empty slice.
-    pub(crate) fn resize(&mut self, len: usize) -> Result<(), Error> {
+    pub(crate) fn resize(&mut self, len: usize, huge_page: usize) -> Result<(), Error> {
         // Unmapped first, so that no mapping ever reaches beyond the end of the file.
         self.mapping = Mapping::EMPTY;
         let resized = self.fresh.resize(len);
-        self.mapping = Self::map(&self.fresh, self.huge_page)?;
+        self.mapping = Self::map(&self.fresh, huge_page)?;
         resized
     }
 
     /// Makes a huge page of the range that has its size and starts at a multiple of it. Returns whether
     /// the kernel says that it did.
-    pub(crate) fn collapse(&mut self, start: usize) -> bool {
-        let fits = start.checked_add(self.huge_page).is_some_and(|end| end <= self.mapping.len);
+    pub(crate) fn collapse(&mut self, start: usize, huge_page: usize) -> bool {
+        let fits = start.checked_add(huge_page).is_some_and(|end| end <= self.mapping.len);
         // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
-        fits && sys::madvise_collapse(unsafe { self.mapping.base.add(start) }, self.huge_page)
+        fits && sys::madvise_collapse(unsafe { self.mapping.base.add(start) }, huge_page)
     }
 
     /// Notes that the file has memory up to here.
