@@ -90,6 +90,7 @@ causes! {
         SealingIgnored => "the kernel accepted the seals, but the file is missing the {seals}: \
             a sandbox may pretend to add them",
         NoPopulate => "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): copy the file with `copy_of`",
+        NoFutex => "this system has no futex: it was built without CONFIG_FUTEX, or a sandbox hides it",
         NoProc => "/proc is not mounted, so the file has no path",
         Absent => "this system does not support it",
     }

@@ -18,7 +18,8 @@
 use core::ops::{Bound, RangeBounds};
 use core::ptr::NonNull;
 use core::slice;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::time::Duration;
 
 use super::options::MapOptions;
 use crate::error::{Errno, Error, ErrorWith};
@@ -379,10 +380,42 @@ impl Shared {
 #[derive(Copy, Clone)]
 pub(super) struct ReadOnlyWord<'map>(&'map AtomicUsize);
 
-impl ReadOnlyWord<'_> {
+impl<'map> ReadOnlyWord<'map> {
     /// The one load that is guaranteed to work on read-only memory, for words of this size.
     pub(super) fn load(self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// The four bytes of the word from `first_byte` on, to wait for.
+    pub(super) fn futex(self, first_byte: usize) -> Futex<'map> {
+        Futex::of(self.0, first_byte)
+    }
+}
+
+/// Four bytes of a word, for the kernel. It alone reads them as a `u32`: an atomic access of that
+/// size by this process could race with those to the whole word.
+pub(super) struct Futex<'map>(&'map AtomicU32);
+
+impl<'map> Futex<'map> {
+    /// `first_byte` is rounded down to a multiple of 4.
+    pub(super) fn of(word: &'map AtomicUsize, first_byte: usize) -> Self {
+        let bytes = NonNull::from(word).cast::<u8>();
+        // SAFETY: A multiple of 4 that is less than the word's size, which is 4 or 8.
+        let place = unsafe { bytes.add(first_byte & (WORD - size_of::<u32>())) };
+        // SAFETY: The four bytes lie within the word, which is mapped for `'map` and as aligned. A
+        // reference to an atomic is no access, so it may lie over memory that cannot be written;
+        // only its address is used (`sys::futex_wait`, `sys::futex_wake`).
+        Self(unsafe { place.cast::<AtomicU32>().as_ref() })
+    }
+
+    /// Sleeps while the bytes are `expected`. Returns false if the time has passed.
+    pub(super) fn wait(&self, expected: u32, timeout: Option<Duration>) -> Result<bool, Error> {
+        sys::futex_wait(self.0, expected, timeout)
+    }
+
+    /// Wakes those who sleep, and returns how many.
+    pub(super) fn wake(&self, most: u32) -> Result<usize, Error> {
+        sys::futex_wake(self.0, most)
     }
 }
 

@@ -17,7 +17,8 @@
 //!
 //! A function makes the one system call that its name or its comment says, and nothing else.
 //! [`create`], [`create_like`], [`populate`], [`mmap`] of constant bytes, `try_*` and
-//! [`exec_seal_finds_writers`] make several. A call that a signal interrupts is made again. An
+//! [`exec_seal_finds_writers`] make several. A call that a signal interrupts is made again, except
+//! [`futex_wait`]. An
 //! error names the call and holds the errno; the usual reason follows from both (`error/call.rs`),
 //! and a caller who knows better adds another. Descriptors are borrowed as `BorrowedFd` and made as
 //! `OwnedFd`, close-on-exec unless the caller of [`create`] asks otherwise, and none that is made
@@ -50,8 +51,8 @@ pub(crate) use rustix::path::DecInt;
 #[cfg(feature = "net")]
 pub(crate) use socket::{FDS_MAX, is_stream, peer_has_closed, recvmsg, sendmsg};
 pub(crate) use system::{
-    copy_file_range, create, create_like, exec_seal_finds_writers, huge_page_size, madvise_hugepage,
-    madvise_populate_read, madvise_populate_write, punch_hole, sendfile, splice, try_exec_flags,
+    copy_file_range, create, create_like, exec_seal_finds_writers, futex_wait, futex_wake, huge_page_size,
+    madvise_hugepage, madvise_populate_read, madvise_populate_write, punch_hole, sendfile, splice, try_exec_flags,
 };
 pub(crate) use unix::{
     Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, has_position, impl_from_raw_fd, is_above_stdio,
