@@ -1,13 +1,14 @@
 //! [`SharedMap`] and [`SharedView`]: memory that others change at the same time.
 
 use core::fmt;
+use core::ops::RangeBounds;
 
 use super::atomic::{AtomicInteger, SharedAtomic, SharedAtomicView};
 use super::raw::{Shared, SharedWritable};
 use crate::error::{Errno, Error, ErrorWith, Reason};
 use crate::file::MemFile;
 use crate::seal::Seal;
-use crate::sealed::{Holes, Origin, Terms, prove};
+use crate::sealed::{Holes, Origin, Proof, Terms, prove};
 use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -51,7 +52,7 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 #[doc(alias = "shm_open")]
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct SharedMap {
-    map: SharedWritable,
+    pub(super) map: SharedWritable,
     file: MemFile,
 }
 
@@ -80,7 +81,9 @@ pub struct SharedMap {
 #[doc(alias = "MAP_SHARED")]
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct SharedView {
-    map: Shared,
+    pub(super) map: Shared,
+    /// Which file it is: see [`Proof::id`].
+    pub(super) file: (u64, u64),
 }
 
 impl SharedMap {
@@ -100,16 +103,45 @@ impl SharedMap {
     /// - EINVAL, EBADF: not a memory file; ENOMEM: no address space
     #[doc(alias = "mmap")]
     pub fn map(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
+        Self::map_range(file, .., holes)
+    }
+
+    /// Maps a range of the file, in bytes. It need not be aligned to anything. The `holes` policy
+    /// is applied to the whole file: if that is too much memory, allocate the range with
+    /// [`MemFile::allocate`] and accept the other holes.
+    ///
+    /// Offsets in the map are counted from the start of the range. An [atomic](Self::atomic)
+    /// integer must be aligned in the file, so that all who share it agree.
+    ///
+    /// # Errors
+    /// As for [`map`](Self::map), and without an errno where the range does not lie within the file
+    /// ([`is_out_of_bounds`](Error::is_out_of_bounds)).
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{Holes, MemFile, Seals, SharedMap};
+    ///
+    /// let file = MemFile::create_sealable("frames")?;
+    /// file.write_all_at(b"0123456789", 0)?;
+    /// file.add_seals(Seals::FIXED_SIZE)?;
+    /// let part = SharedMap::map_range(file, 4..8, Holes::Refuse)?;
+    /// let mut bytes = [0; 4];
+    /// part.read_exact_at(&mut bytes, 0)?;
+    /// assert_eq!(&bytes, b"4567");
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "mmap")]
+    pub fn map_range(file: MemFile, range: impl RangeBounds<u64>, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
         let file = MemFile::adopt(file.into_fd()).map_err(|error| error.map(MemFile::from_owned))?;
         let fd = file.as_fd();
-        let result = prove(fd, shrink(holes)).and_then(|proof| SharedWritable::new(fd, proof));
+        let result = prove(fd, shrink(holes)).and_then(|proof| SharedWritable::new(fd, proof, range));
         match result {
             Ok(map) => Ok(Self { map, file }),
             Err(error) => Err(ErrorWith::new(explain_map(error, fd), file)),
         }
     }
 
-    /// The length in bytes when it was mapped.
+    /// The length of the map in bytes. The file may have become longer.
     #[must_use]
     pub fn len(&self) -> usize {
         self.map.shared().len()
@@ -139,14 +171,15 @@ impl SharedMap {
         self.map.copy_in(buf, offset)
     }
 
-    /// The atomic integer at `offset`, a multiple of its size.
+    /// The atomic integer at `offset`, a multiple of its size. (In a map of a
+    /// [range](Self::map_range), its place in the file must be one.)
     ///
     /// # Errors
     /// No errno: it does not lie within the map, or is not aligned.
     #[inline]
     pub fn atomic<T: AtomicInteger>(&self, offset: usize) -> Result<SharedAtomic<'_, T>, Error> {
         match self.map.word(last_byte::<T>(offset)) {
-            Some(word) => SharedAtomic::new(offset, word),
+            Some(word) => SharedAtomic::new(in_file(self.map.shared(), offset), word),
             None => Err(beyond::<T>(offset, self.len())),
         }
     }
@@ -205,20 +238,34 @@ impl SharedView {
     /// ```
     #[doc(alias = "mmap")]
     pub fn map(file: impl AsFd, holes: Holes) -> Result<Self, Error> {
+        Self::map_range(file, .., holes)
+    }
+
+    /// Maps a range of the file, in bytes: [`SharedMap::map_range`].
+    ///
+    /// # Errors
+    /// As for [`map`](Self::map), and without an errno where the range does not lie within the file
+    /// ([`is_out_of_bounds`](Error::is_out_of_bounds)).
+    #[doc(alias = "mmap")]
+    pub fn map_range(file: impl AsFd, range: impl RangeBounds<u64>, holes: Holes) -> Result<Self, Error> {
         let fd = file.as_fd();
         // Safe code can put another file under the number of a standard stream at any time.
         let moved = if sys::is_above_stdio(fd) { None } else { Some(sys::dup(fd)?) };
         let fd = moved.as_ref().map_or(fd, AsFd::as_fd);
         let proof = prove(fd, shrink(holes))?;
         let Some(read_only) = reopened(fd) else {
-            return Ok(Self { map: Shared::new(fd, proof)? });
+            return Self::of(fd, proof, range);
         };
         // Prove the reopened descriptor again: another file system may be mounted at /proc.
         let proof = prove(read_only.as_fd(), shrink(Holes::Accept))?;
-        Ok(Self { map: Shared::new(read_only.as_fd(), proof)? })
+        Self::of(read_only.as_fd(), proof, range)
     }
 
-    /// The length in bytes when it was mapped.
+    fn of(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        Ok(Self { map: Shared::new(fd, proof, range)?, file: proof.id() })
+    }
+
+    /// The length of the map in bytes. The file may have become longer.
     #[must_use]
     pub fn len(&self) -> usize {
         self.map.len()
@@ -246,21 +293,22 @@ impl SharedView {
         self.map.copy_out(offset, buf)
     }
 
-    /// The atomic integer at `offset`, a multiple of its size.
+    /// The atomic integer at `offset`, a multiple of its size. (In a map of a
+    /// [range](Self::map_range), its place in the file must be one.)
     ///
     /// # Errors
     /// No errno: it does not lie within the view, or is not aligned.
     #[inline]
     pub fn atomic<T: AtomicInteger>(&self, offset: usize) -> Result<SharedAtomicView<'_, T>, Error> {
         match self.map.word(last_byte::<T>(offset)) {
-            Some(word) => SharedAtomicView::new(offset, word),
+            Some(word) => SharedAtomicView::new(in_file(&self.map, offset), word),
             None => Err(beyond::<T>(offset, self.len())),
         }
     }
 }
 
 /// Shrink is what keeps the pages of a map from being taken away.
-fn shrink(holes: Holes) -> Terms {
+pub(super) fn shrink(holes: Holes) -> Terms {
     Terms { required: Seal::Shrink.into(), holes, limit: u64::MAX, origin: Origin::Received }
 }
 
@@ -276,7 +324,7 @@ fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
 
 /// Looks at the file to tell the seals apart that forbid a writable map.
 #[cold]
-fn explain_map(error: Error, fd: BorrowedFd<'_>) -> Error {
+pub(super) fn explain_map(error: Error, fd: BorrowedFd<'_>) -> Error {
     if error.call() != Some("mmap") || !error.is(Errno::PERM) {
         return error;
     }
@@ -290,6 +338,11 @@ fn explain_map(error: Error, fd: BorrowedFd<'_>) -> Error {
 /// The last byte of an integer. If it is aligned, it lies within the word of that byte.
 fn last_byte<T>(offset: usize) -> usize {
     offset.saturating_add(size_of::<T>().saturating_sub(1))
+}
+
+/// Where an offset of a map is in the file.
+fn in_file(map: &Shared, offset: usize) -> u64 {
+    map.start().saturating_add(offset as u64)
 }
 
 #[cold]

@@ -114,6 +114,7 @@ pub enum Holes {
 pub(crate) struct Proof {
     len: u64,
     granule: usize,
+    id: (u64, u64),
 }
 
 impl Proof {
@@ -125,6 +126,11 @@ impl Proof {
     /// `st_blksize`.
     pub(crate) const fn granule(self) -> usize {
         self.granule
+    }
+
+    /// Device and inode: which file it is, as long as somebody has it.
+    pub(crate) const fn id(self) -> (u64, u64) {
+        self.id
     }
 
     /// A proof of the first `len` bytes alone.
@@ -183,7 +189,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
         Holes::Populate if stat.len > 0 => populate(fd, stat.len)?,
         _ => {}
     }
-    Ok(Proof { len: stat.len, granule: stat.granule })
+    Ok(Proof { len: stat.len, granule: stat.granule, id: (stat.device, stat.inode) })
 }
 
 // Inlined, these errors cost a small program less than calls that return them through memory.
