@@ -19,6 +19,14 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 /// [atomic](Self::atomic). Without further synchronization, what is read may be part of an old and
 /// part of a new value; nothing worse can happen.
 ///
+/// # The order of copies
+/// A copy counts as one relaxed atomic access to each of its bytes, in no order among themselves. So
+/// atomic integers and [fences](core::sync::atomic::fence) order copies as they order relaxed loads
+/// and stores, between processes too: whoever loads with `Acquire` what was stored with `Release`
+/// reads at least what was copied in before that. [Sharing memory](crate::guide::sharing) shows a
+/// sequence lock, which needs fences.
+///
+/// # Seals
 /// The file must have the seal Shrink, so that nobody can take pages away. With Grow too
 /// ([`Seals::FIXED_SIZE`]) its length is the same for all.
 ///
@@ -153,7 +161,8 @@ impl SharedMap {
         self.len() == 0
     }
 
-    /// Copies bytes out of the memory, from `offset` on.
+    /// Copies bytes out of the memory, from `offset` on: relaxed loads, in no
+    /// [order](Self#the-order-of-copies) among themselves.
     ///
     /// # Errors
     /// No errno: the range does not lie within the map; nothing is copied.
@@ -162,7 +171,9 @@ impl SharedMap {
         self.map.shared().copy_out(offset, buf)
     }
 
-    /// Copies bytes into the memory, to `offset`. Others may see a part of them first.
+    /// Copies bytes into the memory, to `offset`: relaxed stores, in no
+    /// [order](Self#the-order-of-copies) among themselves. Others may see a part of them first, not
+    /// only the first part.
     ///
     /// # Errors
     /// No errno: the range does not lie within the map; nothing is copied.
@@ -184,11 +195,16 @@ impl SharedMap {
         }
     }
 
-    /// The address of the memory, for what takes one: a renderer in C, `futex(2)`, an upload to a
-    /// device. Dangling if the length is 0.
+    /// The address of the memory, for what takes one: a renderer in C, an upload to a device.
+    /// Dangling if the length is 0.
     ///
-    /// To read or write through it is unsafe: others may do so at the same time, so use atomics or
-    /// volatile accesses, within [`len`](Self::len) bytes and while the map lives.
+    /// Reading or writing through it is unsafe: stay within [`len`](Self::len) bytes and the life of
+    /// the map, and form no reference to bytes that others may write meanwhile. In Rust's memory
+    /// model this process accesses the memory as aligned words. An access by this pointer, in Rust,
+    /// that may happen at the same time as a copy or an atomic operation on the same bytes in
+    /// another thread must be one too: atomic, of a whole `usize`. A volatile access, or an atomic
+    /// of another size, would be a data race. What is ordered by a lock, or done by code in other
+    /// languages, may have any size.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.map.shared().as_ptr()
@@ -284,7 +300,8 @@ impl SharedView {
         self.map.as_ptr()
     }
 
-    /// Copies bytes out of the memory, from `offset` on.
+    /// Copies bytes out of the memory, from `offset` on: relaxed loads, in no
+    /// [order](SharedMap#the-order-of-copies) among themselves.
     ///
     /// # Errors
     /// No errno: the range does not lie within the view; nothing is copied.
