@@ -31,19 +31,16 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 /// ([`Seals::FIXED_SIZE`]) its length is the same for all.
 ///
 /// - For one writer and many readers: [`SharedMap::create`] or [`MemFile::share`].
-/// - For many writers: seal the file with [`Seals::FIXED_SIZE`], pass it on, and let each call
-///   `SharedMap::try_from`.
+/// - For many writers, or peers that map for writing: [`SharedMap::create_fixed_size`]. Pass the
+///   file on, and let each call `SharedMap::try_from`.
 ///
 /// [`Seals::FIXED_SIZE`]: crate::Seals::FIXED_SIZE
 ///
 /// ```
-/// use memfile::{MemFile, Seals, SharedMap};
+/// use memfile::SharedMap;
 ///
-/// let file = MemFile::create_sealable("board")?;
-/// file.set_len(8192)?;
-/// file.add_seals(Seals::FIXED_SIZE)?;
-/// let other = SharedMap::try_from(file.try_clone()?)?;
-/// let map = SharedMap::try_from(file)?;
+/// let map = SharedMap::create_fixed_size("board", 8192)?;
+/// let other = SharedMap::try_from(map.as_mem_file().try_clone()?)?;
 ///
 /// map.write_all_at(b"hello", 100)?;
 /// let mut buffer = [0; 5];

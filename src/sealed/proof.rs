@@ -54,8 +54,9 @@ use crate::sys::fd::BorrowedFd;
 /// | [`verify`](crate::SealedFileOptions::verify), [`seal`](crate::SealedFileOptions::seal) | that of the [options](crate::SealedFileOptions::holes), `Refuse` by default |
 /// | `TryFrom` for [`SealedFile`](crate::SealedFile) and [`SharedView`](crate::SharedView), `SealedFile::recv` | `Refuse` |
 /// | [`into_sealed`](crate::MemFile::into_sealed), [`freeze`](crate::SharedMap::freeze) | `Allocate` |
-/// | [`share`](crate::MemFile::share), `TryFrom` for [`SharedMap`](crate::SharedMap) | `Allocate` |
-/// | [`SharedMap::map`](crate::SharedMap::map), [`SharedView::map`](crate::SharedView::map) | their argument |
+/// | [`share`](crate::MemFile::share), [`create_fixed_size`](crate::SharedMap::create_fixed_size), `TryFrom` for [`SharedMap`](crate::SharedMap) | `Allocate` |
+/// | [`SharedMap::map`](crate::SharedMap::map), [`SharedView::map`](crate::SharedView::map), `map_range`, [`refresh`](crate::SharedView::refresh) | their argument |
+/// | [`grow`](crate::SharedMap::grow) | the new part is allocated |
 /// | [`from_bytes`](crate::SealedFile::from_bytes), [`Draft`](crate::Draft) and the like | the file is allocated in full while it is filled |
 ///
 /// ```
