@@ -134,6 +134,7 @@ impl Draft {
     /// # Errors
     /// The draft comes back with the error, unchanged; it may have the seals by then.
     /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
+    /// - ENOSPC, ENOMEM: [`set_len`](Self::set_len) has failed, and there is still no memory
     /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
     ///
     /// # Example
