@@ -32,12 +32,12 @@ pub fn run(report: &mut Report) {
     let row = |race: &Race| {
         let seconds = |name| race.seconds(name).map_or_else(none, time);
         let share = share(race).map_or_else(none, |share| format!("{share:.2}"));
-        vec![race.label.clone(), seconds(WRITE), seconds(COLLAPSE), share]
+        vec![race.label.clone(), seconds(WRITE), seconds(COLLAPSE), share, collapsed(race.bytes)]
     };
     report.table(
-        "**Collapsing a received file.** CPU time to write the file and to map it with huge pages, and the\n\
-         second as a share of the first; lower is better.",
-        &["bytes", WRITE, COLLAPSE, "share"],
+        "**Collapsing a received file.** CPU time to write the file and to map it with huge pages, and the second \
+         as a share of the first: lower is better. Last column: how much of the map then has huge pages.",
+        &["bytes", WRITE, COLLAPSE, "share of writing", "in huge pages"],
         &races.each_ref().map(row),
     );
     report.goal(
@@ -98,6 +98,19 @@ fn received(len: usize) -> Race {
         prepared(COLLAPSE, || file(&bytes, false), |file| (file.map_with(.., options).expect("mmap"), file)),
     ];
     race(size(len), len, Cpu, effort(len), candidates)
+}
+
+/// How much of a map that asked for huge pages has them, as the kernel counts it.
+fn collapsed(len: usize) -> String {
+    let file = file(&pattern(len), false);
+    let map = file.map_with(.., MapOptions::new().huge_pages(true)).expect("mmap");
+    black_box(files::sum(&map));
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let kib = rollup.lines().find_map(|line| line.strip_prefix("ShmemPmdMapped:")?.trim().strip_suffix(" kB"));
+    match kib.and_then(|kib| kib.parse::<usize>().ok()) {
+        Some(kib) => format!("{} %", (kib << 10) * 100 / len).replace(' ', "\u{a0}"),
+        None => none(),
+    }
 }
 
 fn pays(reads: usize, rounds: usize) -> Race {

@@ -21,10 +21,9 @@ pub fn run(report: &mut Report) {
         None => "at no size measured".to_owned(),
     };
     report.something_else_is_faster(&format!(
-        "**Few bytes that are read once.** `mmap`, the page faults and `munmap` cost more than copying a few\n  \
-         bytes. Measured here, a map is at least as fast as reading into a warm buffer {}, and as fast\n  \
-         as reading into a new `Vec` {}. The bytes of a sealed file cannot change, so a copy is as\n  \
-         good as a map. A map that is read many times, or by many processes, pays off earlier.",
+        "**Few bytes that are read once.** `mmap`, the page faults and `munmap` cost more than copying a few \
+         bytes. A map is at least as fast as reading into a warm buffer {}, and as reading into a new `Vec` {}. \
+         If a map is read more than once, it pays off earlier.",
         from(BUFFER),
         from(VEC),
     ));
