@@ -90,6 +90,8 @@ causes! {
         SealingIgnored => "the kernel accepted the seals, but the file is missing the {seals}: \
             a sandbox may pretend to add them",
         NoPopulate => "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): copy the file with `copy_of`",
+        NoCollapse => "this kernel makes no huge pages of memory files on demand: it needs Linux 6.1, a policy other than \
+            `deny` in /sys/kernel/mm/transparent_hugepage/shmem_enabled, and memory in one piece",
         NoProc => "/proc is not mounted, so the file has no path",
         Absent => "this system does not support it",
     }
@@ -176,6 +178,7 @@ causes! {
     /// locked.
     OutOfMemory, OutOfMemory {
         MemlockLimit => "no more memory may be locked: RLIMIT_MEMLOCK is reached (ulimit -l), or no memory is left",
+        NoRoom => "no memory is left for a copy of {bytes}",
         NoMemory => "no memory is left, or, for a file of huge pages, no free one (/proc/sys/vm/nr_hugepages)",
         NoAddressSpace => "no address space or memory is left, vm.max_map_count or RLIMIT_AS is reached, \
             or, for a file of huge pages, no free one is left (/proc/sys/vm/nr_hugepages)",

@@ -19,7 +19,7 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 #[cfg(feature = "std")]
 pub use command::FileCommand;
-pub(crate) use copy::copy_whole;
+pub(crate) use copy::{copy_more, has_more};
 
 #[cfg(not(feature = "std"))]
 use crate::sys::fd::OwnedFd as Handle;

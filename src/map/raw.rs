@@ -95,19 +95,30 @@ impl Mapping {
     /// may have, huge pages. What the mapping has beyond the extent is never touched: tmpfs reports
     /// a huge page size when it merely may use huge pages, and then pages of the mapping lie beyond
     /// the end of the file.
+    ///
+    /// `base` is a multiple of `huge_page`, the size of a transparent huge page, or 1 where none are
+    /// wanted, if address space for that can be had. The kernel would see to it only where its policy
+    /// is to use them.
     #[inline]
-    fn new(fd: BorrowedFd<'_>, extent: Extent, granule: usize, access: Access) -> Result<Self, Error> {
+    fn new(
+        fd: BorrowedFd<'_>,
+        extent: Extent,
+        granule: usize,
+        huge_page: usize,
+        access: Access,
+    ) -> Result<Self, Error> {
         let Extent { offset, len } = extent;
         if len == 0 {
             return Ok(Self::EMPTY);
         }
-        let align = OFFSET_ALIGN.max(granule as u64);
+        let align = OFFSET_ALIGN.max(granule as u64).max(huge_page as u64);
         let lead = usize::try_from(offset & (align - 1)).map_err(|_| Error::too_long(offset))?;
         let Some(end) = lead.checked_add(len).and_then(|end| end.checked_add(granule - 1)) else {
             return Err(Error::too_long(len as u64));
         };
         let mapped = end & !(granule - 1);
-        let base = sys::mmap(fd, offset.saturating_sub(lead as u64), mapped, access)?;
+        let hint = if mapped >= huge_page && huge_page > 1 { sys::free_address(mapped, huge_page) } else { None };
+        let base = sys::mmap(fd, offset.saturating_sub(lead as u64), mapped, access, hint)?;
         Ok(Self { base, mapped, lead, len })
     }
 
@@ -122,7 +133,7 @@ impl Mapping {
     /// the kernel refuses them, with two exceptions: failing to populate or to lock memory for
     /// which the caller asked that.
     #[inline]
-    fn follow(&self, options: MapOptions) -> Result<(), Error> {
+    fn follow(&self, options: MapOptions, huge_page: usize) -> Result<(), Error> {
         if self.mapped == 0 {
             return Ok(());
         }
@@ -133,8 +144,12 @@ impl Mapping {
         // SAFETY: `skipped` is at most `lead`, which is less than `mapped`.
         let first = unsafe { self.base.add(skipped) };
         if options.huge_pages {
-            // EINVAL: a kernel without transparent huge pages.
-            let _ = sys::madvise_hugepage(self.base, self.mapped);
+            self.advise_huge_pages();
+            // The whole huge pages of the file, from the one that holds the first byte.
+            let whole = self.lead.saturating_add(self.len) & !(huge_page - 1);
+            if whole > 0 {
+                sys::madvise_collapse(self.base, whole);
+            }
         }
         if options.populate {
             match sys::madvise_populate_read(first, used) {
@@ -150,6 +165,13 @@ impl Mapping {
             sys::mlock(self.data(), self.len)?;
         }
         Ok(())
+    }
+
+    /// Allows huge pages where the kernel's policy is `advise`. EINVAL: it was built without them.
+    fn advise_huge_pages(&self) {
+        if self.mapped > 0 {
+            let _ = sys::madvise_hugepage(self.base, self.mapped);
+        }
     }
 }
 
@@ -171,8 +193,9 @@ impl Constant {
     #[inline]
     pub(super) fn new(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Self, Error> {
         let extent = Extent::within(file.len(), range)?;
-        let mapping = Mapping::new(file.as_fd(), extent, file.granule(), Access::ConstantRead)?;
-        mapping.follow(options)?;
+        let huge_page = options.huge_page_size();
+        let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::ConstantRead)?;
+        mapping.follow(options, huge_page)?;
         Ok(Self(mapping))
     }
 
@@ -192,8 +215,9 @@ impl Private {
     #[inline]
     pub(super) fn new(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Self, Error> {
         let extent = Extent::within(file.len(), range)?;
-        let mapping = Mapping::new(file.as_fd(), extent, file.granule(), Access::PrivateWrite)?;
-        mapping.follow(options)?;
+        let huge_page = options.huge_page_size();
+        let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::PrivateWrite)?;
+        mapping.follow(options, huge_page)?;
         Ok(Self(mapping))
     }
 
@@ -220,12 +244,12 @@ pub(crate) struct Exclusive {
 }
 
 impl Exclusive {
-    /// Maps the file in its whole length.
+    /// Maps the file in its whole length, for huge pages of this size, or 1.
     ///
     /// # Errors
     /// The file comes back with the error.
-    pub(crate) fn new(fresh: Fresh) -> Result<Self, ErrorWith<Fresh>> {
-        match Self::map(&fresh) {
+    pub(crate) fn new(fresh: Fresh, huge_page: usize) -> Result<Self, ErrorWith<Fresh>> {
+        match Self::map(&fresh, huge_page) {
             Ok(mapping) => Ok(Self { mapping, fresh }),
             Err(error) => Err(ErrorWith::new(error, fresh)),
         }
@@ -237,9 +261,13 @@ impl Exclusive {
         Self { mapping: Mapping::EMPTY, fresh }
     }
 
-    fn map(fresh: &Fresh) -> Result<Mapping, Error> {
+    fn map(fresh: &Fresh, huge_page: usize) -> Result<Mapping, Error> {
         let extent = Extent::within(fresh.len() as u64, ..)?;
-        Mapping::new(fresh.as_fd(), extent, fresh.granule(), Access::SharedWrite)
+        let mapping = Mapping::new(fresh.as_fd(), extent, fresh.granule(), huge_page, Access::SharedWrite)?;
+        if huge_page > 1 {
+            mapping.advise_huge_pages();
+        }
+        Ok(mapping)
     }
 
     pub(crate) fn fresh(&self) -> &Fresh {
@@ -251,23 +279,32 @@ impl Exclusive {
         self.fresh
     }
 
-    /// Sets the file's length, and maps it anew. If the file cannot be mapped any more, its bytes
+    /// Gives up the `&mut [u8]`: from now on others may have the file. It must have Shrink.
+    pub(super) fn into_shared(self) -> (SharedWritable, Fresh) {
+        (SharedWritable(Shared(self.mapping)), self.fresh)
+    }
+
+    /// Sets the file's length, and maps it anew, as [`new`](Self::new) does. If the file cannot be mapped any more, its bytes
     /// are an empty slice.
-    pub(crate) fn resize(&mut self, len: usize) -> Result<(), Error> {
+    pub(crate) fn resize(&mut self, len: usize, huge_page: usize) -> Result<(), Error> {
         // Unmapped first, so that no mapping ever reaches beyond the end of the file.
         self.mapping = Mapping::EMPTY;
         let resized = self.fresh.resize(len);
-        self.mapping = Self::map(&self.fresh)?;
+        self.mapping = Self::map(&self.fresh, huge_page)?;
         resized
     }
 
-    pub(crate) fn is_aligned_to(&self, size: usize) -> bool {
-        self.mapping.base.addr().get() % size == 0
+    /// Makes a huge page of the range that has its size and starts at a multiple of it. Returns whether
+    /// the kernel says that it did.
+    pub(crate) fn collapse(&mut self, start: usize, huge_page: usize) -> bool {
+        let fits = start.checked_add(huge_page).is_some_and(|end| end <= self.mapping.len);
+        // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
+        fits && sys::madvise_collapse(unsafe { self.mapping.base.add(start) }, huge_page)
     }
 
-    /// Lets the kernel use huge pages. Returns whether it knows them.
-    pub(crate) fn advise_huge_pages(&self) -> bool {
-        self.mapping.mapped > 0 && sys::madvise_hugepage(self.mapping.base, self.mapping.mapped).is_ok()
+    /// Notes that the file has memory up to here.
+    pub(crate) fn set_allocated(&mut self, end: usize) {
+        self.fresh.set_allocated(end);
     }
 
     /// Allocates the file from where it is allocated already up to `end`, and makes those pages
@@ -323,7 +360,7 @@ impl Shared {
     }
 
     fn map(fd: BorrowedFd<'_>, proof: Proof, access: Access) -> Result<Self, Error> {
-        Ok(Self(Mapping::new(fd, Extent::within(proof.len(), ..)?, proof.granule(), access)?))
+        Ok(Self(Mapping::new(fd, Extent::within(proof.len(), ..)?, proof.granule(), 1, access)?))
     }
 
     pub(super) fn len(&self) -> usize {

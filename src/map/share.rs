@@ -1,6 +1,7 @@
 //! One writer, many readers: [`MemFile::share`] and [`SharedMap::freeze`]. Since Linux 5.1, which
 //! brought FutureWrite.
 
+use super::raw::Exclusive;
 use super::shared::SharedMap;
 use crate::error::{Error, ErrorWith};
 use crate::file::MemFile;
@@ -85,6 +86,17 @@ impl SharedMap {
         let file = MemFile::create(name, options)?;
         file.set_len(len)?;
         Ok(file.share()?)
+    }
+
+    /// Of a file that only this process had, mapped for writing as it is.
+    pub(crate) fn of(map: Exclusive) -> Result<Self, ErrorWith<Exclusive>> {
+        match map.fresh().share() {
+            Ok(()) => {
+                let (map, fresh) = map.into_shared();
+                Ok(Self { map, file: fresh.into_file() })
+            }
+            Err(error) => Err(ErrorWith::new(error, map)),
+        }
     }
 
     /// Another descriptor of the file for a reader, read-only: [`MemFile::reopen_read_only`].

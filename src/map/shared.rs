@@ -51,8 +51,8 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 #[doc(alias = "shm_open")]
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct SharedMap {
-    map: SharedWritable,
-    file: MemFile,
+    pub(super) map: SharedWritable,
+    pub(super) file: MemFile,
 }
 
 /// A memory file mapped for reading, which others may change at the same time.
