@@ -77,8 +77,8 @@ impl Report {
             Clock::Wall => "wall-clock time",
         };
         let caption = format!(
-            "**{title}.** First column: {clock} of {baseline}, lower is better. Other columns: how many \
-             times as fast as that, higher is better."
+            "**{title}.** First column ({baseline}): {clock}, lower is better. Other columns: how many times \
+             as fast as that, higher is better."
         );
         let row = |race: &Race| {
             let first = race.seconds(baseline).map_or_else(none, time);

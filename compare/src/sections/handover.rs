@@ -136,7 +136,7 @@ fn hand_over(readers: &mut [Reader], len: usize) -> Race {
         candidate(SOCKET, || all(How::Socket, &|reader| reader.socket().write_all(&bytes).expect("write"))),
         candidate(PIPE, || all(How::Pipe, &|reader| reader.pipe().write_all(&bytes).expect("write"))),
         candidate(MAPPED, || send(How::Map, &make())),
-        candidate(HUGE_PAGES, || send(How::Map, &huge())),
+        candidate(HUGE_PAGES, || send(How::MapHuge, &huge())),
         candidate(KEPT, || send(How::Map, &kept)),
         candidate(MEMCPY, || warm.copy_from_slice(&bytes)),
     ];

@@ -7,14 +7,15 @@ use memfile::{Map, MapOptions, SealedFile};
 
 use crate::bytes::pattern;
 use crate::files;
-use crate::race::{Clock::Cpu, Effort, Race, candidate, effort, prepared, race};
+use crate::race::{Candidate, Clock::Cpu, Effort, Race, candidate, effort, prepared, race};
 use crate::report::{Report, Wanted, none, size, time};
 
 const LARGE: usize = 256 << 20;
 const SMALL_PAGES: &str = "4 KiB pages";
-const HUGE_PAGES: &str = "huge pages";
+const FILLED: &str = "filled with huge pages";
+const HUGE_PAGES: &str = "filled and mapped with them";
 const WRITE: &str = "`from_bytes`";
-const COLLAPSE: &str = "map with huge pages";
+const COLLAPSE: &str = "`map_with` huge pages";
 const MAP: &str = "map";
 
 pub fn run(report: &mut Report) {
@@ -24,7 +25,7 @@ pub fn run(report: &mut Report) {
     races.push(random());
     races.extend([2 << 20, 16 << 20, LARGE].map(close));
     let title = "A file that was filled with huge pages, compared with one of 4 KiB pages";
-    report.races(title, "work", &[SMALL_PAGES, HUGE_PAGES], &races);
+    report.races(title, "work", &[SMALL_PAGES, FILLED, HUGE_PAGES], &races);
 
     report.paragraph(include_str!("huge_received.md"));
     let races = [4 << 20, 16 << 20, 64 << 20, LARGE].map(received);
@@ -57,17 +58,24 @@ fn file(bytes: &[u8], huge_pages: bool) -> SealedFile {
 fn sum(len: usize) -> Race {
     let bytes = pattern(len);
     let (small, huge) = (file(&bytes, false), file(&bytes, true));
-    let read = |file: &SealedFile| files::sum(&file.map().expect("mmap"));
-    let candidates = vec![candidate(SMALL_PAGES, || read(&small)), candidate(HUGE_PAGES, || read(&huge))];
+    let candidates = ways(&small, &huge, |map| files::sum(map));
     race(format!("map and sum {}", size(len)), len, Cpu, effort(len), candidates)
 }
 
-/// Maps afresh each time, as a reader would.
+/// Each maps afresh, as a reader would.
+fn ways<'a>(small: &'a SealedFile, huge: &'a SealedFile, read: impl Fn(&Map) -> u64 + Copy + 'a) -> Vec<Candidate<'a>> {
+    let options = MapOptions::new().huge_pages(true);
+    vec![
+        candidate(SMALL_PAGES, move || read(&small.map().expect("mmap"))),
+        candidate(FILLED, move || read(&huge.map().expect("mmap"))),
+        candidate(HUGE_PAGES, move || read(&huge.map_with(.., options).expect("mmap"))),
+    ]
+}
+
 fn random() -> Race {
     let bytes = pattern(LARGE);
     let (small, huge) = (file(&bytes, false), file(&bytes, true));
-    let read = |file: &SealedFile| random_reads(&file.map().expect("mmap"), 100_000);
-    let candidates = vec![candidate(SMALL_PAGES, || read(&small)), candidate(HUGE_PAGES, || read(&huge))];
+    let candidates = ways(&small, &huge, |map| random_reads(map, 100_000));
     let label = format!("100,000 random reads in {}", size(LARGE));
     race(label, LARGE, Cpu, Effort { rounds: 9, repeat: 1 }, candidates)
 }
@@ -86,7 +94,7 @@ fn random_reads(map: &Map, count: usize) -> u64 {
 fn close(len: usize) -> Race {
     let bytes = pattern(len);
     let candidates =
-        vec![prepared(SMALL_PAGES, || file(&bytes, false), drop), prepared(HUGE_PAGES, || file(&bytes, true), drop)];
+        vec![prepared(SMALL_PAGES, || file(&bytes, false), drop), prepared(FILLED, || file(&bytes, true), drop)];
     race(format!("last close of {}", size(len)), len, Cpu, effort(len), candidates)
 }
 
