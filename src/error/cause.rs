@@ -216,6 +216,7 @@ causes! {
         Directory => "the source is a directory",
         TooManyFds => "a message can carry at most 253 descriptors, not {}",
         EmptyPayload => "a stream socket carries descriptors only with at least one byte of payload",
+        SocketPath => "the path of a socket can have 108 bytes at most",
         MessageTooLong => "the payload is too long for one message: put it into a `SealedFile` and send that",
     }
 
@@ -226,9 +227,10 @@ causes! {
         Leased => "the owner of the file holds a lease on it, so opening it again would wait",
     }
 
-    /// The other end of the connection is closed.
+    /// The other end of the connection is closed, or there is no socket at the other end.
     ClosedByPeer, UnexpectedEof {
         ClosedByPeer => "the peer has closed the connection",
+        NobodyReceives => "nobody receives at the other end: no socket is bound to its path, or it is closed",
     }
 
     /// The message that was received is not of the expected form. It is lost, and its descriptors

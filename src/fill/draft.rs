@@ -6,7 +6,6 @@ use core::ops::{Deref, DerefMut};
 use super::huge::HugePages;
 use crate::error::{Error, ErrorWith};
 use crate::map::{Exclusive, SharedMap};
-use crate::options::CreateOptions;
 use crate::sealed::{Fresh, SealedFile};
 
 /// A file that nobody else has yet, mapped for writing: a `&mut [u8]` that becomes a
@@ -43,8 +42,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    pub(super) fn create(name: &str, len: usize, options: CreateOptions, pages: HugePages) -> Result<Self, Error> {
-        let mut fresh = Fresh::create(name, options)?;
+    /// Of an empty file.
+    pub(super) fn new(mut fresh: Fresh, len: usize, pages: HugePages) -> Result<Self, Error> {
         fresh.resize(len)?;
         let mut draft = Self { map: Exclusive::new(fresh, pages.size())?, pages };
         draft.allocate()?;

@@ -4,7 +4,7 @@
 use super::raw::Exclusive;
 use super::shared::SharedMap;
 use crate::error::{Error, ErrorWith};
-use crate::file::MemFile;
+use crate::file::{FileName, MemFile};
 use crate::options::{CreateOptions, Exec};
 use crate::seal::{Seal, Seals};
 use crate::sealed::SealedFile;
@@ -81,7 +81,7 @@ impl SharedMap {
     /// ```
     #[doc(alias = "shm_open")]
     #[doc(alias = "memfd_create")]
-    pub fn create(name: &str, len: u64) -> Result<Self, Error> {
+    pub fn create(name: impl FileName, len: u64) -> Result<Self, Error> {
         let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
         let file = MemFile::create(name, options)?;
         file.set_len(len)?;

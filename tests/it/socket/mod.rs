@@ -3,15 +3,17 @@
 mod options;
 
 use core::time::Duration;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use memfile::socket::{recv, send};
+use memfile::socket::{recv, send, send_to};
 use memfile::{Cause, Error, MemFile, SealedFile, Seals};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -24,6 +26,7 @@ use crate::support::child;
 use crate::support::proc_self::open_descriptors;
 use crate::support::skip::skip;
 
+const ENOENT: i32 = 2;
 const EBADF: i32 = 9;
 const EAGAIN: i32 = 11;
 const EINVAL: i32 = 22;
@@ -31,6 +34,7 @@ const EPIPE: i32 = 32;
 const ENOTSOCK: i32 = 88;
 const EMSGSIZE: i32 = 90;
 const ECONNRESET: i32 = 104;
+const EISCONN: i32 = 106;
 
 const NO_DESCRIPTOR: &str = "the message carries no descriptor, 1 was expected";
 
@@ -340,6 +344,39 @@ fn a_closed_peer_is_an_error_and_no_signal() {
         let error = SealedFile::recv(&ours, &mut [0; 8]).unwrap_err();
         assert_eq!((error.raw_os_error(), error.is_closed_by_peer()), (Some(ECONNRESET), true));
     });
+}
+
+/// Datagrams to a path, from a socket that is not connected.
+#[test]
+fn a_datagram_goes_to_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let c_path = |name: &str| CString::new(folder.path().join(name).into_os_string().into_vec()).unwrap();
+    let path = c_path("socket");
+    let journal = UnixDatagram::bind(folder.path().join("socket")).unwrap();
+    let client = UnixDatagram::unbound().unwrap();
+    let (one, two) = (sealed("1"), sealed("2"));
+    assert_eq!(send_to(&client, &path, b"both", &[one.as_fd(), two.as_fd()]).unwrap(), 4);
+    assert_eq!(send_to(&client, &path, b"", &[one.as_fd()]).unwrap(), 0);
+    let (mut payload, mut fds) = ([0; 8], [None, None]);
+    assert_eq!(received(&journal, &mut payload, &mut fds), (4, 2));
+    assert_eq!(&SealedFile::try_from(fds[1].take().unwrap()).unwrap().map().unwrap()[..], b"2");
+    assert_eq!(received(&journal, &mut payload, &mut fds), (0, 1));
+
+    let refused = |path: &CStr| send_to(&client, path, b"", &[one.as_fd()]).unwrap_err();
+    let nobody = "nobody receives at the other end: no socket is bound to its path, or it is closed";
+    drop(journal);
+    for (path, errno) in [(&path, "ECONNREFUSED"), (&c_path("none"), "ENOENT")] {
+        let error = refused(path);
+        assert!(error.is_closed_by_peer());
+        assert_eq!(error.to_string(), format!("sendmsg: {errno}: {nobody}"));
+    }
+    let error = refused(&CString::new("x".repeat(109)).unwrap());
+    let text = "sendmsg: ENAMETOOLONG: the path of a socket can have 108 bytes at most";
+    assert_eq!((error.to_string().as_str(), error.cause()), (text, Cause::InvalidInput));
+    assert_eq!(refused(&CString::new("x".repeat(108)).unwrap()).raw_os_error(), Some(ENOENT), "that many fit");
+    let (stream, _other) = UnixStream::pair().unwrap();
+    let error = send_to(&stream, &path, b"1", &[one.as_fd()]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(EISCONN));
 }
 
 #[test]
