@@ -5,8 +5,11 @@
 
 pub mod bytes;
 pub mod calls;
+pub mod chart;
+pub mod collapse;
 pub mod files;
 pub mod race;
+pub mod reader;
 pub mod report;
 pub mod sections;
 
