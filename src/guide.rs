@@ -3,6 +3,7 @@
 //! - [What does each seal forbid, and what does it allow?](sealing)
 //! - [Somebody sends me a file. Can I trust it?](receiving)
 //! - [What if the bytes must change?](sharing)
+//! - [How do I send and receive files with tokio?](async_programs)
 //! - [How do I build without libc, or with a static one?](without_libc)
 //! - [I come from memfile 0.3, memfd, memmap2, `shm_open`, tempfile, shmem-ipc, pentacle or
 //!   memfd-exec. What do I write instead?](migrating) And [what is new since 0.3?](changelog)
@@ -27,6 +28,9 @@ pub mod receiving {}
 /// [design]: design
 #[doc = include_str!("../docs/sharing.md")]
 pub mod sharing {}
+/// [receiving]: receiving
+#[doc = include_str!("../docs/async.md")]
+pub mod async_programs {}
 #[doc = include_str!("../docs/without-libc.md")]
 pub mod without_libc {}
 /// [changelog]: changelog
