@@ -90,7 +90,7 @@ fn show(canvas: &SharedMap, mut wayland: Wayland) -> Result<()> {
             (XDG_SURFACE, 0) => {
                 wayland.request(XDG_SURFACE, 4, &event.arguments)?; // xdg_surface.ack_configure
                 if !mem::replace(&mut attached, true) {
-                    wayland.request_with(canvas.as_mem_file(), SHM, 0, &[POOL, LEN])?; // wl_shm.create_pool
+                    wayland.request_with(canvas.as_mem_file().as_fd(), SHM, 0, &[POOL, LEN])?; // wl_shm.create_pool
                     wayland.request(POOL, 0, &[BUFFER, 0, WIDTH, HEIGHT, STRIDE, ARGB8888])?; // create_buffer
                     wayland.request(SURFACE, 1, &[BUFFER, 0, 0])?; // wl_surface.attach
                     wayland.request(SURFACE, 2, &[0, 0, WIDTH, HEIGHT])?; // wl_surface.damage

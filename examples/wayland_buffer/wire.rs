@@ -2,10 +2,11 @@
 //! of one of the object's requests or events, and arguments; all in words of four bytes.
 
 use std::io::{BufReader, Error, Read, Result, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use memfile::{MemFile, socket};
+use memfile::socket;
 
 /// The object that every connection begins with.
 pub(super) const DISPLAY: u32 = 1;
@@ -30,9 +31,9 @@ impl Wayland {
     }
 
     /// A request with a descriptor, which goes beside the first byte.
-    pub(super) fn request_with(&self, file: &MemFile, object: u32, opcode: u32, arguments: &[u32]) -> Result<()> {
+    pub(super) fn request_with(&self, fd: BorrowedFd<'_>, object: u32, opcode: u32, arguments: &[u32]) -> Result<()> {
         let message = message(object, opcode, arguments)?;
-        let sent = socket::send(self.0.get_ref(), &message, &[file.as_fd()])?;
+        let sent = socket::send(self.0.get_ref(), &message, &[fd])?;
         self.0.get_ref().write_all(message.get(sent..).unwrap_or_default())
     }
 
