@@ -5,10 +5,10 @@
 #[path = "wayland_buffer/wire.rs"]
 mod wire;
 
+use core::mem;
 use std::collections::HashMap;
 use std::env;
 use std::io::{ErrorKind, Result};
-use std::mem;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 

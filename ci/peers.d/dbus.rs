@@ -28,7 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let _service = connection::Builder::session()?.name(NAME)?.serve_at(PATH, Service)?.build()?;
     let client = Connection::session()?;
     let publish = |file: OwnedFd| -> zbus::Result<String> {
-        client.call_method(Some(NAME), PATH, Some(NAME), "Publish", &zvariant::OwnedFd::from(file))?.body().deserialize()
+        client
+            .call_method(Some(NAME), PATH, Some(NAME), "Publish", &zvariant::OwnedFd::from(file))?
+            .body()
+            .deserialize()
     };
 
     let sealed = SealedFile::from_bytes("page", &[1; 1 << 20])?;
