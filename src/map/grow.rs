@@ -17,6 +17,9 @@ impl SharedMap {
     /// shorter. To follow a file that somebody else has made longer, grow to its
     /// [length](crate::MemFile::len).
     ///
+    /// Allocating waits while another process holds the file's lock:
+    /// [which calls can wait](crate::guide::receiving).
+    ///
     /// The memory moves to another address. Other maps of the file stay as they are until they grow
     /// too; views follow by [`refresh`](SharedView::refresh).
     ///
