@@ -150,8 +150,9 @@ fn create_pool(socket: &UnixStream, len: u32) -> Result<SharedView> {
     if !pool.get_seals()?.contains(Seal::Shrink) {
         pool.add_seal(Seal::Shrink)?;
     }
-    // What was only given a length has no memory yet. Take it now, for as much as the client has
-    // announced and not for what the file may have grown to; then reading cannot fail for lack of it.
+    // A file that was only given a length has no memory yet. It is taken now, so that reading does
+    // not fail for lack of it later; for the length that the client has announced, since the file
+    // may be much longer.
     pool.allocate(0, len.into())?;
     Ok(SharedView::map(&pool, Holes::Accept)?)
 }

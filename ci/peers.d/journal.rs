@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("skipped: with Exec: this kernel has no such seal");
     }
 
-    let unsealed = MemFile::create_sealable("journal")?;
+    let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+    let unsealed = MemFile::create("journal", options)?;
     unsealed.write_all_at(&message("unsealed"), 0)?;
     socket::send(&journal, b"", &[unsealed.as_fd()])?;
     Ok(())
