@@ -75,7 +75,7 @@ fn show(canvas: &SharedMap, mut wayland: Wayland) -> Result<()> {
         match (event.object, event.opcode) {
             // wl_registry.global
             (REGISTRY, 0) => drop(globals.insert(event.text(1), event.arguments)),
-            // wl_callback.done: that were all of them.
+            // wl_callback.done: those were all.
             (GLOBALS, 0) => {
                 for (interface, id) in [("wl_compositor", COMPOSITOR), ("wl_shm", SHM), ("xdg_wm_base", WM_BASE)] {
                     let global = globals.get(interface).ok_or(ErrorKind::Unsupported)?;
@@ -145,13 +145,15 @@ fn create_pool(socket: &UnixStream, len: u32) -> Result<SharedView> {
     socket::recv(socket, &mut [0; 64], &mut fds)?;
     let [Some(fd)] = fds else { return Err(ErrorKind::InvalidData.into()) };
     let pool = MemFile::from_fd(fd)?;
-    // By the protocol a pool can only grow. So if the client has forgotten to say so, the
-    // compositor may.
+    // By the protocol a pool can only grow. So if the client has forgotten this seal, the
+    // compositor may add it. This waits while the client holds the file's lock, as `allocate` does:
+    // if clients may be hostile, do both in a thread of their own.
     if !pool.get_seals()?.contains(Seal::Shrink) {
         pool.add_seal(Seal::Shrink)?;
     }
-    // What was only given a length has no memory yet. Take it now, for as much as the client has
-    // announced and not for what the file may have grown to; then reading cannot fail for lack of it.
+    // A file that was only given a length has no memory yet. It is taken now, so that reading does
+    // not fail for lack of it later; for the length that the client has announced, since the file
+    // may be much longer. The client can still punch holes, whose pages are then taken on reading.
     pool.allocate(0, len.into())?;
     Ok(SharedView::map(&pool, Holes::Accept)?)
 }

@@ -1,4 +1,5 @@
-//! Which files a compositor accepts as pools of pixels: a connection for each kind, since a refusal ends it.
+//! Which files a compositor accepts as pools of pixels. Each kind has a connection of its own,
+//! since a refusal ends it.
 
 #[path = "../../examples/wayland_buffer/wire.rs"]
 mod wire;
@@ -51,8 +52,8 @@ fn create_pool(path: &Path, fd: BorrowedFd<'_>) -> io::Result<()> {
         if event.object == registry && event.text(1) == "wl_shm" {
             wayland.request(registry, 0, &[&event.arguments[..], &[shm]].concat())?; // wl_registry.bind
             wayland.request_with(fd, shm, 0, &[pool, LEN])?; // wl_shm.create_pool
-            // wl_display.sync; after a refusal the connection is closed, and its reason is still to be read.
-            wayland.request(DISPLAY, 0, &[done]).or_else(ignore_closed)?;
+            // A refusal closes the connection, but its reason can still be read.
+            wayland.request(DISPLAY, 0, &[done]).or_else(ignore_closed)?; // wl_display.sync
         } else if event.object == done {
             return Ok(());
         }

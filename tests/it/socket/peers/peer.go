@@ -1,4 +1,5 @@
-// The other end of a socket, which is file 0: receives a file, reports on it, then sends three of its own.
+// The other end of a socket, which is file 0: receives a file, reports on it, then sends three of
+// its own.
 package main
 
 import (

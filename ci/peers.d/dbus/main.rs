@@ -1,5 +1,5 @@
-//! Files as arguments over D-Bus: a service proves what it gets, and its answers are printed. Service and client are two
-//! connections to the session bus of the environment.
+//! Files as arguments over D-Bus: a service proves what it gets, and its answers are printed. The
+//! service and its client are two connections to the session bus.
 
 use std::error::Error;
 use std::os::fd::OwnedFd;
