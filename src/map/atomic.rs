@@ -12,7 +12,7 @@ use crate::error::{Error, Reason};
 
 /// The integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64
 /// bits; and the signed ones, `i8`, `i16`, `i32`, `isize` and `i64`. Nothing else can implement it.
-pub trait AtomicInteger: Integer {}
+pub trait AtomicInteger: Copy + Ord + Integer {}
 
 impl AtomicInteger for u8 {}
 impl AtomicInteger for u16 {}

@@ -20,7 +20,7 @@ fn growing(name: &str, len: u64) -> SharedMap {
 }
 
 fn allocated(map: &SharedMap) -> u64 {
-    rustix::fs::fstat(map).unwrap().st_blocks as u64 * 512
+    u64::try_from(rustix::fs::fstat(map).unwrap().st_blocks).unwrap() * 512
 }
 
 #[test]
