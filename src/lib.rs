@@ -52,7 +52,7 @@ cfg_if::cfg_if! {
         pub use error::{Cause, Error, ErrorWith};
         #[cfg(feature = "std")]
         pub use file::FileCommand;
-        pub use file::{FromFdError, MemFile, proc};
+        pub use file::{FileName, FromFdError, MemFile, proc};
         pub use fill::Draft;
         pub use map::{
             AtomicInteger, CowMap, Map, MapOptions, SharedAtomic, SharedAtomicView, SharedMap, SharedView,

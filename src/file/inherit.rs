@@ -87,7 +87,7 @@ fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
 /// Opens a file of `/proc/thread-self/fd` with the access that its descriptor has, which shows in
 /// the mode of the link. One that was opened with `O_PATH` has none. A FIFO with such a name must
 /// not make this wait, nor must a lease.
-fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
+pub(super) fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     let mode = fs::symlink_metadata(path)?.mode();
     let (read, write) = (mode & 0o400 != 0, mode & 0o200 != 0);
     if !read && !write {

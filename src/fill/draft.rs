@@ -6,7 +6,6 @@ use core::ops::{Deref, DerefMut};
 use super::huge::HugePages;
 use crate::error::{Error, ErrorWith};
 use crate::map::{Exclusive, SharedMap};
-use crate::options::CreateOptions;
 use crate::sealed::{Fresh, SealedFile};
 
 /// A file that nobody else has yet, mapped for writing: a `&mut [u8]` that becomes a
@@ -43,8 +42,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    pub(super) fn create(name: &str, len: usize, options: CreateOptions, pages: HugePages) -> Result<Self, Error> {
-        let mut fresh = Fresh::create(name, options)?;
+    /// Of an empty file.
+    pub(super) fn new(mut fresh: Fresh, len: usize, pages: HugePages) -> Result<Self, Error> {
         fresh.resize(len)?;
         let mut draft = Self { map: Exclusive::new(fresh, pages.size())?, pages };
         draft.allocate()?;
@@ -73,10 +72,10 @@ impl Draft {
         // shall get those, and the draft shall not show them again.
         self.clear_to_page_end(len);
         self.pages.cut(len);
-        let result = self.map.resize(len).and_then(|()| self.allocate());
+        let result = self.map.resize(len, self.pages.size()).and_then(|()| self.allocate());
         if result.is_err() {
             // A slice with bytes that may not be there is worse than one that is too short.
-            let _ = self.map.resize(before.min(len));
+            let _ = self.map.resize(before.min(len), self.pages.size());
         }
         self.clear_to_page_end(before);
         result
@@ -115,7 +114,7 @@ impl Draft {
             error.map(|fresh| {
                 let map = match Exclusive::new(fresh, pages.size()) {
                     Ok(map) => map,
-                    Err(error) => Exclusive::unmapped(error.into_inner(), pages.size()),
+                    Err(error) => Exclusive::unmapped(error.into_inner()),
                 };
                 Self { map, pages }
             })

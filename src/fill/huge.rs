@@ -59,7 +59,7 @@ impl HugePages {
         }
         // The kernel populates and does not return SIGBUS if no memory is left, as a store would.
         map.populate(start.saturating_add(1))?;
-        self.collapses = self.collapses && map.collapse(start);
+        self.collapses = self.collapses && map.collapse(start, self.size);
         if map.fresh().memory()? < end as u64 {
             self.size = 1;
             return Ok(None);

@@ -4,6 +4,7 @@ mod draft;
 mod huge;
 
 use crate::error::{Error, ErrorWith};
+use crate::file::FileName;
 use crate::map::Exclusive;
 use crate::options::CreateOptions;
 use crate::sealed::{Fresh, SealedFile, SealedFileOptions};
@@ -26,7 +27,7 @@ impl SealedFileOptions {
     /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
     #[doc(alias = "memfd_create")]
     #[inline]
-    pub fn from_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
+    pub fn from_bytes(&self, name: impl FileName, bytes: &[u8]) -> Result<SealedFile, Error> {
         if self.huge_pages || self.create_options.huge_tlb.is_some() {
             return self.copy_to_huge_pages(name, bytes);
         }
@@ -36,7 +37,7 @@ impl SealedFileOptions {
     }
 
     #[inline(never)]
-    fn copy_to_huge_pages(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
+    fn copy_to_huge_pages(&self, name: impl FileName, bytes: &[u8]) -> Result<SealedFile, Error> {
         let mut fresh = Fresh::create(name, self.create_options)?;
         if self.create_options.huge_tlb.is_some() {
             return copy(bytes, fresh)?.seal().map_err(ErrorWith::into_error);
@@ -79,7 +80,12 @@ impl SealedFileOptions {
     /// # Ok::<(), memfile::Error>(())
     /// ```
     #[doc(alias = "memfd_create")]
-    pub fn create_with(&self, name: &str, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<SealedFile, Error> {
+    pub fn create_with(
+        &self,
+        name: impl FileName,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<SealedFile, Error> {
         self.try_create_with(name, len, |bytes| {
             fill(bytes);
             Ok(())
@@ -105,7 +111,7 @@ impl SealedFileOptions {
     #[doc(alias = "memfd_create")]
     pub fn try_create_with<E: From<Error>>(
         &self,
-        name: &str,
+        name: impl FileName,
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<SealedFile, E> {
@@ -125,8 +131,9 @@ impl SealedFileOptions {
     ///
     /// An example is at [`Draft`].
     #[doc(alias = "memfd_create")]
-    pub fn draft(&self, name: &str, len: usize) -> Result<Draft, Error> {
-        Draft::create(name, len, self.create_options, self.transparent(usize::MAX))
+    pub fn draft(&self, name: impl FileName, len: usize) -> Result<Draft, Error> {
+        let fresh = Fresh::create(name, self.create_options)?;
+        Draft::new(fresh, len, self.transparent(usize::MAX))
     }
 
     /// Makes a sealed copy of `source`, by the system calls of
@@ -157,7 +164,7 @@ impl SealedFileOptions {
     /// assert!(SealedFile::options().limit(9).copy_of("manifest", &source).is_err());
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn copy_of(&self, name: &str, source: impl AsFd) -> Result<SealedFile, Error> {
+    pub fn copy_of(&self, name: impl FileName, source: impl AsFd) -> Result<SealedFile, Error> {
         let source = source.as_fd();
         let mut fresh = Fresh::create(name, self.create_options)?;
         if self.huge_pages {
@@ -206,7 +213,7 @@ impl SealedFileOptions {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[cfg(feature = "std")]
-    pub fn from_reader(&self, name: &str, mut reader: impl std::io::Read) -> std::io::Result<SealedFile> {
+    pub fn from_reader(&self, name: impl FileName, mut reader: impl std::io::Read) -> std::io::Result<SealedFile> {
         const BUFFER: usize = 128 * 1024;
         let mut ended = false;
         let mut read = |buffer: &mut [u8]| {
@@ -294,7 +301,7 @@ impl SealedFile {
     /// As for [`SealedFileOptions::from_bytes`].
     #[doc(alias = "memfd_create")]
     #[inline]
-    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+    pub fn from_bytes(name: impl FileName, bytes: &[u8]) -> Result<Self, Error> {
         Self::options().from_bytes(name, bytes)
     }
 
@@ -317,7 +324,7 @@ impl SealedFile {
     /// # Ok::<(), memfile::Error>(())
     /// ```
     #[doc(alias = "memfd_create")]
-    pub fn create_with(name: &str, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Self, Error> {
+    pub fn create_with(name: impl FileName, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Self, Error> {
         Self::options().create_with(name, len, fill)
     }
 
@@ -326,7 +333,7 @@ impl SealedFile {
     ///
     /// # Errors
     /// As for [`SealedFileOptions::copy_of`].
-    pub fn copy_of(name: &str, source: impl AsFd) -> Result<Self, Error> {
+    pub fn copy_of(name: impl FileName, source: impl AsFd) -> Result<Self, Error> {
         Self::options().copy_of(name, source)
     }
 
@@ -335,7 +342,7 @@ impl SealedFile {
     /// # Errors
     /// As for [`SealedFileOptions::from_reader`].
     #[cfg(feature = "std")]
-    pub fn from_reader(name: &str, reader: impl std::io::Read) -> std::io::Result<Self> {
+    pub fn from_reader(name: impl FileName, reader: impl std::io::Read) -> std::io::Result<Self> {
         Self::options().from_reader(name, reader)
     }
 }

@@ -18,7 +18,8 @@
 use core::ops::{Bound, RangeBounds};
 use core::ptr::NonNull;
 use core::slice;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::time::Duration;
 
 use super::options::MapOptions;
 use crate::error::{Errno, Error, ErrorWith};
@@ -241,8 +242,6 @@ impl Private {
 pub(crate) struct Exclusive {
     mapping: Mapping,
     fresh: Fresh,
-    /// The size of a transparent huge page, or 1.
-    huge_page: usize,
 }
 
 impl Exclusive {
@@ -252,15 +251,15 @@ impl Exclusive {
     /// The file comes back with the error.
     pub(crate) fn new(fresh: Fresh, huge_page: usize) -> Result<Self, ErrorWith<Fresh>> {
         match Self::map(&fresh, huge_page) {
-            Ok(mapping) => Ok(Self { mapping, fresh, huge_page }),
+            Ok(mapping) => Ok(Self { mapping, fresh }),
             Err(error) => Err(ErrorWith::new(error, fresh)),
         }
     }
 
     /// Without a mapping, for a file that cannot be mapped for writing any more. Its bytes are an
     /// empty slice.
-    pub(crate) fn unmapped(fresh: Fresh, huge_page: usize) -> Self {
-        Self { mapping: Mapping::EMPTY, fresh, huge_page }
+    pub(crate) fn unmapped(fresh: Fresh) -> Self {
+        Self { mapping: Mapping::EMPTY, fresh }
     }
 
     fn map(fresh: &Fresh, huge_page: usize) -> Result<Mapping, Error> {
@@ -283,25 +282,25 @@ impl Exclusive {
 
     /// Gives up the `&mut [u8]`: from now on others may have the file. It must have Shrink.
     pub(super) fn into_shared(self) -> (SharedWritable, Fresh) {
-        (SharedWritable(Shared(self.mapping)), self.fresh)
+        (SharedWritable(Shared { mapping: self.mapping, start: 0 }), self.fresh)
     }
 
-    /// Sets the file's length, and maps it anew. If the file cannot be mapped any more, its bytes
-    /// are an empty slice.
-    pub(crate) fn resize(&mut self, len: usize) -> Result<(), Error> {
+    /// Sets the file's length, and maps it anew, as [`new`](Self::new) does. If the file cannot be
+    /// mapped any more, its bytes are an empty slice.
+    pub(crate) fn resize(&mut self, len: usize, huge_page: usize) -> Result<(), Error> {
         // Unmapped first, so that no mapping ever reaches beyond the end of the file.
         self.mapping = Mapping::EMPTY;
         let resized = self.fresh.resize(len);
-        self.mapping = Self::map(&self.fresh, self.huge_page)?;
+        self.mapping = Self::map(&self.fresh, huge_page)?;
         resized
     }
 
     /// Makes a huge page of the range that has its size and starts at a multiple of it. Returns whether
     /// the kernel says that it did.
-    pub(crate) fn collapse(&mut self, start: usize) -> bool {
-        let fits = start.checked_add(self.huge_page).is_some_and(|end| end <= self.mapping.len);
+    pub(crate) fn collapse(&mut self, start: usize, huge_page: usize) -> bool {
+        let fits = start.checked_add(huge_page).is_some_and(|end| end <= self.mapping.len);
         // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
-        fits && sys::madvise_collapse(unsafe { self.mapping.base.add(start) }, self.huge_page)
+        fits && sys::madvise_collapse(unsafe { self.mapping.base.add(start) }, huge_page)
     }
 
     /// Notes that the file has memory up to here.
@@ -350,27 +349,39 @@ impl Exclusive {
 /// and place. (The copies may be assembly instead, which is opaque to the compiler and does no more
 /// than such accesses could: it reads and writes each byte once.) Across processes the hardware
 /// decides, and a torn or stale value is only a value.
-pub(super) struct Shared(Mapping);
+///
+/// The words are those of the file: a map of a range that begins within a word has a part of it,
+/// and the whole word is accessed, as at the end of a map.
+pub(super) struct Shared {
+    mapping: Mapping,
+    start: u64,
+}
 
 /// The size of a word.
 pub(super) const WORD: usize = size_of::<usize>();
 
 impl Shared {
     /// Maps the file of which Shrink was proven.
-    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof) -> Result<Self, Error> {
-        Self::map(fd, proof, Access::SharedRead)
+    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        Self::map(fd, proof, range, Access::SharedRead)
     }
 
-    fn map(fd: BorrowedFd<'_>, proof: Proof, access: Access) -> Result<Self, Error> {
-        Ok(Self(Mapping::new(fd, Extent::within(proof.len(), ..)?, proof.granule(), 1, access)?))
+    fn map(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>, access: Access) -> Result<Self, Error> {
+        let extent = Extent::within(proof.len(), range)?;
+        Ok(Self { mapping: Mapping::new(fd, extent, proof.granule(), 1, access)?, start: extent.offset })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len
+        self.mapping.len
+    }
+
+    /// Where the first byte is in the file.
+    pub(super) fn start(&self) -> u64 {
+        self.start
     }
 
     pub(super) fn as_ptr(&self) -> *mut u8 {
-        self.0.data().as_ptr()
+        self.mapping.data().as_ptr()
     }
 
     /// The word that holds the byte at `offset`.
@@ -381,13 +392,14 @@ impl Shared {
 
     #[inline]
     fn atomic(&self, offset: usize) -> Option<&AtomicUsize> {
-        if offset >= self.0.len {
+        if offset >= self.mapping.len {
             return None;
         }
-        // SAFETY: `offset` is less than `len`. Rounded down to a word it is still within the
-        // mapping, and so is the whole word, since `data` is aligned (`lead` is 0 for the range
-        // `..`) and a mapping ends with a page.
-        let word = unsafe { self.0.data().byte_add(offset & !(WORD - 1)) };
+        let byte = self.mapping.lead.saturating_add(offset);
+        // SAFETY: `lead + len` is at most `mapped`, so `byte` is less. Rounded down to a word it
+        // is still within the mapping, and so is the whole word, since `base` is aligned and a
+        // mapping ends with a page.
+        let word = unsafe { self.mapping.base.byte_add(byte & !(WORD - 1)) };
         // SAFETY: The word is mapped as long as `self` lives, aligned since a mapping is,
         // initialized since pages are, and accessed as a word alone.
         Some(unsafe { word.cast::<AtomicUsize>().as_ref() })
@@ -408,8 +420,8 @@ impl Shared {
     fn range(&self, offset: usize, len: usize) -> Result<NonNull<u8>, Error> {
         match offset.checked_add(len) {
             // SAFETY: `offset` is at most `len` of the mapping.
-            Some(end) if end <= self.0.len => Ok(unsafe { self.0.data().add(offset) }),
-            end => Err(Error::out_of_bounds(offset as u64, end.unwrap_or(usize::MAX) as u64, self.0.len as u64)),
+            Some(end) if end <= self.mapping.len => Ok(unsafe { self.mapping.data().add(offset) }),
+            end => Err(Error::out_of_bounds(offset as u64, end.unwrap_or(usize::MAX) as u64, self.mapping.len as u64)),
         }
     }
 }
@@ -418,10 +430,42 @@ impl Shared {
 #[derive(Copy, Clone)]
 pub(super) struct ReadOnlyWord<'map>(&'map AtomicUsize);
 
-impl ReadOnlyWord<'_> {
+impl<'map> ReadOnlyWord<'map> {
     /// The one load that is guaranteed to work on read-only memory, for words of this size.
     pub(super) fn load(self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// The four bytes of the word from `first_byte` on, to wait for.
+    pub(super) fn futex(self, first_byte: usize) -> Futex<'map> {
+        Futex::of(self.0, first_byte)
+    }
+}
+
+/// Four bytes of a word, for the kernel. It alone reads them as a `u32`: an atomic access of that
+/// size by this process could race with those to the whole word.
+pub(super) struct Futex<'map>(&'map AtomicU32);
+
+impl<'map> Futex<'map> {
+    /// `first_byte` is rounded down to a multiple of 4.
+    pub(super) fn of(word: &'map AtomicUsize, first_byte: usize) -> Self {
+        let bytes = NonNull::from(word).cast::<u8>();
+        // SAFETY: A multiple of 4 that is less than the word's size, which is 4 or 8.
+        let place = unsafe { bytes.add(first_byte & (WORD - size_of::<u32>())) };
+        // SAFETY: The four bytes lie within the word, which is mapped for `'map` and as aligned. A
+        // reference to an atomic is no access, so it may lie over memory that cannot be written;
+        // only its address is used (`sys::futex_wait`, `sys::futex_wake`).
+        Self(unsafe { place.cast::<AtomicU32>().as_ref() })
+    }
+
+    /// Sleeps while the bytes are `expected`. Returns false if the time has passed.
+    pub(super) fn wait(&self, expected: u32, timeout: Option<Duration>) -> Result<bool, Error> {
+        sys::futex_wait(self.0, expected, timeout)
+    }
+
+    /// Wakes those who sleep, and returns how many.
+    pub(super) fn wake(&self, most: u32) -> Result<usize, Error> {
+        sys::futex_wake(self.0, most)
     }
 }
 
@@ -430,8 +474,8 @@ pub(super) struct SharedWritable(Shared);
 
 impl SharedWritable {
     /// Maps the file of which Shrink was proven.
-    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof) -> Result<Self, Error> {
-        Shared::map(fd, proof, Access::SharedWrite).map(Self)
+    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        Shared::map(fd, proof, range, Access::SharedWrite).map(Self)
     }
 
     /// For the calls that read.

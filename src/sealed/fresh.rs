@@ -3,7 +3,7 @@
 use super::proof::{Holes, Origin, Proof, Terms};
 use super::{SealedFile, prove_added};
 use crate::error::{Error, ErrorWith};
-use crate::file::{MemFile, copy_more, explain_add_seals, has_more};
+use crate::file::{FileName, MemFile, copy_more, explain_add_seals, has_more};
 use crate::options::CreateOptions;
 use crate::seal::{Seal, Seals};
 use crate::sys;
@@ -27,7 +27,7 @@ pub(crate) struct Fresh {
 impl Fresh {
     /// Creates an empty file. Sealing is allowed whatever the options say.
     #[inline]
-    pub(crate) fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
+    pub(crate) fn create(name: impl FileName, options: CreateOptions) -> Result<Self, Error> {
         // Inheritable only once it is sealed: a program that another thread starts meanwhile must
         // not get it.
         let file = MemFile::create(name, options.allow_sealing(true).close_on_exec(true))?;

@@ -4,5 +4,8 @@ pub mod copy;
 pub mod create;
 pub mod fill;
 pub mod handover;
+pub mod huge;
 pub mod read;
 pub mod shared;
+pub mod small;
+pub mod tried;

@@ -3,6 +3,7 @@
 mod collapse;
 mod create;
 mod exec_seal;
+mod futex;
 #[cfg(feature = "net")]
 mod pidfd;
 
@@ -21,6 +22,7 @@ use crate::error::{Call, Error};
 pub(crate) use collapse::madvise_collapse;
 pub(crate) use create::{create, create_like, huge_page_size, try_exec_flags};
 pub(crate) use exec_seal::exec_seal_finds_writers;
+pub(crate) use futex::{futex_wait, futex_wake};
 #[cfg(feature = "net")]
 pub(super) use pidfd::close_pidfds;
 

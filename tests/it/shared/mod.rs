@@ -5,6 +5,9 @@ use memfile::{MemFile, Seals, SharedMap, SharedView};
 mod access;
 mod atomic;
 mod freeze;
+mod grow;
+mod parts;
+mod wait;
 
 fn file(name: &str, len: u64) -> MemFile {
     let file = MemFile::create_sealable(name).unwrap();

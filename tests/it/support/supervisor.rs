@@ -64,7 +64,8 @@ fn listener() -> OwnedFd {
     }
     // Loads the number of the call; each known number jumps to the last instruction.
     let mut program = vec![instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
-    let calls: Vec<_> = syscalls::all().collect();
+    // The channel to the supervisor needs `futex` before there is one: `shared::wait` has its faults.
+    let calls: Vec<_> = syscalls::all().filter(|&(_, name)| name != "futex").collect();
     for (index, (number, _)) in calls.iter().enumerate() {
         let to_the_end = u8::try_from(calls.len() - index).unwrap();
         program.push(instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, to_the_end, 0, *number as u32));
