@@ -295,12 +295,19 @@ impl Exclusive {
         resized
     }
 
-    /// Makes a huge page of the range that has its size and starts at a multiple of it. Returns whether
-    /// the kernel says that it did.
+    /// Makes a huge page of the range that has its size, starts at a multiple of it, and is allocated
+    /// there. Returns whether the kernel says that it did.
     pub(crate) fn collapse(&mut self, start: usize, huge_page: usize) -> bool {
-        let fits = start.checked_add(huge_page).is_some_and(|end| end <= self.mapping.len);
+        if start.checked_add(huge_page).is_none_or(|end| end > self.mapping.len) {
+            return false;
+        }
         // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
-        fits && sys::madvise_collapse(unsafe { self.mapping.base.add(start) }, huge_page)
+        let first = unsafe { self.mapping.base.add(start) };
+        // Brings the page into this mapping. Without one, some kernels (6.1, 6.12) collapse the range
+        // and report EINVAL all the same.
+        // SAFETY: The mapping is readable, and nobody writes meanwhile, since `self` is borrowed.
+        unsafe { first.read_volatile() };
+        sys::madvise_collapse(first, huge_page)
     }
 
     /// Notes that the file has memory up to here.

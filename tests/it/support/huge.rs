@@ -89,7 +89,9 @@ pub(crate) fn collapses() -> bool {
     let file = File::from(rustix::fs::memfd_create("collapses", MemfdFlags::CLOEXEC).unwrap());
     file.set_len(page as u64).unwrap();
     file.write_all_at(b"touched", 0).unwrap();
-    let collapses = Aligned::map(&file, page).advise(page, MADV_COLLAPSE).is_ok() && allocated(&file) >= page as u64;
+    let map = Aligned::map(&file, page);
+    map.touch(page);
+    let collapses = map.advise(page, MADV_COLLAPSE).is_ok() && allocated(&file) >= page as u64;
     assert_eq!(Support::probe().get(Feature::Collapse).is_ok(), collapses);
     collapses
 }
