@@ -5,6 +5,8 @@ use memfile::{MemFile, Seals, SharedMap, SharedView};
 mod access;
 mod atomic;
 mod freeze;
+mod latest_value;
+mod ring;
 mod wait;
 
 fn file(name: &str, len: u64) -> MemFile {
