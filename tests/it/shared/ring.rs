@@ -1,5 +1,6 @@
 //! The ring of `examples/ring.rs`, between processes, one of which may be hostile or killed.
 
+use std::hint::spin_loop;
 use std::io::ErrorKind::{InvalidData, InvalidInput, TimedOut};
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::sleep;
@@ -53,6 +54,40 @@ fn a_million_records_in_order() {
     }
     peer.finish();
     assert_eq!(receiver.recv(&mut bytes, SHORT).unwrap_err().kind(), TimedOut);
+}
+
+/// An answer comes before, while or after the other side falls asleep: it always wakes up.
+#[test]
+fn answers_at_any_moment() {
+    const COUNT: u32 = 50_000;
+    /// Takes between nothing and longer than a sleeper spins.
+    fn dawdle(number: u32) {
+        (0..number.wrapping_mul(0x9e37_79b9) % 1024).for_each(|_| spin_loop());
+    }
+    let Some(peer) = Peer::start(|channel| {
+        let mut receiver = Receiver::new(received(channel)).unwrap();
+        let mut sender = Sender::new(received(channel)).unwrap();
+        let mut bytes = Vec::new();
+        for number in 0..COUNT {
+            receiver.recv(&mut bytes, LONG).unwrap();
+            dawdle(number);
+            sender.send(&bytes, LONG).unwrap();
+        }
+    }) else {
+        return;
+    };
+    let (there, back) = (create(64).unwrap(), create(64).unwrap());
+    peer.channel().send(b'r', &[there.as_fd()]);
+    peer.channel().send(b'r', &[back.as_fd()]);
+    let (mut sender, mut receiver) = (Sender::new(there).unwrap(), Receiver::new(back).unwrap());
+    let mut bytes = Vec::new();
+    for number in 0..COUNT {
+        dawdle(number ^ COUNT);
+        sender.send(&number.to_ne_bytes(), LONG).unwrap();
+        receiver.recv(&mut bytes, LONG).unwrap();
+        assert_eq!(bytes, number.to_ne_bytes());
+    }
+    peer.finish();
 }
 
 /// A process that is killed while it sends leaves whole records, and another goes on after them.
@@ -194,13 +229,13 @@ fn wrong_indices_and_lengths() {
             }
         }
     }
-    for len in values {
+    for (sent, len) in [16, 64].into_iter().flat_map(|sent| values.iter().map(move |&len| (sent, len))) {
         map.write_all_at(&[0; DATA], 0).unwrap();
-        map.atomic(SENT).unwrap().store(64, Relaxed);
+        map.atomic(SENT).unwrap().store(sent, Relaxed);
         map.atomic(DATA).unwrap().store(len, Relaxed);
         let mut receiver = Receiver::new(file.try_clone().unwrap()).unwrap();
         let result = receiver.recv(&mut bytes, Duration::ZERO).map_err(|error| error.kind());
-        assert_eq!(result, if len <= 56 { Ok(()) } else { Err(InvalidData) }, "{len}");
+        assert_eq!(result, if len <= sent - size_of::<usize>() { Ok(()) } else { Err(InvalidData) }, "{len}");
     }
     let mut sender = Sender::new(create(64).unwrap()).unwrap();
     assert_eq!(sender.send(&[0; 57], LONG).unwrap_err().kind(), InvalidInput);
