@@ -11,9 +11,9 @@ use memfile::{MemFile, Seals, SharedMap};
 const WORD: usize = size_of::<usize>();
 /// How many bytes were sent, and how many received: two indices in cache lines of their own, and
 /// after each of them a flag: 1 if the other side sleeps until the index changes.
-const SENT: usize = 0;
-const RECEIVED: usize = 128;
-const DATA: usize = 256;
+pub(crate) const SENT: usize = 0;
+pub(crate) const RECEIVED: usize = 128;
+pub(crate) const DATA: usize = 256;
 
 /// The one side that sends. It goes on where the sender before it ended.
 pub type Sender = Ring<SENT, RECEIVED>;
@@ -86,7 +86,7 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
     }
 
     fn wait(&mut self, wanted: usize, timeout: Duration) -> Result<()> {
-        let (mut looks, mut start) = (0, None);
+        let (mut looks, mut start) = (0..20, None);
         while self.available < wanted {
             let (index, sleeps) = (self.map.atomic::<usize>(OTHER)?, self.map.atomic::<u32>(OTHER + WORD)?);
             let seen = index.load(Acquire);
@@ -96,18 +96,16 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
             if self.available >= wanted {
                 break;
             }
-            // Not too often, so that the other side can write several records in the meantime.
-            if looks < 100 {
-                looks += 1;
-                (0..32).for_each(|_| spin_loop());
+            // For about as long as sleeping takes. Looking seldom lets the other side write more than
+            // one record before the cache line goes to and fro.
+            if looks.next().is_some() {
+                (0..16).for_each(|_| spin_loop());
                 continue;
             }
-            let left = timeout.saturating_sub(start.get_or_insert_with(Instant::now).elapsed());
-            if left.is_zero() {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            // All threads see the SeqCst operations here and in `advance` in one order. So either
-            // this load sees the new index, or that one sees the flag, clears it, and wakes.
+            let slept = start.get_or_insert_with(Instant::now).elapsed();
+            let left = timeout.checked_sub(slept).ok_or(ErrorKind::TimedOut)?;
+            // All see the SeqCst operations here and in `advance` in one order. So either this load
+            // sees the new index, or that one sees the flag: then it clears it, and wakes.
             sleeps.store(1, SeqCst);
             if index.load(SeqCst) == seen {
                 sleeps.wait_timeout(1, left)?;
