@@ -44,7 +44,7 @@ use crate::sealed::SealedFile;
 /// let file = SealedFile::from_bytes("table", &[0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0])?;
 /// let map = file.map_range(4..)?;
 /// assert_eq!(map.as_ptr().addr() % 4096, 4);
-/// let numbers = <[u32]>::ref_from_bytes(&map).expect("4 is a multiple of the alignment of u32");
+/// let numbers = <[u32]>::ref_from_bytes(&map).expect("4 is a multiple of its alignment");
 /// assert_eq!(numbers.iter().map(|number| u32::from_le(*number)).sum::<u32>(), 3);
 /// # Ok::<(), memfile::Error>(())
 /// ```
