@@ -74,8 +74,8 @@ impl Extent {
 ///   OFFSET_ALIGN   first byte          the granule
 /// ```
 ///
-/// An empty extent has no mapping (`mmap` of length 0 fails with EINVAL): then `base` dangles and `mapped`
-/// is 0.
+/// An empty extent has no mapping (`mmap` of length 0 fails with EINVAL): then `base` dangles, aligned as
+/// the start of a mapping is, and `mapped` is 0.
 struct Mapping {
     base: NonNull<u8>,
     mapped: usize,
@@ -89,8 +89,12 @@ unsafe impl Send for Mapping {}
 // the types around it.
 unsafe impl Sync for Mapping {}
 
+/// The alignment that [`Map`](super::Map) promises.
+#[repr(align(4096))]
+struct SmallestPage;
+
 impl Mapping {
-    const EMPTY: Self = Self { base: NonNull::dangling(), mapped: 0, lead: 0, len: 0 };
+    const EMPTY: Self = Self { base: NonNull::<SmallestPage>::dangling().cast(), mapped: 0, lead: 0, len: 0 };
 
     /// Mapping lengths must be a multiple of `granule`; it exceeds 1 only where the file has, or
     /// may have, huge pages. What the mapping has beyond the extent is never touched: tmpfs reports
