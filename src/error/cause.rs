@@ -211,6 +211,7 @@ causes! {
         HugeWrite => "a file of huge pages does not support write(2): fill it through a mapping, \
             for example with `create_with`",
         HugeLength => "the length is not a multiple of the file's huge page size",
+        OtherFile => "the descriptor is that of another file than the map",
         Directory => "the source is a directory",
         TooManyFds => "a message can carry at most 253 descriptors, not {}",
         EmptyPayload => "a stream socket carries descriptors only with at least one byte of payload",

@@ -12,7 +12,7 @@ use crate::error::{Error, Reason};
 
 /// The integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64
 /// bits; and the signed ones, `i8`, `i16`, `i32`, `isize` and `i64`. Nothing else can implement it.
-pub trait AtomicInteger: Integer {}
+pub trait AtomicInteger: Copy + Ord + Integer {}
 
 impl AtomicInteger for u8 {}
 impl AtomicInteger for u16 {}
@@ -54,7 +54,7 @@ pub struct SharedAtomic<'map, T> {
 }
 
 impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
-    pub(super) fn new(offset: usize, word: &'map AtomicUsize) -> Result<Self, Error> {
+    pub(super) fn new(offset: u64, word: &'map AtomicUsize) -> Result<Self, Error> {
         let field = field_at(offset)?;
         Ok(Self { word, field })
     }
@@ -252,7 +252,7 @@ pub struct SharedAtomicView<'map, T> {
 }
 
 impl<'map, T: AtomicInteger> SharedAtomicView<'map, T> {
-    pub(super) fn new(offset: usize, word: ReadOnlyWord<'map>) -> Result<Self, Error> {
+    pub(super) fn new(offset: u64, word: ReadOnlyWord<'map>) -> Result<Self, Error> {
         let field = field_at(offset)?;
         Ok(Self { word, field })
     }
@@ -282,8 +282,9 @@ impl<'map, T: AtomicInteger> SharedAtomicView<'map, T> {
     }
 }
 
-fn field_at<T: Integer>(offset: usize) -> Result<Field<T>, Error> {
-    Field::at(offset).ok_or(Error::new(Reason::Misaligned).with_numbers(offset as u64, T::SIZE as u64))
+/// `offset` is that in the file.
+fn field_at<T: Integer>(offset: u64) -> Result<Field<T>, Error> {
+    Field::at(offset).ok_or(Error::new(Reason::Misaligned).with_numbers(offset, T::SIZE as u64))
 }
 
 /// Shows the value, by a relaxed load.

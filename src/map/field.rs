@@ -79,10 +79,13 @@ pub(super) struct Field<T> {
 }
 
 impl<T: Integer> Field<T> {
-    /// An integer lies within one word if it is aligned to its size: otherwise `None`.
-    pub(super) fn at(offset: usize) -> Option<Self> {
-        let aligned = offset & (T::SIZE - 1) == 0;
-        aligned.then_some(Self { first_byte: offset & (WORD - 1), integer: PhantomData })
+    /// `offset` is that in the file, whose words begin at multiples of their size. An integer lies
+    /// within one word if it is aligned to its size: otherwise `None`.
+    #[allow(clippy::cast_possible_truncation, reason = "a place within a word is a small number")]
+    pub(super) fn at(offset: u64) -> Option<Self> {
+        let first_byte = offset as usize & (WORD - 1);
+        let aligned = first_byte & (T::SIZE - 1) == 0;
+        aligned.then_some(Self { first_byte, integer: PhantomData })
     }
 
     /// The place of the integer's first byte within the word.

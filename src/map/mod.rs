@@ -35,6 +35,7 @@
 mod atomic;
 mod constant;
 mod field;
+mod grow;
 mod options;
 mod raw;
 mod share;

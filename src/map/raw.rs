@@ -312,27 +312,39 @@ impl Exclusive {
 /// and place. (The copies may be assembly instead, which is opaque to the compiler and does no more
 /// than such accesses could: it reads and writes each byte once.) Across processes the hardware
 /// decides, and a torn or stale value is only a value.
-pub(super) struct Shared(Mapping);
+///
+/// The words are those of the file: a map of a range that begins within a word has a part of it,
+/// and the whole word is accessed, as at the end of a map.
+pub(super) struct Shared {
+    mapping: Mapping,
+    start: u64,
+}
 
 /// The size of a word.
 pub(super) const WORD: usize = size_of::<usize>();
 
 impl Shared {
     /// Maps the file of which Shrink was proven.
-    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof) -> Result<Self, Error> {
-        Self::map(fd, proof, Access::SharedRead)
+    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        Self::map(fd, proof, range, Access::SharedRead)
     }
 
-    fn map(fd: BorrowedFd<'_>, proof: Proof, access: Access) -> Result<Self, Error> {
-        Ok(Self(Mapping::new(fd, Extent::within(proof.len(), ..)?, proof.granule(), access)?))
+    fn map(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>, access: Access) -> Result<Self, Error> {
+        let extent = Extent::within(proof.len(), range)?;
+        Ok(Self { mapping: Mapping::new(fd, extent, proof.granule(), access)?, start: extent.offset })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len
+        self.mapping.len
+    }
+
+    /// Where the first byte is in the file.
+    pub(super) fn start(&self) -> u64 {
+        self.start
     }
 
     pub(super) fn as_ptr(&self) -> *mut u8 {
-        self.0.data().as_ptr()
+        self.mapping.data().as_ptr()
     }
 
     /// The word that holds the byte at `offset`.
@@ -343,13 +355,14 @@ impl Shared {
 
     #[inline]
     fn atomic(&self, offset: usize) -> Option<&AtomicUsize> {
-        if offset >= self.0.len {
+        if offset >= self.mapping.len {
             return None;
         }
-        // SAFETY: `offset` is less than `len`. Rounded down to a word it is still within the
-        // mapping, and so is the whole word, since `data` is aligned (`lead` is 0 for the range
-        // `..`) and a mapping ends with a page.
-        let word = unsafe { self.0.data().byte_add(offset & !(WORD - 1)) };
+        let byte = self.mapping.lead.saturating_add(offset);
+        // SAFETY: `lead + len` is at most `mapped`, so `byte` is less. Rounded down to a word it
+        // is still within the mapping, and so is the whole word, since `base` is aligned and a
+        // mapping ends with a page.
+        let word = unsafe { self.mapping.base.byte_add(byte & !(WORD - 1)) };
         // SAFETY: The word is mapped as long as `self` lives, aligned since a mapping is,
         // initialized since pages are, and accessed as a word alone.
         Some(unsafe { word.cast::<AtomicUsize>().as_ref() })
@@ -370,8 +383,8 @@ impl Shared {
     fn range(&self, offset: usize, len: usize) -> Result<NonNull<u8>, Error> {
         match offset.checked_add(len) {
             // SAFETY: `offset` is at most `len` of the mapping.
-            Some(end) if end <= self.0.len => Ok(unsafe { self.0.data().add(offset) }),
-            end => Err(Error::out_of_bounds(offset as u64, end.unwrap_or(usize::MAX) as u64, self.0.len as u64)),
+            Some(end) if end <= self.mapping.len => Ok(unsafe { self.mapping.data().add(offset) }),
+            end => Err(Error::out_of_bounds(offset as u64, end.unwrap_or(usize::MAX) as u64, self.mapping.len as u64)),
         }
     }
 }
@@ -424,8 +437,8 @@ pub(super) struct SharedWritable(Shared);
 
 impl SharedWritable {
     /// Maps the file of which Shrink was proven.
-    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof) -> Result<Self, Error> {
-        Shared::map(fd, proof, Access::SharedWrite).map(Self)
+    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        Shared::map(fd, proof, range, Access::SharedWrite).map(Self)
     }
 
     /// For the calls that read.

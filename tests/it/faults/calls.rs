@@ -186,6 +186,13 @@ pub(super) fn all() -> Vec<Call> {
         call("reader", || file().share().unwrap(), |map| map.reader()),
         call("freeze", || file().share().unwrap(), SharedMap::freeze),
         call("SharedMap::try_from", || shrink_sealed(file()), SharedMap::try_from),
+        call(
+            "SharedMap::map_range",
+            || shrink_sealed(file()),
+            |file| SharedMap::map_range(file, 5000.., Holes::Refuse),
+        ),
+        call("grow", growing, |mut map| map.grow(LEN + 1)),
+        call("SharedView::refresh", followed, |(map, mut view)| view.refresh(map, Holes::Refuse)),
         call("SharedView::try_from", || shrink_sealed(file()), SharedView::try_from),
         call("reopen_read_only", file, |file| file.reopen_read_only()),
         call("SealedFile::reopen_read_only", sealed, |file| file.reopen_read_only()),
@@ -220,6 +227,18 @@ fn draft() -> Draft {
 fn shrink_sealed(file: MemFile) -> MemFile {
     file.add_seal(Seal::Shrink).unwrap();
     file
+}
+
+fn growing() -> SharedMap {
+    SharedMap::try_from(shrink_sealed(file())).unwrap()
+}
+
+/// A view, and the file that has become longer since.
+fn followed() -> (SharedMap, SharedView) {
+    let mut map = growing();
+    let view = SharedView::map(&map, Holes::Refuse).unwrap();
+    map.grow(2 * LEN).unwrap();
+    (map, view)
 }
 
 fn program() -> MemFile {

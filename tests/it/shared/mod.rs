@@ -7,6 +7,8 @@ mod atomic;
 mod freeze;
 mod latest_value;
 mod ring;
+mod grow;
+mod parts;
 mod wait;
 
 fn file(name: &str, len: u64) -> MemFile {
