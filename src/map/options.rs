@@ -64,10 +64,10 @@ impl MapOptions {
         self
     }
 
-    /// The size of a huge page, or 1 if none are wanted.
+    /// The size of a huge page for a map of this length, or 1 if there are to be none.
     #[inline]
-    pub(super) fn huge_page_size(self) -> usize {
-        if self.huge_pages { sys::transparent_huge_page_size() } else { 1 }
+    pub(super) fn huge_page_size(self, len: usize) -> usize {
+        if self.huge_pages { sys::transparent_huge_page_size(len) } else { 1 }
     }
 
     /// Keep all pages in memory until the map is dropped: `mlock(2)`. Default: no.

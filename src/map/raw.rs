@@ -122,7 +122,7 @@ impl Mapping {
             return Err(Error::too_long(len as u64));
         };
         let mapped = end & !(granule - 1);
-        let hint = if mapped >= huge_page && huge_page > 1 { sys::free_address(mapped, huge_page) } else { None };
+        let hint = if huge_page > 1 { sys::free_address(mapped, huge_page) } else { None };
         let base = sys::mmap(fd, offset.saturating_sub(lead as u64), mapped, access, hint)?;
         Ok(Self { base, mapped, lead, len })
     }
@@ -148,13 +148,10 @@ impl Mapping {
         let used = self.lead.saturating_sub(skipped).saturating_add(self.len);
         // SAFETY: `skipped` is at most `lead`, which is less than `mapped`.
         let first = unsafe { self.base.add(skipped) };
-        if options.huge_pages {
+        if huge_page > 1 {
             self.advise_huge_pages();
             // The whole huge pages of the file, from the one that holds the first byte.
-            let whole = self.lead.saturating_add(self.len) & !(huge_page - 1);
-            if whole > 0 {
-                sys::madvise_collapse(self.base, whole);
-            }
+            sys::madvise_collapse(self.base, self.lead.saturating_add(self.len) & !(huge_page - 1));
         }
         if options.populate {
             match sys::madvise_populate_read(first, used) {
@@ -198,7 +195,7 @@ impl Constant {
     #[inline]
     pub(super) fn new(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Self, Error> {
         let extent = Extent::within(file.len(), range)?;
-        let huge_page = options.huge_page_size();
+        let huge_page = options.huge_page_size(extent.len);
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::ConstantRead)?;
         mapping.follow(options, huge_page)?;
         Ok(Self(mapping))
@@ -220,7 +217,7 @@ impl Private {
     #[inline]
     pub(super) fn new(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Self, Error> {
         let extent = Extent::within(file.len(), range)?;
-        let huge_page = options.huge_page_size();
+        let huge_page = options.huge_page_size(extent.len);
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::PrivateWrite)?;
         mapping.follow(options, huge_page)?;
         Ok(Self(mapping))
@@ -299,12 +296,19 @@ impl Exclusive {
         resized
     }
 
-    /// Makes a huge page of the range that has its size and starts at a multiple of it. Returns whether
-    /// the kernel says that it did.
-    pub(crate) fn collapse(&mut self, start: usize, huge_page: usize) -> bool {
-        let fits = start.checked_add(huge_page).is_some_and(|end| end <= self.mapping.len);
+    /// Makes the page present that begins at `start`, if there is memory for it. (A store would raise
+    /// SIGBUS if there is none.)
+    pub(crate) fn touch(&mut self, start: usize) -> bool {
         // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
-        fits && sys::madvise_collapse(unsafe { self.mapping.base.add(start) }, huge_page)
+        start < self.mapping.len && sys::madvise_populate_write(unsafe { self.mapping.base.add(start) }, 1).is_ok()
+    }
+
+    /// Makes huge pages of a range that begins and ends at multiples of their size. Returns whether the
+    /// kernel says that it did.
+    pub(crate) fn collapse(&mut self, start: usize, end: usize) -> bool {
+        // SAFETY: `start` is less than the length of the mapping, as above.
+        let place = (start < end && end <= self.mapping.len).then(|| unsafe { self.mapping.base.add(start) });
+        place.is_some_and(|place| sys::madvise_collapse(place, end.saturating_sub(start)))
     }
 
     /// Notes that the file has memory up to here.
