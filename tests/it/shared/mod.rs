@@ -5,10 +5,10 @@ use memfile::{MemFile, Seals, SharedMap, SharedView};
 mod access;
 mod atomic;
 mod freeze;
-mod latest_value;
-mod ring;
 mod grow;
+mod latest_value;
 mod parts;
+mod ring;
 mod wait;
 
 fn file(name: &str, len: u64) -> MemFile {
