@@ -53,7 +53,7 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     // A private mapping where a shared one is refused.
     ("map_copy_on_write", "mmap", &[libc::EPERM], When::Once, Earlier(libc::EPERM, "mmap")),
     ("map", "mmap", &[libc::EPERM], When::At(0), Works),
-    ("huge map_with", "mmap", &[libc::EPERM], When::Once, Works),
+    ("huge map_with", "mmap", &[libc::EPERM], When::Once, WorksOrErrno),
     // Holes filled by `fallocate` where they cannot be mapped.
     ("verify Populate", "mmap", &[libc::EPERM], When::Always, Works),
     // Advice need not be taken. Where memory was asked for, only a kernel that lacks the advice, or a

@@ -8,10 +8,10 @@ use std::os::unix::fs::FileExt;
 use std::ptr;
 
 use memfile::kernel::{Feature, Support};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, MemfdFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
-use super::proc_self::smaps;
+use super::proc_self::{allocated, smaps};
 use super::skip;
 
 /// A setting of the kernel, changed until this is dropped. Tests in other threads and processes
@@ -82,9 +82,16 @@ pub(crate) fn affordable_page() -> Option<usize> {
 /// The C library's own name for it is younger than some that are tested.
 pub(crate) const MADV_COLLAPSE: i32 = 25;
 
-/// Whether the kernel makes huge pages on demand, under the policy that it has now.
+/// Whether the kernel makes huge pages on demand, under the policy that it has now. Asked without the
+/// crate, which must find the same.
 pub(crate) fn collapses() -> bool {
-    Support::probe().get(Feature::Collapse).is_ok()
+    let page = affordable_page().unwrap();
+    let file = File::from(rustix::fs::memfd_create("collapses", MemfdFlags::CLOEXEC).unwrap());
+    file.set_len(page as u64).unwrap();
+    file.write_all_at(b"touched", 0).unwrap();
+    let collapses = Aligned::map(&file, page).advise(page, MADV_COLLAPSE).is_ok() && allocated(&file) >= page as u64;
+    assert_eq!(Support::probe().get(Feature::Collapse).is_ok(), collapses);
+    collapses
 }
 
 const POLICIES: [&str; 6] = ["never", "advise", "within_size", "always", "deny", "force"];
