@@ -286,6 +286,14 @@ impl Exclusive {
         (SharedWritable(Shared { mapping: self.mapping, start: 0 }), self.fresh)
     }
 
+    /// Maps the file, if that has failed before.
+    pub(crate) fn map_again(&mut self, huge_page: usize) -> Result<(), Error> {
+        if self.mapping.len < self.fresh.len() {
+            self.mapping = Self::map(&self.fresh, huge_page)?;
+        }
+        Ok(())
+    }
+
     /// Sets the file's length, and maps it anew, as [`new`](Self::new) does. If the file cannot be
     /// mapped any more, its bytes are an empty slice.
     pub(crate) fn resize(&mut self, len: usize, huge_page: usize) -> Result<(), Error> {
