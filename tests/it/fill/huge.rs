@@ -11,9 +11,10 @@ use std::thread;
 
 use memfile::kernel::{Feature, Support};
 use memfile::{Cause, Error, MemFile, SealedFile, SealedFileOptions};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Script, look};
-use crate::support::check::{refused, source_beyond_limit};
+use crate::support::check::{NO_ADDRESS_SPACE, refused, source_beyond_limit};
 use crate::support::huge::{
     MADV_COLLAPSE, POLICY, Setting, affordable_page, by_huge_pages, collapses, under_each_policy,
 };
@@ -376,6 +377,34 @@ fn no_memory() {
             assert_eq!((error.raw_os_error(), error.cause()), (Some(libc::ENOSPC), Cause::OutOfMemory));
             nothing_is_left();
         }
+    });
+}
+
+/// What can be written needs no map, so it needs no address space either.
+#[test]
+fn no_address_space() {
+    child::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        let bytes = pattern(4 * page + 5000);
+        let source = source(&bytes);
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let used = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB")).unwrap();
+        let current = Some(used.trim().parse::<u64>().unwrap() * 1024 + page as u64);
+        let limit = getrlimit(Resource::As);
+        setrlimit(Resource::As, Rlimit { current, ..limit }).unwrap();
+        let results = [
+            options().from_bytes(NAME, &bytes).map_err(io::Error::from),
+            options().copy_of(NAME, &source).map_err(io::Error::from),
+            options().from_reader(NAME, &bytes[..]),
+        ];
+        let draft = options().draft(NAME, bytes.len());
+        setrlimit(Resource::As, limit).unwrap();
+
+        refused(draft, libc::ENOMEM, &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}"));
+        for file in results {
+            look_full(&file.unwrap(), &bytes);
+        }
+        nothing_is_left();
     });
 }
 
