@@ -46,6 +46,24 @@ unpack() { # FOLDER PACKAGE[=VERSION]...
 }
 APT_OPTIONS=()
 
+# Other releases of the same mirror, in lists of our own: the system's apt keeps what it has. Sets APT_OPTIONS.
+other_releases() { # RELEASE...
+    local site folder=$cache/apt-$* keys=/usr/share/keyrings/debian-archive-keyring.gpg release
+    folder=${folder// /-}
+    site=$(apt-get indextargets --format "\$(SITE)" "Created-By: Packages" "Origin: Debian" "Label: Debian" | head -n 1) || return 1
+    [ -n "$site" ] && [ -e "$keys" ] || return 1
+    mkdir -p "$folder/lists/partial" "$folder/cache"
+    for release; do
+        echo "deb [arch=amd64 signed-by=$keys] $site $release main"
+    done >"$folder/sources.list"
+    APT_OPTIONS=(
+        -o "Dir::Etc::sourcelist=$folder/sources.list" -o Dir::Etc::sourceparts=-
+        -o "Dir::State::lists=$folder/lists" -o "Dir::Cache=$folder/cache"
+        -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
+    )
+    quiet_apt "${APT_OPTIONS[@]}" update
+}
+
 # The crate's features without the default set, one a line.
 features() {
     awk '/^\[/ { inside = $0 == "[features]" } inside && /^[a-z][a-z0-9_-]* *=/ && !/^default / { print $1 }' Cargo.toml

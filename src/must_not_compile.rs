@@ -7,7 +7,7 @@
 macro_rules! must_not_compile {
     ($($code:ident: $line:literal,)*) => {
         must_not_compile! { @ "
-            use memfile::{CreateOptions, MemFile, Map, SealedFile, SharedMap, SharedView};
+            use memfile::{CreateOptions, Holes, MemFile, Map, SealedFile, SharedMap, SharedView};
             use std::sync::atomic::Ordering::Relaxed;
 
             let file = MemFile::create_sealable(\"unsealed\").unwrap();
@@ -17,7 +17,7 @@ macro_rules! must_not_compile {
             let sharable = CreateOptions::new().allow_sealing(true).create(\"shared\").unwrap();
             sharable.set_len(8).unwrap();
             let mut shared = sharable.share().unwrap();
-            let view = SharedView::try_from(shared.reader().unwrap()).unwrap();
+            let mut view = SharedView::try_from(shared.reader().unwrap()).unwrap();
             let mut kept: &mut [u8] = &mut [];
         " $($code: $line,)* }
     };
@@ -49,6 +49,12 @@ must_not_compile! {
     // An integer in the map does not outlive it, in no thread either.
     E0505: "let atomic = shared.atomic::<u8>(0).unwrap(); drop(shared); atomic.load(Relaxed);",
     E0597: "let atomic = shared.atomic::<u8>(0).unwrap(); std::thread::spawn(move || atomic.load(Relaxed));",
+    // Nor does it outlive the growth that moves it.
+    E0502: "let atomic = shared.atomic::<u8>(0).unwrap(); shared.grow(16).unwrap(); atomic.load(Relaxed);",
+    E0502: "let atomic = view.atomic::<u8>(0).unwrap(); view.refresh(&shared, Holes::Refuse).unwrap(); atomic.load(Relaxed);",
+    // Nothing but four bytes can be waited for.
+    E0599: "shared.atomic::<u64>(0).unwrap().wait(0).unwrap();",
+    E0599: "view.atomic::<u32>(0).unwrap().wake_one().unwrap();",
     // Only integers that fit a word, and have no invalid values.
     E0277: "shared.atomic::<bool>(0).unwrap();",
     E0277: "shared.atomic::<u128>(0).unwrap();",
@@ -62,7 +68,7 @@ must_not_compile! {
     // What is not `Sync` cannot be read from two threads, in a map or not.
     E0277: "let cell = std::cell::Cell::new(&map[..]); std::thread::scope(|s| { s.spawn(|| cell.get()); });",
     // The proof is made by this crate alone.
-    E0451: "SealedFile { file, len: 8, granule: 1 };",
+    E0451: "SealedFile { file, proof: todo!() };",
     // A draft is alone while it is written, and is gone when it is sealed.
     E0382: "let draft = SealedFile::options().draft(\"draft\", 8).unwrap(); draft.seal().unwrap(); draft.len();",
     E0505: "let mut draft = SealedFile::options().draft(\"draft\", 8).unwrap(); let slice = &mut draft[..]; draft.seal().unwrap(); slice.fill(1);",

@@ -2,7 +2,7 @@
 //! watch it alone.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{Ordering, fence};
 use std::sync::Arc;
 use std::thread;
 
@@ -90,6 +90,42 @@ fn copies_under_a_lock() {
             });
         }
     });
+}
+
+/// A sequence lock: the reader copies without a lock, and knows whether the copy is of one value.
+/// The lengths are those of each way of copying.
+#[test]
+fn copies_under_a_sequence_lock() {
+    for len in [7, 100, 256, 2000] {
+        let map = shared();
+        let view = SharedView::try_from(map.as_mem_file().try_clone().unwrap()).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let sequence = map.atomic::<usize>(0).unwrap();
+                for round in 1..=ROUNDS {
+                    sequence.store(2 * round - 1, Ordering::Relaxed);
+                    fence(Ordering::Release);
+                    map.write_all_at(&vec![round.to_le_bytes()[0]; len], 77).unwrap();
+                    sequence.store(2 * round, Ordering::Release);
+                }
+            });
+            scope.spawn(|| {
+                let sequence = view.atomic::<usize>(0).unwrap();
+                let mut bytes = vec![0; len];
+                loop {
+                    let before = sequence.load(Ordering::Acquire);
+                    view.read_exact_at(&mut bytes, 77).unwrap();
+                    fence(Ordering::Acquire);
+                    if before % 2 == 0 && sequence.load(Ordering::Relaxed) == before {
+                        assert_eq!(bytes, vec![(before / 2).to_le_bytes()[0]; len]);
+                        if before == 2 * ROUNDS {
+                            break;
+                        }
+                    }
+                }
+            });
+        });
+    }
 }
 
 /// A constant map goes through threads, and outlives what it was made of.

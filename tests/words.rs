@@ -1,5 +1,7 @@
-//! The portable copy of shared memory, on memory of this process: a program of its own that makes
-//! no system call, so that Miri can run it.
+//! The portable copy of shared memory and the places of integers in words, on memory of this
+//! process: a program of its own that makes no system call, so that Miri can run it, with other
+//! processors' byte orders and with every order of memory accesses that Rust's model allows
+//! (`ci/miri`).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test a panic is the report")]
 #![allow(clippy::cast_possible_truncation, reason = "the numbers in tests are small")]
 #![allow(unsafe_code, reason = "the copies take pointers")]
@@ -8,8 +10,21 @@
 #[allow(unreachable_pub, reason = "it is a module of the crate")]
 mod copy_words;
 
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+#[path = "../src/sys/copy/x86_64.rs"]
+#[allow(unreachable_pub, reason = "it is a module of the crate")]
+mod copy_assembly;
+
+#[path = "../src/map/field.rs"]
+#[allow(unreachable_pub, dead_code, reason = "it is a module of the crate")]
+mod field;
+
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicUsize, fence};
+use std::thread;
+
+use field::{Field, Integer, Waitable};
 
 const WORD: usize = size_of::<usize>();
 /// Miri runs every instruction by itself, which takes long.
@@ -63,7 +78,7 @@ fn every_offset_and_length() {
 #[test]
 fn neighbours_in_a_word() {
     let words = Words::of([0; LEN]);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for thread in 0..WORD {
             let words = &words;
             scope.spawn(move || {
@@ -79,4 +94,100 @@ fn neighbours_in_a_word() {
         }
     });
     assert_eq!(words.bytes()[..WORD], [255; WORD]);
+}
+
+/// The assembly copies the same, without std too, when it does not use all registers that there are.
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+#[test]
+fn assembly() {
+    const LEN: usize = 4096;
+    let source: [u8; LEN] = core::array::from_fn(|i| (i % 251) as u8 + 1);
+    for start in 0..17 {
+        for len in (0..700).chain(1500..1700) {
+            let mut target = [0; LEN];
+            // SAFETY: The offset is less than the length.
+            let place = unsafe { NonNull::from(&mut target).cast::<u8>().add(start) };
+            // SAFETY: The range lies within the target, which nobody else has.
+            unsafe { copy_assembly::copy_to_shared(&source[3..3 + len], place) };
+            let mut back = vec![0; len + 2];
+            // SAFETY: As before.
+            unsafe { copy_assembly::copy_from_shared(place, &mut back[1..=len]) };
+            assert_eq!(target[start..start + len], source[3..3 + len], "{len} bytes to {start}");
+            assert!(target[..start].iter().chain(&target[start + len..]).all(|&byte| byte == 0));
+            assert_eq!((back[0], &back[1..=len], back[len + 1]), (0, &source[3..3 + len], 0));
+        }
+    }
+}
+
+/// What `SharedMap` promises of copies: with a fence, the one of a sequence lock is of one value.
+/// The copies begin and end within a word.
+#[test]
+fn a_sequence_lock() {
+    const ROUNDS: usize = if cfg!(miri) { 4 } else { 100_000 };
+    const BYTES: usize = LEN - 2;
+    let sequence = AtomicUsize::new(0);
+    let words = Words::of([0; LEN]);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                sequence.store(2 * round - 1, Relaxed);
+                fence(Release);
+                // SAFETY: The range lies within the words.
+                unsafe { copy_words::copy_to_shared(&[round as u8; BYTES], words.at(1)) };
+                sequence.store(2 * round, Release);
+            }
+        });
+        scope.spawn(|| {
+            loop {
+                let mut bytes = [0; BYTES];
+                let before = sequence.load(Acquire);
+                // SAFETY: The range lies within the words.
+                unsafe { copy_words::copy_from_shared(words.at(1), &mut bytes) };
+                fence(Acquire);
+                if before % 2 == 0 && sequence.load(Relaxed) == before {
+                    assert_eq!(bytes, [(before / 2) as u8; BYTES]);
+                    if before == 2 * ROUNDS {
+                        return;
+                    }
+                }
+                thread::yield_now();
+            }
+        });
+    });
+}
+
+/// An integer of a word is the bytes at its place, in every byte order, and no others.
+#[test]
+fn integers_in_a_word() {
+    fn at<T: Integer + core::fmt::Debug, const SIZE: usize>(bytes: fn(T) -> [u8; SIZE], values: [T; 3]) {
+        let old: [u8; WORD] = core::array::from_fn(|i| 0xa0 + i as u8);
+        for offset in 0..4 * WORD {
+            let Some(field) = Field::<T>::at(offset as u64) else {
+                assert_ne!(offset % SIZE, 0);
+                continue;
+            };
+            assert_eq!(offset % SIZE, 0);
+            assert_eq!(field.first_byte(), offset % WORD, "what the kernel compares");
+            for value in values {
+                let word = field.set(usize::from_ne_bytes(old), value);
+                let mut expected = old;
+                expected[offset % WORD..][..SIZE].copy_from_slice(&bytes(value));
+                assert_eq!(word.to_ne_bytes(), expected);
+                assert_eq!(field.get(word), value);
+            }
+        }
+    }
+    at(u8::to_ne_bytes, [0, 1, u8::MAX]);
+    at(i8::to_ne_bytes, [i8::MIN, -1, 5]);
+    at(u16::to_ne_bytes, [1, 0x1234, u16::MAX]);
+    at(i16::to_ne_bytes, [i16::MIN, -2, 0x1234]);
+    at(u32::to_ne_bytes, [1, 0x1234_5678, u32::MAX]);
+    at(i32::to_ne_bytes, [i32::MIN, -2, 0x1234_5678]);
+    at(usize::to_ne_bytes, [1, 0x1234_5678, usize::MAX]);
+    at(isize::to_ne_bytes, [isize::MIN, -2, 0x1234_5678]);
+    #[cfg(target_pointer_width = "64")]
+    at(u64::to_ne_bytes, [1, 0x1234_5678_9abc_def0, u64::MAX]);
+    #[cfg(target_pointer_width = "64")]
+    at(i64::to_ne_bytes, [i64::MIN, -2, 0x1234_5678_9abc_def0]);
+    assert_eq!([(-2_i32).to_u32(), 7_i32.to_u32(), u32::MAX.to_u32()], [0xffff_fffe, 7, u32::MAX]);
 }

@@ -1,10 +1,13 @@
 //! The plain recipes that `memfile` is compared with.
 
 use std::fs::File;
+use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use memmap2::MmapMut;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+
+use crate::bytes::pattern;
 
 pub const IMMUTABLE: SealFlags =
     SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
@@ -58,4 +61,20 @@ pub fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let words = words.iter().fold(0, |sum: u64, word| sum.wrapping_add(u64::from_ne_bytes(*word)));
     rest.iter().fold(words, |sum, &byte| sum.wrapping_add(byte.into()))
+}
+
+/// `sendfile` of the whole source.
+pub fn send(mut source: &File, fd: impl AsFd) {
+    source.rewind().expect("lseek");
+    while rustix::fs::sendfile(&fd, source, None, 1 << 30).expect("sendfile") > 0 {}
+}
+
+/// A file in the page cache that is gone from its directory. It lies next to the report, which is on
+/// a disk where `/tmp` may not be.
+pub fn on_disk(len: usize) -> File {
+    let path = std::path::Path::new("docs").join(format!(".source-{}", std::process::id()));
+    let mut file = File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
+    std::fs::remove_file(path).expect("it can be removed");
+    file.write_all(&pattern(len)).expect("write");
+    file
 }

@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// CPU time of the thread, which other programs on the machine disturb least, or the time on the wall, for work that
-/// other processes do too.
-#[derive(Copy, Clone)]
+/// CPU time of the thread, which other programs on the machine disturb least, or wall-clock time, for
+/// work that other processes do too.
+#[derive(Copy, Clone, PartialEq, Eq)]
 pub enum Clock {
     Cpu,
     Wall,
@@ -28,55 +28,109 @@ pub struct Candidate<'a> {
     run: Box<dyn FnMut(Clock, usize) -> f64 + 'a>,
 }
 
-/// What `f` makes is dropped after the clock has stopped. Each measured series follows an unmeasured one of its kind, which
-/// leaves the kernel's free memory as this candidate leaves it, and not as the one before did.
+/// What `f` makes is dropped after the clock has stopped.
 pub fn candidate<'a, T>(name: &'static str, mut f: impl FnMut() -> T + 'a) -> Candidate<'a> {
+    prepared(name, || (), move |()| f())
+}
+
+/// `f` gets what `make` has made before the clock started. Each measured series follows an unmeasured
+/// one of its kind, which leaves the kernel's free memory as this candidate leaves it, and not as the
+/// one before did.
+pub fn prepared<'a, S, T>(
+    name: &'static str,
+    mut make: impl FnMut() -> S + 'a,
+    mut f: impl FnMut(S) -> T + 'a,
+) -> Candidate<'a> {
     let run = move |clock: Clock, repeat: usize| {
-        (0..repeat).for_each(|_| drop(f()));
+        (0..repeat).for_each(|_| drop(f(make())));
+        let prepared: Vec<S> = (0..repeat).map(|_| make()).collect();
         let mut made = Vec::with_capacity(repeat);
         let start = clock.now();
-        for _ in 0..repeat {
-            made.push(black_box(f()));
+        for input in prepared {
+            made.push(black_box(f(input)));
         }
         (clock.now() - start) / repeat as f64
     };
     Candidate { name, run: Box::new(run) }
 }
 
-/// A candidate's median time, and the median of how many times as fast as the first it was in the same round.
-#[derive(Clone, Debug)]
-pub struct Result {
-    pub name: &'static str,
-    pub seconds: f64,
-    pub speed: f64,
+/// The times of all candidates at one size, by rounds.
+pub struct Race {
+    /// What the row of a table is called.
+    pub label: String,
+    pub bytes: usize,
+    pub clock: Clock,
+    times: Vec<(&'static str, Vec<f64>)>,
 }
 
-/// Lets the candidates take turns, and each of them the first turn, so that what one leaves to the kernel to clean up is not
-/// always paid by the same other: A B C, B C A, C A B …
-pub fn race(clock: Clock, rounds: usize, repeat: usize, mut candidates: Vec<Candidate<'_>>) -> Vec<Result> {
+impl Race {
+    fn times(&self, name: &str) -> Option<&[f64]> {
+        self.times.iter().find_map(|(candidate, times)| (*candidate == name).then_some(&times[..]))
+    }
+
+    /// The median time of a candidate, if it took part.
+    pub fn seconds(&self, name: &str) -> Option<f64> {
+        self.times(name).map(median)
+    }
+
+    /// The median of how many times as fast as `baseline` a candidate was in the same round.
+    pub fn speed(&self, name: &str, baseline: &str) -> Option<f64> {
+        let ratios = self.times(baseline)?.iter().zip(self.times(name)?).map(|(baseline, time)| baseline / time);
+        Some(median(&ratios.collect::<Vec<_>>()))
+    }
+
+    /// Replaces several candidates by the one with the lowest median, under a common name.
+    pub fn only_best(mut self, of: &[&str], name: &'static str) -> Self {
+        let (mut group, others): (Vec<_>, _) =
+            self.times.into_iter().partition(|(candidate, _)| of.contains(candidate));
+        group.sort_by(|(_, a), (_, b)| median(a).total_cmp(&median(b)));
+        self.times = others;
+        self.times.extend(group.into_iter().take(1).map(|(_, times)| (name, times)));
+        self
+    }
+}
+
+/// Lets the candidates take turns, and each of them the first turn, so that what one leaves to the
+/// kernel to clean up is not always paid by the same other: A B C, B C A, C A B …
+pub fn race(label: String, bytes: usize, clock: Clock, effort: Effort, mut candidates: Vec<Candidate<'_>>) -> Race {
     let mut times = vec![Vec::new(); candidates.len()];
     let count = candidates.len();
-    for turn in 0..rounds {
+    for turn in 0..effort.rounds {
         for i in (turn..turn + count).map(|i| i % count) {
-            times[i].push((candidates[i].run)(clock, repeat));
+            times[i].push((candidates[i].run)(clock, effort.repeat));
         }
     }
-    let first = times[0].clone();
-    let result = |(candidate, times): (&Candidate<'_>, Vec<f64>)| Result {
-        name: candidate.name,
-        speed: median(first.iter().zip(&times).map(|(first, time)| first / time).collect()),
-        seconds: median(times),
-    };
-    candidates.iter().zip(times).map(result).collect()
+    let times = candidates.iter().map(|candidate| candidate.name).zip(times).collect();
+    Race { label, bytes, clock, times }
 }
 
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// How many rounds to make for work on so many bytes, and how often to repeat it in each.
-pub fn effort(bytes: usize) -> (usize, usize) {
-    let rounds = if bytes > 64 << 20 { 5 } else { 21 };
-    (rounds, ((8 << 20) / bytes.max(1)).clamp(1, 64))
+/// How many rounds to make, and how often to repeat the work in each.
+#[derive(Copy, Clone)]
+pub struct Effort {
+    pub rounds: usize,
+    pub repeat: usize,
+}
+
+/// For work on so many bytes.
+pub fn effort(bytes: usize) -> Effort {
+    let rounds = match bytes {
+        b if b <= 4 << 20 => 21,
+        b if b <= 64 << 20 => 11,
+        _ => 5,
+    };
+    Effort { rounds, repeat: ((8 << 20) / bytes.max(1)).clamp(1, 64) }
+}
+
+/// The smallest size from which on `name` stays at least as fast as `baseline`. The races are in the
+/// order of their sizes; those in which one of the two did not take part do not count.
+pub fn ahead_from(races: &[Race], name: &str, baseline: &str) -> Option<usize> {
+    let speeds = races.iter().filter_map(|race| Some((race.bytes, race.speed(name, baseline)?)));
+    let speeds: Vec<_> = speeds.collect();
+    speeds.iter().rev().take_while(|(_, speed)| *speed >= 1.0).last().map(|(bytes, _)| *bytes)
 }

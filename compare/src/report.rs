@@ -1,22 +1,32 @@
-//! The report: Markdown with tables and charts, below `docs/`.
+//! The report: Markdown with tables and charts, below `docs/`, and a list of what the figures must be.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use plotters::prelude::*;
-
-use crate::bytes::size;
-use crate::race::Result;
-
-/// A line of a chart: its name and points.
-pub type Line = (&'static str, Vec<(f64, f64)>);
+use crate::chart::Chart;
+use crate::race::{Clock, Race};
 
 #[derive(Default)]
 pub struct Report {
     text: String,
+    faster: String,
+    goals: Vec<Goal>,
     charts: bool,
+}
+
+/// A figure that the report is expected to show.
+struct Goal {
+    what: String,
+    wanted: Wanted,
+    reached: Option<f64>,
+}
+
+#[derive(Copy, Clone)]
+pub enum Wanted {
+    AtLeast(f64),
+    AtMost(f64),
 }
 
 impl Report {
@@ -34,7 +44,7 @@ impl Report {
         let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
         let huge = fs::read_to_string(crate::HUGE_POLICY).unwrap_or_default();
         report.paragraph(&format!(
-            "Measured on {} ({cores} cores, {}), Linux {}, shmem_enabled `{}`.",
+            "Measured on {} ({cores} cores, {}), Linux {}, with `shmem_enabled` set to `{}`.",
             output("date", &["-u", "+%Y-%m-%d"]),
             model.trim_start_matches(['\t', ' ', ':']),
             output("uname", &["-r"]).split('-').next().unwrap_or_default(),
@@ -47,7 +57,9 @@ impl Report {
         writeln!(self.text, "{}\n", text.trim()).expect("a string");
     }
 
-    pub fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
+    /// A table below its caption, which says what the columns are.
+    pub fn table(&mut self, caption: &str, head: &[&str], rows: &[Vec<String>]) {
+        self.paragraph(&wrap(caption, ""));
         let mut line = |cells: &[String]| writeln!(self.text, "| {} |", cells.join(" | ")).expect("a string");
         line(&head.iter().map(ToString::to_string).collect::<Vec<_>>());
         let mut rule = vec!["---".to_owned()];
@@ -57,81 +69,136 @@ impl Report {
         self.text.push('\n');
     }
 
-    /// A column per candidate of the races, a row per race: the time of the first candidate, the speed of the others.
-    pub fn races(&mut self, what: &str, races: &[(String, Vec<Result>)]) {
-        let Some((_, first)) = races.first() else { return };
-        let head: Vec<&str> = [what].into_iter().chain(first.iter().map(|result| result.name)).collect();
-        let row = |(what, results): &(String, Vec<Result>)| {
-            let cell = |(i, result): (usize, &Result)| match i {
-                0 => time(result.seconds),
-                _ => format!("{:.2} x", result.speed),
-            };
-            [what.clone()].into_iter().chain(results.iter().enumerate().map(cell)).collect()
+    /// A row per race: the time of the first candidate, then how many times as fast the others are.
+    pub fn races(&mut self, title: &str, what: &str, candidates: &[&str], races: &[Race]) {
+        let (Some((baseline, others)), Some(race)) = (candidates.split_first(), races.first()) else { return };
+        let clock = match race.clock {
+            Clock::Cpu => "CPU time",
+            Clock::Wall => "wall-clock time",
         };
-        self.table(&head, &races.iter().map(row).collect::<Vec<_>>());
+        let caption = format!(
+            "**{title}.** First column ({baseline}): {clock}, lower is better. Other columns: how many times \
+             as fast as that, higher is better."
+        );
+        let row = |race: &Race| {
+            let first = race.seconds(baseline).map_or_else(none, time);
+            let speed = |name: &&str| race.speed(name, baseline).map_or_else(none, times);
+            [race.label.clone(), first].into_iter().chain(others.iter().map(speed)).collect()
+        };
+        let head: Vec<&str> = [what].into_iter().chain(candidates.iter().copied()).collect();
+        self.table(&caption, &head, &races.iter().map(row).collect::<Vec<_>>());
     }
 
-    /// A chart with logarithmic axes.
-    pub fn chart(&mut self, name: &str, title: &str, (x, y): (&str, &str), lines: &[Line]) {
+    /// A row per race: the time of each candidate, divided by that of `baseline`.
+    pub fn multiples(&mut self, title: &str, what: &str, baseline: &str, candidates: &[&str], races: &[Race]) {
+        let caption = format!("**{title}.** Time divided by that of a {baseline}, lower is better.");
+        let row = |race: &Race| {
+            // The inverse of a speed, so that the ratio is taken within a round here, too.
+            let multiple = |name: &&str| race.speed(baseline, name).map_or_else(none, times);
+            [race.label.clone()].into_iter().chain(candidates.iter().map(multiple)).collect()
+        };
+        let head: Vec<&str> = [what].into_iter().chain(candidates.iter().copied()).collect();
+        self.table(&caption, &head, &races.iter().map(row).collect::<Vec<_>>());
+    }
+
+    pub fn chart(&mut self, name: &str, chart: &Chart) {
         if !self.charts {
             return;
         }
-        let path = Path::new("docs").join(format!("{name}.svg"));
-        draw(&path, title, (x, y), lines).expect("the chart is written");
-        self.paragraph(&format!("![{title}]({name}.svg)"));
+        fs::write(Path::new("docs").join(format!("{name}.svg")), chart.svg()).expect("the chart is written");
+        self.paragraph(&format!("![{}: {}]({name}.svg)", chart.title, chart.subtitle));
+    }
+
+    /// A line of the section that ends the page: where something else is faster.
+    pub fn something_else_is_faster(&mut self, text: &str) {
+        writeln!(self.faster, "- {}", wrap(text, "  ")).expect("a string");
+    }
+
+    /// Notes what a cell of a table must be. The list is not part of the page: see [`Report::list_goals`].
+    pub fn goal(&mut self, what: &str, wanted: Wanted, reached: Option<f64>) {
+        self.goals.push(Goal { what: what.to_owned(), wanted, reached });
+    }
+
+    /// Notes how many times as fast as another a candidate must be at one size.
+    pub fn goal_of(&mut self, what: &str, races: &[Race], bytes: usize, (name, baseline): (&str, &str), least: f64) {
+        let race = races.iter().find(|race| race.bytes == bytes);
+        let label = race.map_or("", |race| &race.label);
+        let reached = race.and_then(|race| race.speed(name, baseline));
+        self.goal(&format!("{what}, {label}: {name} against {baseline}"), Wanted::AtLeast(least), reached);
+    }
+
+    /// On standard error: what was asked, what was reached.
+    pub fn list_goals(&self) {
+        for Goal { what, wanted, reached } in &self.goals {
+            let (sign, value, ok) = match *wanted {
+                Wanted::AtLeast(least) => ('≥', least, reached.is_some_and(|reached| reached >= least)),
+                Wanted::AtMost(most) => ('≤', most, reached.is_some_and(|reached| reached <= most)),
+            };
+            let reached = reached.map_or_else(none, |reached| format!("{reached:.2}"));
+            let verdict = if ok { "reached" } else { "MISSED" };
+            eprintln!("{verdict:<8} asked {sign} {value:<5} reached {reached:<7} {what}");
+        }
     }
 
     pub fn print(self) {
-        println!("{}", self.text.trim_end());
+        println!("{}{}", self.text, self.faster);
     }
 
-    pub fn write(self) {
-        fs::write("docs/benchmarks.md", self.text.trim_end().to_owned() + "\n").expect("docs/benchmarks.md is written");
+    /// Adds the last section and writes the page.
+    pub fn write(mut self) {
+        self.paragraph(include_str!("honest.md"));
+        let text = self.text + &self.faster + include_str!("honest_rest.md");
+        fs::write("docs/benchmarks.md", text).expect("docs/benchmarks.md is written");
     }
 }
 
-fn draw(
-    path: &Path,
-    title: &str,
-    (x, y): (&str, &str),
-    lines: &[Line],
-) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let points = || lines.iter().flat_map(|(_, points)| points);
-    let range = |of: fn(&(f64, f64)) -> f64| {
-        points().map(of).fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)))
-    };
-    let ((left, right), (low, high)) = (range(|point| point.0), range(|point| point.1));
-    let root = SVGBackend::new(path, (900, 480)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let (plot, legend) = root.split_horizontally(680);
-    let mut chart = ChartBuilder::on(&plot)
-        .caption(title, ("sans-serif", 20))
-        .margin(12)
-        .x_label_area_size(44)
-        .y_label_area_size(72)
-        .build_cartesian_2d((left..right).log_scale().base(2.0), (low / 1.3..high * 1.3).log_scale())?;
-    let bytes = |value: &f64| size(*value as usize);
-    let plain = |value: &f64| if *value < 0.1 { format!("{value:.3}") } else { format!("{value}") };
-    chart.configure_mesh().x_desc(x).y_desc(y).x_label_formatter(&bytes).y_label_formatter(&plain).draw()?;
-    for (i, (name, points)) in lines.iter().enumerate() {
-        let color = Palette99::pick(i).to_rgba();
-        chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)).point_size(3))?;
-        let y = 56 + 20 * i32::try_from(i)?;
-        legend.draw(&PathElement::new([(4, y), (26, y)], color.stroke_width(2)))?;
-        legend.draw(&Text::new(*name, (34, y - 6), ("sans-serif", 13)))?;
-    }
-    root.present()?;
-    Ok(())
+/// The content of a cell that has no figure.
+pub fn none() -> String {
+    "–".to_owned()
 }
+
+// No line break separates a number from its unit: `\u{a0}`.
 
 pub fn time(seconds: f64) -> String {
     match seconds {
-        s if s < 1e-6 => format!("{:.0} ns", s * 1e9),
-        s if s < 1e-4 => format!("{:.2} µs", s * 1e6),
-        s if s < 1e-3 => format!("{:.0} µs", s * 1e6),
-        s if s < 0.1 => format!("{:.2} ms", s * 1e3),
-        s => format!("{:.0} ms", s * 1e3),
+        s if s < 1e-6 => format!("{:.0}\u{a0}ns", s * 1e9),
+        s if s < 1e-5 => format!("{:.2}\u{a0}µs", s * 1e6),
+        s if s < 1e-4 => format!("{:.1}\u{a0}µs", s * 1e6),
+        s if s < 1e-3 => format!("{:.0}\u{a0}µs", s * 1e6),
+        s if s < 1e-2 => format!("{:.2}\u{a0}ms", s * 1e3),
+        s if s < 0.1 => format!("{:.1}\u{a0}ms", s * 1e3),
+        s => format!("{:.0}\u{a0}ms", s * 1e3),
     }
+}
+
+pub fn times(speed: f64) -> String {
+    match speed {
+        s if s < 9.995 => format!("{s:.2}×"),
+        s if s < 99.95 => format!("{s:.1}×"),
+        s => format!("{s:.0}×"),
+    }
+}
+
+/// As [`bytes::size`](crate::bytes::size), for a cell or a sentence.
+pub fn size(bytes: usize) -> String {
+    crate::bytes::size(bytes).replace(' ', "\u{a0}")
+}
+
+/// Breaks lines before column 100, as in the other pages. A non-breaking space is no place for that.
+fn wrap(text: &str, indent: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split([' ', '\n']).filter(|word| !word.is_empty()) {
+        let line = lines.last_mut().expect("there is always one");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= 98 {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(format!("{indent}{word}"));
+        }
+    }
+    lines.join("\n")
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {

@@ -31,6 +31,8 @@ pub(crate) enum Call {
     Mmap,
     Madvise,
     Mlock,
+    FutexWait,
+    FutexWake,
     Sendmsg,
     Recvmsg,
     SocketType,
@@ -63,6 +65,8 @@ impl Call {
             Self::Mmap => "mmap",
             Self::Madvise => "madvise",
             Self::Mlock => "mlock",
+            Self::FutexWait => "futex(FUTEX_WAIT)",
+            Self::FutexWake => "futex(FUTEX_WAKE)",
             Self::Sendmsg => "sendmsg",
             Self::Recvmsg => "recvmsg",
             Self::SocketType => "getsockopt(SO_TYPE)",
@@ -98,7 +102,8 @@ impl Call {
             (Self::Mmap, Errno::ACCESS | Errno::PERM) => Reason::MapDenied,
             (Self::Mmap, Errno::NOMEM) => Reason::NoAddressSpace,
             (Self::Madvise, Errno::INVAL) => Reason::NoPopulate,
-            (Self::Madvise, Errno::FAULT) => Reason::NoMemory,
+            (Self::Madvise | Self::FutexWait | Self::FutexWake, Errno::FAULT) => Reason::NoMemory,
+            (Self::FutexWait | Self::FutexWake, Errno::NOSYS) => Reason::NoFutex,
             (Self::Mmap, Errno::OVERFLOW) => Reason::BeyondOffsets,
             (Self::Mmap | Self::Mlock, Errno::AGAIN) | (Self::Mlock, Errno::NOMEM | Errno::PERM) => {
                 Reason::MemlockLimit

@@ -92,6 +92,7 @@ causes! {
         NoPopulate => "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): copy the file with `copy_of`",
         NoCollapse => "this kernel makes no huge pages of memory files on demand: it needs Linux 6.1, a policy other than \
             `deny` in /sys/kernel/mm/transparent_hugepage/shmem_enabled, and memory in one piece",
+        NoFutex => "this system has no futex: it was built without CONFIG_FUTEX, or a sandbox hides it",
         NoProc => "/proc is not mounted, so the file has no path",
         Absent => "this system does not support it",
     }
@@ -213,6 +214,7 @@ causes! {
         HugeWrite => "a file of huge pages does not support write(2): fill it through a mapping, \
             for example with `create_with`",
         HugeLength => "the length is not a multiple of the file's huge page size",
+        OtherFile => "the descriptor is that of another file than the map",
         Directory => "the source is a directory",
         TooManyFds => "a message can carry at most 253 descriptors, not {}",
         EmptyPayload => "a stream socket carries descriptors only with at least one byte of payload",

@@ -4,94 +4,28 @@
 //! a narrow integer is changed by exchanging its word.
 
 use core::fmt;
-use core::marker::PhantomData;
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
-use super::raw::{ReadOnlyWord, WORD};
+use super::field::{Field, Integer};
+use super::raw::{Futex, ReadOnlyWord, WORD};
 use crate::error::{Error, Reason};
 
-/// The unsigned integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers
-/// have 64 bits. Nothing else can implement it.
-pub trait AtomicInteger: Copy + Eq + private::Sealed {}
+/// The integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64
+/// bits; and the signed ones, `i8`, `i16`, `i32`, `isize` and `i64`. Nothing else can implement it.
+pub trait AtomicInteger: Copy + Ord + Integer {}
 
-mod private {
-    pub trait Sealed {
-        const SIZE: usize;
-        const MAX: Self;
-        fn to_word(self) -> usize;
-        fn from_word(word: usize) -> Self;
-        fn wrapping_add(self, other: Self) -> Self;
-        fn wrapping_sub(self, other: Self) -> Self;
-    }
-}
-
-/// One list of integers for all that depends on their width.
-macro_rules! atomic_words {
-    ($($(#[$cfg:meta])? $Int:ty),*) => {$(
-        $(#[$cfg])?
-        impl AtomicInteger for $Int {}
-
-        $(#[$cfg])?
-        #[allow(clippy::cast_possible_truncation, reason = "an integer fits a word, and takes its low bits")]
-        impl private::Sealed for $Int {
-            const SIZE: usize = size_of::<Self>();
-            const MAX: Self = Self::MAX;
-
-            fn to_word(self) -> usize {
-                self as usize
-            }
-
-            fn from_word(word: usize) -> Self {
-                word as Self
-            }
-
-            fn wrapping_add(self, other: Self) -> Self {
-                self.wrapping_add(other)
-            }
-
-            fn wrapping_sub(self, other: Self) -> Self {
-                self.wrapping_sub(other)
-            }
-        }
-    )*};
-}
-atomic_words!(
-    u8,
-    u16,
-    u32,
-    usize,
-    #[cfg(target_pointer_width = "64")]
-    u64
-);
-
-/// Where an integer lies within its word.
-#[derive(Copy, Clone)]
-struct Field<T> {
-    shift: u32,
-    integer: PhantomData<T>,
-}
-
-impl<T: AtomicInteger> Field<T> {
-    /// An integer lies within one word if it is aligned to its size.
-    #[allow(clippy::cast_possible_truncation, reason = "a place within a word is a small number")]
-    fn at(offset: usize) -> Result<Self, Error> {
-        if offset & (T::SIZE - 1) != 0 {
-            return Err(Error::new(Reason::Misaligned).with_numbers(offset as u64, T::SIZE as u64));
-        }
-        let first = offset & (WORD - 1);
-        let low = if cfg!(target_endian = "little") { first } else { WORD - T::SIZE - first };
-        Ok(Self { shift: low as u32 * u8::BITS, integer: PhantomData })
-    }
-
-    fn get(self, word: usize) -> T {
-        T::from_word(word >> self.shift)
-    }
-
-    fn set(self, word: usize, value: T) -> usize {
-        let mask = T::MAX.to_word() << self.shift;
-        (word & !mask) | (value.to_word() << self.shift)
-    }
-}
+impl AtomicInteger for u8 {}
+impl AtomicInteger for u16 {}
+impl AtomicInteger for u32 {}
+impl AtomicInteger for usize {}
+impl AtomicInteger for i8 {}
+impl AtomicInteger for i16 {}
+impl AtomicInteger for i32 {}
+impl AtomicInteger for isize {}
+#[cfg(target_pointer_width = "64")]
+impl AtomicInteger for u64 {}
+#[cfg(target_pointer_width = "64")]
+impl AtomicInteger for i64 {}
 
 /// An atomic integer in a [`SharedMap`](crate::SharedMap), at a place that others may change too.
 ///
@@ -120,9 +54,14 @@ pub struct SharedAtomic<'map, T> {
 }
 
 impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
-    pub(super) fn new(offset: usize, word: &'map AtomicUsize) -> Result<Self, Error> {
-        let field = Field::at(offset)?;
+    pub(super) fn new(offset: u64, word: &'map AtomicUsize) -> Result<Self, Error> {
+        let field = field_at(offset)?;
         Ok(Self { word, field })
+    }
+
+    /// The place as the kernel takes it, if the integer is one that it can compare.
+    pub(super) fn futex(&self) -> Futex<'map> {
+        Futex::of(self.word, self.field.first_byte())
     }
 
     /// Loads the value.
@@ -178,6 +117,30 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         self.fetch_update(success, failure, |value| (value == current).then_some(new))
     }
 
+    /// As [`compare_exchange`](Self::compare_exchange), but it may fail spuriously, even if the
+    /// value is `current`. In a loop that costs less on some processors.
+    ///
+    /// # Errors
+    /// The value. Nothing is stored.
+    ///
+    /// # Example
+    /// ```
+    /// use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+    ///
+    /// let map = memfile::SharedMap::create("count", 4096)?;
+    /// let count = map.atomic::<u32>(0)?;
+    /// let mut old = count.load(Relaxed);
+    /// while let Err(now) = count.compare_exchange_weak(old, old + 1, AcqRel, Relaxed) {
+    ///     old = now;
+    /// }
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    pub fn compare_exchange_weak(&self, current: T, new: T, success: Ordering, failure: Ordering) -> Result<T, T> {
+        let word = self.load_word(failure);
+        let old = self.field.get(word);
+        if old == current && self.exchange_word(word, new, success) { Ok(old) } else { Err(old) }
+    }
+
     /// Adds `value`, wrapping around on overflow. Returns the previous value.
     pub fn fetch_add(&self, value: T, order: Ordering) -> T {
         if T::SIZE == WORD {
@@ -202,6 +165,26 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
     /// Bitwise OR with `value`. Returns the previous value.
     pub fn fetch_or(&self, value: T, order: Ordering) -> T {
         self.field.get(self.word.fetch_or(self.field.set(0, value), order))
+    }
+
+    /// Bitwise XOR with `value`. Returns the previous value.
+    pub fn fetch_xor(&self, value: T, order: Ordering) -> T {
+        self.field.get(self.word.fetch_xor(self.field.set(0, value), order))
+    }
+
+    /// Bitwise NAND with `value`. Returns the previous value.
+    pub fn fetch_nand(&self, value: T, order: Ordering) -> T {
+        self.update(order, |old| T::from_word(!(old.to_word() & value.to_word())))
+    }
+
+    /// Maximum with `value`: stores the greater of the two. Returns the previous value.
+    pub fn fetch_max(&self, value: T, order: Ordering) -> T {
+        self.update(order, |old| old.max(value))
+    }
+
+    /// Minimum with `value`: stores the smaller of the two. Returns the previous value.
+    pub fn fetch_min(&self, value: T, order: Ordering) -> T {
+        self.update(order, |old| old.min(value))
     }
 
     /// Fetches the value, and stores what `f` returns for it; again, as long as somebody else
@@ -231,11 +214,16 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
             let word = self.load_word(failure);
             let old = self.field.get(word);
             let Some(new) = f(old) else { return Err(old) };
-            let exchanged = self.field.set(word, new);
-            if self.word.compare_exchange_weak(word, exchanged, success, Ordering::Relaxed).is_ok() {
+            if self.exchange_word(word, new, success) {
                 return Ok(old);
             }
         }
+    }
+
+    /// Stores `new` if the whole word is still `word`. It may fail spuriously.
+    fn exchange_word(&self, word: usize, new: T, success: Ordering) -> bool {
+        let exchanged = self.field.set(word, new);
+        self.word.compare_exchange_weak(word, exchanged, success, Ordering::Relaxed).is_ok()
     }
 
     fn update(&self, order: Ordering, mut f: impl FnMut(T) -> T) -> T {
@@ -264,9 +252,14 @@ pub struct SharedAtomicView<'map, T> {
 }
 
 impl<'map, T: AtomicInteger> SharedAtomicView<'map, T> {
-    pub(super) fn new(offset: usize, word: ReadOnlyWord<'map>) -> Result<Self, Error> {
-        let field = Field::at(offset)?;
+    pub(super) fn new(offset: u64, word: ReadOnlyWord<'map>) -> Result<Self, Error> {
+        let field = field_at(offset)?;
         Ok(Self { word, field })
+    }
+
+    /// The place as the kernel takes it, if the integer is one that it can compare.
+    pub(super) fn futex(&self) -> Futex<'map> {
+        self.word.futex(self.field.first_byte())
     }
 
     /// Loads the value. See [`SharedAtomic`] for orderings and other processes.
@@ -287,6 +280,11 @@ impl<'map, T: AtomicInteger> SharedAtomicView<'map, T> {
         }
         self.field.get(word)
     }
+}
+
+/// `offset` is that in the file.
+fn field_at<T: Integer>(offset: u64) -> Result<Field<T>, Error> {
+    Field::at(offset).ok_or(Error::new(Reason::Misaligned).with_numbers(offset, T::SIZE as u64))
 }
 
 /// Shows the value, by a relaxed load.

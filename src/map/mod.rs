@@ -34,10 +34,13 @@
 
 mod atomic;
 mod constant;
+mod field;
+mod grow;
 mod options;
 mod raw;
 mod share;
 mod shared;
+mod wait;
 
 // After `constant`, for the order in which rustdoc shows methods.
 mod private;

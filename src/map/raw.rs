@@ -18,7 +18,8 @@
 use core::ops::{Bound, RangeBounds};
 use core::ptr::NonNull;
 use core::slice;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::time::Duration;
 
 use super::options::MapOptions;
 use crate::error::{Errno, Error, ErrorWith};
@@ -121,7 +122,7 @@ impl Mapping {
             return Err(Error::too_long(len as u64));
         };
         let mapped = end & !(granule - 1);
-        let hint = if mapped >= huge_page && huge_page > 1 { sys::free_address(mapped, huge_page) } else { None };
+        let hint = if huge_page > 1 { sys::free_address(mapped, huge_page) } else { None };
         let base = sys::mmap(fd, offset.saturating_sub(lead as u64), mapped, access, hint)?;
         Ok(Self { base, mapped, lead, len })
     }
@@ -147,13 +148,10 @@ impl Mapping {
         let used = self.lead.saturating_sub(skipped).saturating_add(self.len);
         // SAFETY: `skipped` is at most `lead`, which is less than `mapped`.
         let first = unsafe { self.base.add(skipped) };
-        if options.huge_pages {
+        if huge_page > 1 {
             self.advise_huge_pages();
             // The whole huge pages of the file, from the one that holds the first byte.
-            let whole = self.lead.saturating_add(self.len) & !(huge_page - 1);
-            if whole > 0 {
-                sys::madvise_collapse(self.base, whole);
-            }
+            sys::madvise_collapse(self.base, self.lead.saturating_add(self.len) & !(huge_page - 1));
         }
         if options.populate {
             match sys::madvise_populate_read(first, used) {
@@ -197,7 +195,7 @@ impl Constant {
     #[inline]
     pub(super) fn new(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Self, Error> {
         let extent = Extent::within(file.len(), range)?;
-        let huge_page = options.huge_page_size();
+        let huge_page = options.huge_page_size(extent.len);
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::ConstantRead)?;
         mapping.follow(options, huge_page)?;
         Ok(Self(mapping))
@@ -219,7 +217,7 @@ impl Private {
     #[inline]
     pub(super) fn new(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions) -> Result<Self, Error> {
         let extent = Extent::within(file.len(), range)?;
-        let huge_page = options.huge_page_size();
+        let huge_page = options.huge_page_size(extent.len);
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::PrivateWrite)?;
         mapping.follow(options, huge_page)?;
         Ok(Self(mapping))
@@ -285,11 +283,11 @@ impl Exclusive {
 
     /// Gives up the `&mut [u8]`: from now on others may have the file. It must have Shrink.
     pub(super) fn into_shared(self) -> (SharedWritable, Fresh) {
-        (SharedWritable(Shared(self.mapping)), self.fresh)
+        (SharedWritable(Shared { mapping: self.mapping, start: 0 }), self.fresh)
     }
 
-    /// Sets the file's length, and maps it anew, as [`new`](Self::new) does. If the file cannot be mapped any more, its bytes
-    /// are an empty slice.
+    /// Sets the file's length, and maps it anew, as [`new`](Self::new) does. If the file cannot be
+    /// mapped any more, its bytes are an empty slice.
     pub(crate) fn resize(&mut self, len: usize, huge_page: usize) -> Result<(), Error> {
         // Unmapped first, so that no mapping ever reaches beyond the end of the file.
         self.mapping = Mapping::EMPTY;
@@ -298,12 +296,19 @@ impl Exclusive {
         resized
     }
 
-    /// Makes a huge page of the range that has its size and starts at a multiple of it. Returns whether
-    /// the kernel says that it did.
-    pub(crate) fn collapse(&mut self, start: usize, huge_page: usize) -> bool {
-        let fits = start.checked_add(huge_page).is_some_and(|end| end <= self.mapping.len);
+    /// Makes the page present that begins at `start`, if there is memory for it. (A store would raise
+    /// SIGBUS if there is none.)
+    pub(crate) fn touch(&mut self, start: usize) -> bool {
         // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
-        fits && sys::madvise_collapse(unsafe { self.mapping.base.add(start) }, huge_page)
+        start < self.mapping.len && sys::madvise_populate_write(unsafe { self.mapping.base.add(start) }, 1).is_ok()
+    }
+
+    /// Makes huge pages of a range that begins and ends at multiples of their size. Returns whether the
+    /// kernel says that it did.
+    pub(crate) fn collapse(&mut self, start: usize, end: usize) -> bool {
+        // SAFETY: `start` is less than the length of the mapping, as above.
+        let place = (start < end && end <= self.mapping.len).then(|| unsafe { self.mapping.base.add(start) });
+        place.is_some_and(|place| sys::madvise_collapse(place, end.saturating_sub(start)))
     }
 
     /// Notes that the file has memory up to here.
@@ -352,27 +357,39 @@ impl Exclusive {
 /// and place. (The copies may be assembly instead, which is opaque to the compiler and does no more
 /// than such accesses could: it reads and writes each byte once.) Across processes the hardware
 /// decides, and a torn or stale value is only a value.
-pub(super) struct Shared(Mapping);
+///
+/// The words are those of the file: a map of a range that begins within a word has a part of it,
+/// and the whole word is accessed, as at the end of a map.
+pub(super) struct Shared {
+    mapping: Mapping,
+    start: u64,
+}
 
 /// The size of a word.
 pub(super) const WORD: usize = size_of::<usize>();
 
 impl Shared {
     /// Maps the file of which Shrink was proven.
-    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof) -> Result<Self, Error> {
-        Self::map(fd, proof, Access::SharedRead)
+    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        Self::map(fd, proof, range, Access::SharedRead)
     }
 
-    fn map(fd: BorrowedFd<'_>, proof: Proof, access: Access) -> Result<Self, Error> {
-        Ok(Self(Mapping::new(fd, Extent::within(proof.len(), ..)?, proof.granule(), 1, access)?))
+    fn map(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>, access: Access) -> Result<Self, Error> {
+        let extent = Extent::within(proof.len(), range)?;
+        Ok(Self { mapping: Mapping::new(fd, extent, proof.granule(), 1, access)?, start: extent.offset })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len
+        self.mapping.len
+    }
+
+    /// Where the first byte is in the file.
+    pub(super) fn start(&self) -> u64 {
+        self.start
     }
 
     pub(super) fn as_ptr(&self) -> *mut u8 {
-        self.0.data().as_ptr()
+        self.mapping.data().as_ptr()
     }
 
     /// The word that holds the byte at `offset`.
@@ -383,13 +400,14 @@ impl Shared {
 
     #[inline]
     fn atomic(&self, offset: usize) -> Option<&AtomicUsize> {
-        if offset >= self.0.len {
+        if offset >= self.mapping.len {
             return None;
         }
-        // SAFETY: `offset` is less than `len`. Rounded down to a word it is still within the
-        // mapping, and so is the whole word, since `data` is aligned (`lead` is 0 for the range
-        // `..`) and a mapping ends with a page.
-        let word = unsafe { self.0.data().byte_add(offset & !(WORD - 1)) };
+        let byte = self.mapping.lead.saturating_add(offset);
+        // SAFETY: `lead + len` is at most `mapped`, so `byte` is less. Rounded down to a word it
+        // is still within the mapping, and so is the whole word, since `base` is aligned and a
+        // mapping ends with a page.
+        let word = unsafe { self.mapping.base.byte_add(byte & !(WORD - 1)) };
         // SAFETY: The word is mapped as long as `self` lives, aligned since a mapping is,
         // initialized since pages are, and accessed as a word alone.
         Some(unsafe { word.cast::<AtomicUsize>().as_ref() })
@@ -410,8 +428,8 @@ impl Shared {
     fn range(&self, offset: usize, len: usize) -> Result<NonNull<u8>, Error> {
         match offset.checked_add(len) {
             // SAFETY: `offset` is at most `len` of the mapping.
-            Some(end) if end <= self.0.len => Ok(unsafe { self.0.data().add(offset) }),
-            end => Err(Error::out_of_bounds(offset as u64, end.unwrap_or(usize::MAX) as u64, self.0.len as u64)),
+            Some(end) if end <= self.mapping.len => Ok(unsafe { self.mapping.data().add(offset) }),
+            end => Err(Error::out_of_bounds(offset as u64, end.unwrap_or(usize::MAX) as u64, self.mapping.len as u64)),
         }
     }
 }
@@ -420,10 +438,42 @@ impl Shared {
 #[derive(Copy, Clone)]
 pub(super) struct ReadOnlyWord<'map>(&'map AtomicUsize);
 
-impl ReadOnlyWord<'_> {
+impl<'map> ReadOnlyWord<'map> {
     /// The one load that is guaranteed to work on read-only memory, for words of this size.
     pub(super) fn load(self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// The four bytes of the word from `first_byte` on, to wait for.
+    pub(super) fn futex(self, first_byte: usize) -> Futex<'map> {
+        Futex::of(self.0, first_byte)
+    }
+}
+
+/// Four bytes of a word, for the kernel. It alone reads them as a `u32`: an atomic access of that
+/// size by this process could race with those to the whole word.
+pub(super) struct Futex<'map>(&'map AtomicU32);
+
+impl<'map> Futex<'map> {
+    /// `first_byte` is rounded down to a multiple of 4.
+    pub(super) fn of(word: &'map AtomicUsize, first_byte: usize) -> Self {
+        let bytes = NonNull::from(word).cast::<u8>();
+        // SAFETY: A multiple of 4 that is less than the word's size, which is 4 or 8.
+        let place = unsafe { bytes.add(first_byte & (WORD - size_of::<u32>())) };
+        // SAFETY: The four bytes lie within the word, which is mapped for `'map` and as aligned. A
+        // reference to an atomic is no access, so it may lie over memory that cannot be written;
+        // only its address is used (`sys::futex_wait`, `sys::futex_wake`).
+        Self(unsafe { place.cast::<AtomicU32>().as_ref() })
+    }
+
+    /// Sleeps while the bytes are `expected`. Returns false if the time has passed.
+    pub(super) fn wait(&self, expected: u32, timeout: Option<Duration>) -> Result<bool, Error> {
+        sys::futex_wait(self.0, expected, timeout)
+    }
+
+    /// Wakes those who sleep, and returns how many.
+    pub(super) fn wake(&self, most: u32) -> Result<usize, Error> {
+        sys::futex_wake(self.0, most)
     }
 }
 
@@ -432,8 +482,8 @@ pub(super) struct SharedWritable(Shared);
 
 impl SharedWritable {
     /// Maps the file of which Shrink was proven.
-    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof) -> Result<Self, Error> {
-        Shared::map(fd, proof, Access::SharedWrite).map(Self)
+    pub(super) fn new(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        Shared::map(fd, proof, range, Access::SharedWrite).map(Self)
     }
 
     /// For the calls that read.

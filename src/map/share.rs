@@ -1,5 +1,6 @@
-//! One writer, many readers: [`MemFile::share`] and [`SharedMap::freeze`]. Since Linux 5.1, which
-//! brought FutureWrite.
+//! How sharing begins and ends: one writer, many readers, by [`MemFile::share`] and
+//! [`SharedMap::freeze`], since Linux 5.1, which brought FutureWrite; many writers, by
+//! [`SharedMap::create_fixed_size`].
 
 use super::raw::Exclusive;
 use super::shared::SharedMap;
@@ -97,6 +98,42 @@ impl SharedMap {
             }
             Err(error) => Err(ErrorWith::new(error, map)),
         }
+    }
+
+    /// Creates a file of `len` zero bytes that all who get it can write, but nobody can resize: with
+    /// [`Seals::FIXED_SIZE`], allocated in full.
+    ///
+    /// It is for peers that map a file for writing, even if they only read it: a Wayland compositor
+    /// with libwayland, another writer. They cannot use a file of [`create`](Self::create), whose
+    /// seal FutureWrite makes their `mmap` fail with EPERM, nor a read-only descriptor (EACCES). So
+    /// hand over the descriptor itself, by `as_fd`, not that of
+    /// [`reader`](Self::reader).
+    ///
+    /// # Errors
+    /// Those of [`MemFile::create_sealable`] and [`map`](Self::map). ENOSPC, ENOMEM: no memory for
+    /// the file.
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::SharedMap;
+    ///
+    /// let pool = SharedMap::create_fixed_size("wl_shm pool", 640 * 480 * 4)?;
+    /// // In the peer's process, with a descriptor that it was sent.
+    /// let peer = SharedMap::try_from(pool.as_mem_file().try_clone()?)?;
+    /// pool.write_all_at(b"a pixel.", 0)?;
+    /// let mut pixel = [0; 8];
+    /// peer.read_exact_at(&mut pixel, 0)?;
+    /// assert_eq!(&pixel, b"a pixel.");
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "shm_open")]
+    #[doc(alias = "memfd_create")]
+    #[doc(alias = "wl_shm")]
+    pub fn create_fixed_size(name: impl FileName, len: u64) -> Result<Self, Error> {
+        let file = MemFile::create_sealable(name)?;
+        file.set_len(len)?;
+        file.add_seals(Seals::FIXED_SIZE)?;
+        Ok(Self::try_from(file)?)
     }
 
     /// Another descriptor of the file for a reader, read-only: [`MemFile::reopen_read_only`].

@@ -1,13 +1,14 @@
 //! [`SharedMap`] and [`SharedView`]: memory that others change at the same time.
 
 use core::fmt;
+use core::ops::RangeBounds;
 
 use super::atomic::{AtomicInteger, SharedAtomic, SharedAtomicView};
 use super::raw::{Shared, SharedWritable};
 use crate::error::{Errno, Error, ErrorWith, Reason};
 use crate::file::MemFile;
 use crate::seal::Seal;
-use crate::sealed::{Holes, Origin, Terms, prove};
+use crate::sealed::{Holes, Origin, Proof, Terms, prove};
 use crate::sys;
 use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -18,23 +19,28 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 /// [atomic](Self::atomic). Without further synchronization, what is read may be part of an old and
 /// part of a new value; nothing worse can happen.
 ///
+/// # The order of copies
+/// A copy counts as one relaxed atomic access to each of its bytes, in no order among themselves. So
+/// atomic integers and [fences](core::sync::atomic::fence) order copies as they order relaxed loads
+/// and stores, between processes too: whoever loads with `Acquire` what was stored with `Release`
+/// reads at least what was copied in before that. [Sharing memory](crate::guide::sharing) shows a
+/// sequence lock, which needs fences.
+///
+/// # Seals
 /// The file must have the seal Shrink, so that nobody can take pages away. With Grow too
 /// ([`Seals::FIXED_SIZE`]) its length is the same for all.
 ///
 /// - For one writer and many readers: [`SharedMap::create`] or [`MemFile::share`].
-/// - For many writers: seal the file with [`Seals::FIXED_SIZE`], pass it on, and let each call
-///   `SharedMap::try_from`.
+/// - For many writers, or peers that map for writing: [`SharedMap::create_fixed_size`]. Pass the
+///   file on, and let each call `SharedMap::try_from`.
 ///
 /// [`Seals::FIXED_SIZE`]: crate::Seals::FIXED_SIZE
 ///
 /// ```
-/// use memfile::{MemFile, Seals, SharedMap};
+/// use memfile::SharedMap;
 ///
-/// let file = MemFile::create_sealable("board")?;
-/// file.set_len(8192)?;
-/// file.add_seals(Seals::FIXED_SIZE)?;
-/// let other = SharedMap::try_from(file.try_clone()?)?;
-/// let map = SharedMap::try_from(file)?;
+/// let map = SharedMap::create_fixed_size("board", 8192)?;
+/// let other = SharedMap::try_from(map.as_mem_file().try_clone()?)?;
 ///
 /// map.write_all_at(b"hello", 100)?;
 /// let mut buffer = [0; 5];
@@ -80,7 +86,9 @@ pub struct SharedMap {
 #[doc(alias = "MAP_SHARED")]
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct SharedView {
-    map: Shared,
+    pub(super) map: Shared,
+    /// Which file it is: see [`Proof::id`].
+    pub(super) file: (u64, u64),
 }
 
 impl SharedMap {
@@ -100,16 +108,45 @@ impl SharedMap {
     /// - EINVAL, EBADF: not a memory file; ENOMEM: no address space
     #[doc(alias = "mmap")]
     pub fn map(file: MemFile, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
+        Self::map_range(file, .., holes)
+    }
+
+    /// Maps a range of the file, in bytes. It need not be aligned to anything. The `holes` policy
+    /// is applied to the whole file: if that is too much memory, allocate the range with
+    /// [`MemFile::allocate`] and accept the other holes.
+    ///
+    /// Offsets in the map are counted from the start of the range. An [atomic](Self::atomic)
+    /// integer must be aligned in the file, so that all who share it agree.
+    ///
+    /// # Errors
+    /// As for [`map`](Self::map), and without an errno where the range does not lie within the file
+    /// ([`is_out_of_bounds`](Error::is_out_of_bounds)).
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{Holes, MemFile, Seals, SharedMap};
+    ///
+    /// let file = MemFile::create_sealable("frames")?;
+    /// file.write_all_at(b"0123456789", 0)?;
+    /// file.add_seals(Seals::FIXED_SIZE)?;
+    /// let part = SharedMap::map_range(file, 4..8, Holes::Refuse)?;
+    /// let mut bytes = [0; 4];
+    /// part.read_exact_at(&mut bytes, 0)?;
+    /// assert_eq!(&bytes, b"4567");
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "mmap")]
+    pub fn map_range(file: MemFile, range: impl RangeBounds<u64>, holes: Holes) -> Result<Self, ErrorWith<MemFile>> {
         let file = MemFile::adopt(file.into_fd()).map_err(|error| error.map(MemFile::from_owned))?;
         let fd = file.as_fd();
-        let result = prove(fd, shrink(holes)).and_then(|proof| SharedWritable::new(fd, proof));
+        let result = prove(fd, shrink(holes)).and_then(|proof| SharedWritable::new(fd, proof, range));
         match result {
             Ok(map) => Ok(Self { map, file }),
             Err(error) => Err(ErrorWith::new(explain_map(error, fd), file)),
         }
     }
 
-    /// The length in bytes when it was mapped.
+    /// The length of the map in bytes. The file may have become longer.
     #[must_use]
     pub fn len(&self) -> usize {
         self.map.shared().len()
@@ -121,7 +158,8 @@ impl SharedMap {
         self.len() == 0
     }
 
-    /// Copies bytes out of the memory, from `offset` on.
+    /// Copies bytes out of the memory, from `offset` on: relaxed loads, in no
+    /// [order](Self#the-order-of-copies) among themselves.
     ///
     /// # Errors
     /// No errno: the range does not lie within the map; nothing is copied.
@@ -130,7 +168,9 @@ impl SharedMap {
         self.map.shared().copy_out(offset, buf)
     }
 
-    /// Copies bytes into the memory, to `offset`. Others may see a part of them first.
+    /// Copies bytes into the memory, to `offset`: relaxed stores, in no
+    /// [order](Self#the-order-of-copies) among themselves. Others may see a part of them first, not
+    /// only the first part.
     ///
     /// # Errors
     /// No errno: the range does not lie within the map; nothing is copied.
@@ -139,23 +179,29 @@ impl SharedMap {
         self.map.copy_in(buf, offset)
     }
 
-    /// The atomic integer at `offset`, a multiple of its size.
+    /// The atomic integer at `offset`, a multiple of its size. (In a map of a
+    /// [range](Self::map_range), its place in the file must be one.)
     ///
     /// # Errors
     /// No errno: it does not lie within the map, or is not aligned.
     #[inline]
     pub fn atomic<T: AtomicInteger>(&self, offset: usize) -> Result<SharedAtomic<'_, T>, Error> {
         match self.map.word(last_byte::<T>(offset)) {
-            Some(word) => SharedAtomic::new(offset, word),
+            Some(word) => SharedAtomic::new(in_file(self.map.shared(), offset), word),
             None => Err(beyond::<T>(offset, self.len())),
         }
     }
 
-    /// The address of the memory, for what takes one: a renderer in C, `futex(2)`, an upload to a
-    /// device. Dangling if the length is 0.
+    /// The address of the memory, for what takes one: a renderer in C, an upload to a device.
+    /// Dangling if the length is 0.
     ///
-    /// To read or write through it is unsafe: others may do so at the same time, so use atomics or
-    /// volatile accesses, within [`len`](Self::len) bytes and while the map lives.
+    /// Reading or writing through it is unsafe: stay within [`len`](Self::len) bytes and the life of
+    /// the map, and form no reference to bytes that others may write meanwhile. In Rust's memory
+    /// model this process accesses the memory as aligned words. An access by this pointer, in Rust,
+    /// that may happen at the same time as a copy or an atomic operation on the same bytes in
+    /// another thread must be one too: atomic, of a whole `usize`. A volatile access, or an atomic
+    /// of another size, would be a data race. What is ordered by a lock, or done by code in other
+    /// languages, may have any size.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.map.shared().as_ptr()
@@ -205,20 +251,34 @@ impl SharedView {
     /// ```
     #[doc(alias = "mmap")]
     pub fn map(file: impl AsFd, holes: Holes) -> Result<Self, Error> {
+        Self::map_range(file, .., holes)
+    }
+
+    /// Maps a range of the file, in bytes: [`SharedMap::map_range`].
+    ///
+    /// # Errors
+    /// As for [`map`](Self::map), and without an errno where the range does not lie within the file
+    /// ([`is_out_of_bounds`](Error::is_out_of_bounds)).
+    #[doc(alias = "mmap")]
+    pub fn map_range(file: impl AsFd, range: impl RangeBounds<u64>, holes: Holes) -> Result<Self, Error> {
         let fd = file.as_fd();
         // Safe code can put another file under the number of a standard stream at any time.
         let moved = if sys::is_above_stdio(fd) { None } else { Some(sys::dup(fd)?) };
         let fd = moved.as_ref().map_or(fd, AsFd::as_fd);
         let proof = prove(fd, shrink(holes))?;
         let Some(read_only) = reopened(fd) else {
-            return Ok(Self { map: Shared::new(fd, proof)? });
+            return Self::of(fd, proof, range);
         };
         // Prove the reopened descriptor again: another file system may be mounted at /proc.
         let proof = prove(read_only.as_fd(), shrink(Holes::Accept))?;
-        Ok(Self { map: Shared::new(read_only.as_fd(), proof)? })
+        Self::of(read_only.as_fd(), proof, range)
     }
 
-    /// The length in bytes when it was mapped.
+    fn of(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        Ok(Self { map: Shared::new(fd, proof, range)?, file: proof.id() })
+    }
+
+    /// The length of the map in bytes. The file may have become longer.
     #[must_use]
     pub fn len(&self) -> usize {
         self.map.len()
@@ -237,7 +297,8 @@ impl SharedView {
         self.map.as_ptr()
     }
 
-    /// Copies bytes out of the memory, from `offset` on.
+    /// Copies bytes out of the memory, from `offset` on: relaxed loads, in no
+    /// [order](SharedMap#the-order-of-copies) among themselves.
     ///
     /// # Errors
     /// No errno: the range does not lie within the view; nothing is copied.
@@ -246,21 +307,22 @@ impl SharedView {
         self.map.copy_out(offset, buf)
     }
 
-    /// The atomic integer at `offset`, a multiple of its size.
+    /// The atomic integer at `offset`, a multiple of its size. (In a map of a
+    /// [range](Self::map_range), its place in the file must be one.)
     ///
     /// # Errors
     /// No errno: it does not lie within the view, or is not aligned.
     #[inline]
     pub fn atomic<T: AtomicInteger>(&self, offset: usize) -> Result<SharedAtomicView<'_, T>, Error> {
         match self.map.word(last_byte::<T>(offset)) {
-            Some(word) => SharedAtomicView::new(offset, word),
+            Some(word) => SharedAtomicView::new(in_file(&self.map, offset), word),
             None => Err(beyond::<T>(offset, self.len())),
         }
     }
 }
 
 /// Shrink is what keeps the pages of a map from being taken away.
-fn shrink(holes: Holes) -> Terms {
+pub(super) fn shrink(holes: Holes) -> Terms {
     Terms { required: Seal::Shrink.into(), holes, limit: u64::MAX, origin: Origin::Received }
 }
 
@@ -276,7 +338,7 @@ fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
 
 /// Looks at the file to tell the seals apart that forbid a writable map.
 #[cold]
-fn explain_map(error: Error, fd: BorrowedFd<'_>) -> Error {
+pub(super) fn explain_map(error: Error, fd: BorrowedFd<'_>) -> Error {
     if error.call() != Some("mmap") || !error.is(Errno::PERM) {
         return error;
     }
@@ -290,6 +352,11 @@ fn explain_map(error: Error, fd: BorrowedFd<'_>) -> Error {
 /// The last byte of an integer. If it is aligned, it lies within the word of that byte.
 fn last_byte<T>(offset: usize) -> usize {
     offset.saturating_add(size_of::<T>().saturating_sub(1))
+}
+
+/// Where an offset of a map is in the file.
+fn in_file(map: &Shared, offset: usize) -> u64 {
+    map.start().saturating_add(offset as u64)
 }
 
 #[cold]

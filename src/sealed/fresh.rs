@@ -113,6 +113,7 @@ impl Fresh {
         let fd = self.as_fd();
         let seals = Seals::FIXED_SIZE | Seal::FutureWrite;
         let terms = Terms { required: seals, holes: Holes::Refuse, limit: u64::MAX, origin: Origin::Fresh };
+        self.allocate_rest()?;
         sys::add_seals(fd, seals).map_err(|error| explain_add_seals(error, fd, seals))?;
         prove_added(fd, terms)?;
         if self.inheritable { sys::let_inherit(fd) } else { Ok(()) }
@@ -123,13 +124,16 @@ impl Fresh {
         self.file
     }
 
-    /// Everything was written, and written pages stay, so there are no holes to fill. If some
-    /// memory is missing, that must show before the seals are added, which cannot be undone.
+    /// If some memory is missing, that must show before seals are added, which cannot be undone.
+    #[inline]
+    fn allocate_rest(&self) -> Result<(), Error> {
+        if self.allocated < self.len { self.fallocate_to(self.len) } else { Ok(()) }
+    }
+
+    /// Everything was written, and written pages stay, so there are no holes to fill.
     #[inline]
     fn prove(&self) -> Result<Proof, Error> {
-        if self.allocated < self.len {
-            self.fallocate_to(self.len)?;
-        }
+        self.allocate_rest()?;
         let fd = self.as_fd();
         let terms = Terms { required: Seals::CONSTANT, holes: Holes::Refuse, limit: u64::MAX, origin: Origin::Fresh };
         sys::add_seals(fd, Seals::IMMUTABLE)?;

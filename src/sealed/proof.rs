@@ -54,8 +54,9 @@ use crate::sys::fd::BorrowedFd;
 /// | [`verify`](crate::SealedFileOptions::verify), [`seal`](crate::SealedFileOptions::seal) | that of the [options](crate::SealedFileOptions::holes), `Refuse` by default |
 /// | `TryFrom` for [`SealedFile`](crate::SealedFile) and [`SharedView`](crate::SharedView), `SealedFile::recv` | `Refuse` |
 /// | [`into_sealed`](crate::MemFile::into_sealed), [`freeze`](crate::SharedMap::freeze) | `Allocate` |
-/// | [`share`](crate::MemFile::share), `TryFrom` for [`SharedMap`](crate::SharedMap) | `Allocate` |
-/// | [`SharedMap::map`](crate::SharedMap::map), [`SharedView::map`](crate::SharedView::map) | their argument |
+/// | [`share`](crate::MemFile::share), [`create_fixed_size`](crate::SharedMap::create_fixed_size), `TryFrom` for [`SharedMap`](crate::SharedMap) | `Allocate` |
+/// | [`SharedMap::map`](crate::SharedMap::map), [`SharedView::map`](crate::SharedView::map), `map_range`, [`refresh`](crate::SharedView::refresh) | their argument |
+/// | [`grow`](crate::SharedMap::grow) | the new part is allocated |
 /// | [`from_bytes`](crate::SealedFile::from_bytes), [`Draft`](crate::Draft) and the like | the file is allocated in full while it is filled |
 ///
 /// ```
@@ -114,6 +115,7 @@ pub enum Holes {
 pub(crate) struct Proof {
     len: u64,
     granule: usize,
+    id: (u64, u64),
 }
 
 impl Proof {
@@ -125,6 +127,11 @@ impl Proof {
     /// `st_blksize`.
     pub(crate) const fn granule(self) -> usize {
         self.granule
+    }
+
+    /// Device and inode: which file it is, as long as somebody has it.
+    pub(crate) const fn id(self) -> (u64, u64) {
+        self.id
     }
 
     /// A proof of the first `len` bytes alone.
@@ -183,7 +190,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
         Holes::Populate if stat.len > 0 => populate(fd, stat.len)?,
         _ => {}
     }
-    Ok(Proof { len: stat.len, granule: stat.granule })
+    Ok(Proof { len: stat.len, granule: stat.granule, id: (stat.device, stat.inode) })
 }
 
 // Inlined, these errors cost a small program less than calls that return them through memory.

@@ -3,6 +3,8 @@
 
 use core::ffi::CStr;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicU32;
+use core::time::Duration;
 
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
@@ -68,8 +70,8 @@ pub(crate) fn madvise_collapse(_: NonNull<u8>, _: usize) -> bool {
 }
 
 /// The system makes them by itself.
-pub(crate) fn transparent_huge_page_size() -> usize {
-    2 << 20
+pub(crate) fn transparent_huge_page_size(_: usize) -> usize {
+    1
 }
 
 pub(crate) fn madvise_populate_read(_: NonNull<u8>, _: usize) -> Result<(), Error> {
@@ -77,6 +79,14 @@ pub(crate) fn madvise_populate_read(_: NonNull<u8>, _: usize) -> Result<(), Erro
 }
 
 pub(crate) fn madvise_populate_write(_: NonNull<u8>, _: usize) -> Result<(), Error> {
+    absent()
+}
+
+pub(crate) fn futex_wait(_: &AtomicU32, _: u32, _: Option<Duration>) -> Result<bool, Error> {
+    absent()
+}
+
+pub(crate) fn futex_wake(_: &AtomicU32, _: u32) -> Result<usize, Error> {
     absent()
 }
 

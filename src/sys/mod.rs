@@ -17,11 +17,11 @@
 //!
 //! A function makes the one system call that its name or its comment says, and nothing else.
 //! [`create`], [`create_like`], [`populate`], [`free_address`], [`mmap`] of constant bytes, `try_*`,
-//! [`exec_seal_finds_writers`] and [`transparent_huge_page_size`] make several. A call that a signal interrupts is made again. An
-//! error names the call and holds the errno; the usual reason follows from both (`error/call.rs`),
-//! and a caller who knows better adds another. Descriptors are borrowed as `BorrowedFd` and made as
-//! `OwnedFd`, close-on-exec unless the caller of [`create`] asks otherwise, and none that is made
-//! has a number below 3.
+//! [`exec_seal_finds_writers`] and [`transparent_huge_page_size`] make several. A call that a signal
+//! interrupts is made again, except [`futex_wait`]. An error names the call and holds the errno; the
+//! usual reason follows from both (`error/call.rs`), and a caller who knows better adds another.
+//! Descriptors are borrowed as `BorrowedFd` and made as `OwnedFd`, close-on-exec unless the caller of
+//! [`create`] asks otherwise, and none that is made has a number below 3.
 
 #![allow(unsafe_code, reason = "the boundary to the kernel")]
 
@@ -50,9 +50,9 @@ pub(crate) use rustix::path::DecInt;
 #[cfg(feature = "net")]
 pub(crate) use socket::{FDS_MAX, is_stream, peer_has_closed, recvmsg, sendmsg};
 pub(crate) use system::{
-    copy_file_range, create, create_like, exec_seal_finds_writers, huge_page_size, madvise_collapse, madvise_hugepage,
-    madvise_populate_read, madvise_populate_write, punch_hole, sendfile, splice, transparent_huge_page_size,
-    try_exec_flags,
+    copy_file_range, create, create_like, exec_seal_finds_writers, futex_wait, futex_wake, huge_page_size,
+    madvise_collapse, madvise_hugepage, madvise_populate_read, madvise_populate_write, punch_hole, sendfile, splice,
+    transparent_huge_page_size, try_exec_flags,
 };
 pub(crate) use unix::{
     Access, add_seals, dup, fallocate, free_address, fstat, ftruncate, get_seals, has_position, impl_from_raw_fd,

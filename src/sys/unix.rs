@@ -55,6 +55,7 @@ pub(crate) struct Stat {
     /// huge pages; a power of two.
     pub(crate) granule: usize,
     pub(crate) device: u64,
+    pub(crate) inode: u64,
     /// `st_mode`: type and permission bits.
     pub(crate) mode: u32,
 }
@@ -74,6 +75,7 @@ pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Error> {
         allocated: super::allocated(stat.st_size as u64, stat.st_blocks as u64),
         granule: if granule.is_power_of_two() { granule } else { 1 },
         device: stat.st_dev as u64,
+        inode: stat.st_ino as u64,
         mode: stat.st_mode as u32,
     })
 }

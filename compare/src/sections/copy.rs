@@ -1,39 +1,64 @@
 //! Copying: a file to a sealed file.
 
 use std::fs::File;
-use std::io::{Seek, Write};
+use std::io::Seek;
 use std::os::fd::OwnedFd;
 
 use memfile::SealedFile;
 
-use crate::bytes::{pattern, size};
+use crate::bytes::pattern;
+use crate::chart::{Chart, FIRST, HUGE, Line, OURS, SECOND};
 use crate::files;
-use crate::race::{Clock::Cpu, Result, candidate, effort, race};
-use crate::report::Report;
+use crate::race::{Clock::Cpu, Race, candidate, effort, race};
+use crate::report::{Report, size};
+
+const SENDFILE: &str = "`sendfile`";
+const IO_COPY: &str = "`io::copy` to `File`";
+const OLD: &str = "`io::copy` to memfile 0.3";
+const PLAIN: &str = "`copy_of`";
+const HUGE_PAGES: &str = "`copy_of`, huge pages";
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("copy.md"));
-    let sizes = [4 << 10, 64 << 10, 1 << 20, 4 << 20, 16 << 20, 256 << 20];
-    for (what, source) in [("from a file on disk", on_disk as fn(usize) -> File), ("from a memory file", in_memory)] {
-        let races: Vec<_> = sizes.map(|len| (size(len), copy(&source(len), len))).into();
-        report.races(what, &races);
+    let sizes = [64 << 10, 256 << 10, 2 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20];
+    let columns = [SENDFILE, IO_COPY, OLD, PLAIN, HUGE_PAGES];
+    let races = sizes.map(|len| copy(&files::on_disk(len), len));
+    report.races("Copy a file in the page cache", "bytes", &columns, &races);
+    for (bytes, least) in [(4 << 20, 3.2), (16 << 20, 2.8), (256 << 20, 2.8)] {
+        report.goal_of("copy", &races, bytes, (HUGE_PAGES, SENDFILE), least);
     }
-}
-
-/// In the page cache, and gone from its directory.
-fn on_disk(len: usize) -> File {
-    let path = std::path::Path::new("docs").join(format!(".source-{}", std::process::id()));
-    let mut file = File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
-    std::fs::remove_file(path).expect("it can be removed");
-    file.write_all(&pattern(len)).expect("write");
-    file
+    report.goal_of("nothing gets slower: copy", &races, 256 << 20, (PLAIN, SENDFILE), 0.95);
+    report.chart("copy", &chart(&races));
+    let races = [64 << 10, 4 << 20, 64 << 20].map(|len| copy(&in_memory(len), len));
+    report.races("Copy a memory file", "bytes", &columns, &races);
 }
 
 fn in_memory(len: usize) -> File {
     SealedFile::from_bytes("source", &pattern(len)).expect("a sealed file").into_fd().into()
 }
 
-fn copy(source: &File, len: usize) -> Vec<Result> {
+fn chart<'a>(races: &[Race]) -> Chart<'a> {
+    let line = |text: &'a str, style, name: &str| {
+        let speed = |race: &Race| race.bytes as f64 / race.seconds(name).expect("it took part") / f64::from(1 << 30);
+        Line { name: text, style, points: races.iter().map(|race| (race.bytes as f64, speed(race))).collect() }
+    };
+    Chart {
+        title: "Copying a file to a sealed file",
+        subtitle: "GiB per second of CPU time: higher is better",
+        x_ticks: [64 << 10, 1 << 20, 16 << 20, 256 << 20]
+            .map(|bytes: usize| (bytes as f64, crate::bytes::size(bytes)))
+            .into(),
+        y_ticks: [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0].map(|value| (value, value.to_string())).into(),
+        lines: vec![
+            line("copy_of,\nhuge pages", HUGE, HUGE_PAGES),
+            line("copy_of", OURS, PLAIN),
+            line("sendfile", FIRST, SENDFILE),
+            line("io::copy,\nmemfile 0.3", SECOND, OLD),
+        ],
+    }
+}
+
+fn copy(source: &File, len: usize) -> Race {
     let rewound = || {
         let mut source = source;
         source.rewind().expect("lseek");
@@ -41,8 +66,7 @@ fn copy(source: &File, len: usize) -> Vec<Result> {
     };
     let sendfile = || -> OwnedFd {
         let fd = files::create();
-        let source = rewound();
-        while rustix::fs::sendfile(&fd, source, None, 1 << 30).expect("sendfile") > 0 {}
+        files::send(source, &fd);
         files::seal(&fd);
         fd
     };
@@ -58,45 +82,13 @@ fn copy(source: &File, len: usize) -> Vec<Result> {
         files::seal(&file);
         file
     };
-    // Wrong where the source can be shortened meanwhile: SIGBUS on the way through user space, here EFAULT.
-    let map_and_write = || {
-        // SAFETY: Nobody else has the source.
-        let map = unsafe { memmap2::Mmap::map(source) }.expect("mmap");
-        files::write_and_seal(&map, usize::MAX)
-    };
-    let read_to_map = || {
-        let fd = files::create();
-        let target = File::from(fd.try_clone().expect("a descriptor"));
-        target.set_len(len as u64).expect("ftruncate");
-        // SAFETY: Nobody else has the file.
-        let mut map = unsafe { memmap2::MmapMut::map_mut(&target) }.expect("mmap");
-        std::io::Read::read_exact(&mut rewound(), &mut map).expect("read");
-        drop(map);
-        files::seal(&fd);
-        fd
-    };
-    let mut buffer = vec![0; 256 << 10];
-    let read_write = move || {
-        let fd = files::create();
-        let mut source = rewound();
-        loop {
-            match std::io::Read::read(&mut source, &mut buffer).expect("read") {
-                0 => break,
-                n => files::write_all(&fd, &buffer[..n]),
-            }
-        }
-        files::seal(&fd);
-        fd
-    };
+    let huge = SealedFile::options().huge_pages(true);
     let candidates = vec![
-        candidate("io::copy, memfile 0.3", old),
-        candidate("copy_of", || SealedFile::copy_of("bench", rewound()).expect("a sealed file")),
-        candidate("sendfile", sendfile),
-        candidate("io::copy, File", into_file),
-        candidate("map source, write", map_and_write),
-        candidate("read to map", read_to_map),
-        candidate("read, write 256 KiB", read_write),
+        candidate(SENDFILE, sendfile),
+        candidate(IO_COPY, into_file),
+        candidate(OLD, old),
+        candidate(PLAIN, || SealedFile::copy_of("bench", rewound()).expect("a sealed file")),
+        candidate(HUGE_PAGES, || huge.copy_of("bench", rewound()).expect("a sealed file")),
     ];
-    let (rounds, repeat) = effort(len);
-    race(Cpu, rounds.min(9), repeat, candidates)
+    race(size(len), len, Cpu, effort(len), candidates)
 }

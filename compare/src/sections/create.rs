@@ -4,15 +4,26 @@ use memfile::{MemFile, Seals};
 use rustix::fs::{Mode, OFlags};
 
 use crate::files;
-use crate::race::{Clock::Cpu, Result, candidate, race};
+use crate::race::{Clock::Cpu, Effort, Race, candidate, race};
 use crate::report::Report;
+
+const RUSTIX: &str = "rustix";
+const MEMFILE: &str = "memfile";
+const PROOF: &str = "memfile, `into_sealed`";
+const MEMFD: &str = "memfd 0.6";
+const OLD: &str = "memfile 0.3";
+const SHARED: &str = "shared_memory";
+const TMPFS: &str = "file on tmpfs";
+const PIPE: &str = "pipe";
+const SOCKET: &str = "socket pair";
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("create.md"));
-    report.races("", &[("create and seal".to_owned(), create_and_seal())]);
+    let columns = [RUSTIX, MEMFILE, PROOF, MEMFD, OLD, SHARED, TMPFS, PIPE, SOCKET];
+    report.races("Create and seal an empty file", "", &columns, &[create_and_seal()]);
 }
 
-fn create_and_seal() -> Vec<Result> {
+fn create_and_seal() -> Race {
     let ours = || {
         let file = MemFile::create_sealable("bench").expect("memfd_create");
         file.add_seals(Seals::IMMUTABLE).expect("F_ADD_SEALS");
@@ -42,16 +53,16 @@ fn create_and_seal() -> Vec<Result> {
     };
     let socket = || std::os::unix::net::UnixStream::pair().expect("a socket pair");
     let candidates = vec![
-        candidate("memfile", ours),
-        candidate("memfile, with the proof", proof),
-        candidate("rustix", direct),
-        candidate("memfd 0.6", memfd),
-        candidate("memfile 0.3", old),
+        candidate(MEMFILE, ours),
+        candidate(PROOF, proof),
+        candidate(RUSTIX, direct),
+        candidate(MEMFD, memfd),
+        candidate(OLD, old),
         // These have no seals: programs use them where a sealed file could be.
-        candidate("shared_memory", || shared_memory::ShmemConf::new().size(4096).create().expect("shm_open")),
-        candidate("file on tmpfs", tmpfs),
-        candidate("pipe", || std::io::pipe().expect("a pipe")),
-        candidate("socket pair", socket),
+        candidate(SHARED, || shared_memory::ShmemConf::new().size(4096).create().expect("shm_open")),
+        candidate(TMPFS, tmpfs),
+        candidate(PIPE, || std::io::pipe().expect("a pipe")),
+        candidate(SOCKET, socket),
     ];
-    race(Cpu, 41, 200, candidates)
+    race("create and seal".to_owned(), 0, Cpu, Effort { rounds: 41, repeat: 200 }, candidates)
 }

@@ -5,56 +5,91 @@ use std::os::fd::OwnedFd;
 
 use memfile::SealedFile;
 
-use crate::bytes::{pattern, size};
+use crate::bytes::pattern;
+use crate::chart::{Chart, FIRST, HUGE, Line, OURS, SECOND, THIRD};
 use crate::files;
-use crate::race::{Clock::Cpu, Result, candidate, effort, race};
-use crate::report::{Line, Report};
+use crate::race::{Clock::Cpu, Race, candidate, effort, race};
+use crate::report::{Report, Wanted, size};
 
-const SIZES: [usize; 10] = [0, 256, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
-const LARGEST: usize = 256 << 20;
+const SIZES: [usize; 8] = [4 << 10, 64 << 10, 256 << 10, 2 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20];
+
+const WRITE: &str = "best write loop";
+const LOOPS: [&str; 4] = ["64 KiB", "256 KiB", "1 MiB", "all at once"];
+const RECIPE: &str = "map, copy, seal";
+const MEMFD: &str = "memfd 0.6, memmap2";
+const OLD: &str = "memfile 0.3";
+const PLAIN: &str = "`from_bytes`";
+const PLACE: &str = "`create_with`";
+const READER: &str = "`from_reader`";
+const HUGE_PAGES: &str = "`from_bytes`, huge pages";
+const HUGE_PLACE: &str = "`create_with`, huge pages";
+const SHARED: &str = "shared_memory";
+const TMPFS: &str = "file on tmpfs";
+const MEMCPY: &str = "warm memcpy";
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("fill.md"));
-    let sizes = SIZES.into_iter().chain([LARGEST]);
-    let races: Vec<_> = sizes.map(|len| (len, fill(len))).collect();
-    report.races("fill", &named(&races));
-    let huge: Option<Vec<_>> = crate::with_huge_policy("advise", || {
-        [1 << 20, 2 << 20, 4 << 20, 16 << 20, 64 << 20, LARGEST].map(|len| (len, huge(len))).into()
-    });
-    report.chart("fill", "Filling a sealed file", ("bytes", "GiB/s"), &lines(&races, huge.as_deref()));
-    report.paragraph(include_str!("fill_huge.md"));
-    match huge {
-        Some(huge) => report.races("fill, policy `advise`", &named(&huge)),
-        None => report.paragraph("(This process may not change the policy.)"),
+    let races = SIZES.map(fill);
+    let columns = [WRITE, OLD, TMPFS, PLAIN, READER, HUGE_PAGES];
+    report.races("Fill a sealed file, compared with writing", "bytes", &columns, &races);
+    let columns = [RECIPE, MEMFD, SHARED, PLACE, HUGE_PLACE, HUGE_PAGES];
+    report.races("Fill a sealed file, compared with copying into a map", "bytes", &columns, &races);
+    let title = "Fill a sealed file, compared with a copy in memory";
+    report.multiples(title, "bytes", MEMCPY, &[RECIPE, PLAIN, HUGE_PAGES], &races[4..]);
+    report.chart("fill", &chart(&races));
+    goals(report, &races);
+    let advise = || [4 << 20, 16 << 20, 64 << 20].map(with_advice);
+    match crate::with_huge_policy("advise", advise) {
+        Some(races) => report.races(
+            "Fill a sealed file, `shmem_enabled` set to `advise`",
+            "bytes",
+            &[WRITE, HUGE_PAGES, HUGE_PLACE],
+            &races,
+        ),
+        None => report.paragraph("(This process may not set `shmem_enabled` to `advise`, to measure that too.)"),
     }
-    if let Some(never) =
-        crate::with_huge_policy("never", || [2 << 20, 16 << 20, 64 << 20].map(|len| (len, huge_never(len))))
+}
+
+fn goals(report: &mut Report, races: &[Race]) {
+    for (bytes, loop_, recipe) in
+        [(4 << 20, 3.8, 6.0), (16 << 20, 3.4, 6.0), (64 << 20, 2.7, 6.0), (256 << 20, 2.6, 4.5)]
     {
-        report.races("fill, policy `never`", &named(&never));
+        report.goal_of("fill", races, bytes, (HUGE_PAGES, WRITE), loop_);
+        report.goal_of("fill", races, bytes, (HUGE_PAGES, RECIPE), recipe);
+    }
+    for bytes in [4 << 20, 256 << 20] {
+        report.goal_of("nothing gets slower: fill", races, bytes, (PLAIN, WRITE), 0.95);
+    }
+    let multiple = races.last().and_then(|race| race.speed(MEMCPY, HUGE_PAGES));
+    let what = "fill of 256 MiB, huge pages, in multiples of a warm memcpy";
+    report.goal(what, Wanted::AtMost(1.8), multiple);
+}
+
+fn chart<'a>(races: &[Race]) -> Chart<'a> {
+    let line = |text: &'a str, style, name: &str, from: usize| {
+        let speed = |race: &Race| race.bytes as f64 / race.seconds(name).expect("it took part") / f64::from(1 << 30);
+        let points = races.iter().filter(|race| race.bytes >= from).map(|race| (race.bytes as f64, speed(race)));
+        Line { name: text, style, points: points.collect() }
+    };
+    Chart {
+        title: "Filling a sealed file",
+        subtitle: "GiB per second of CPU time: higher is better",
+        x_ticks: [4 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20]
+            .map(|bytes: usize| (bytes as f64, crate::bytes::size(bytes)))
+            .into(),
+        y_ticks: [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0].map(|value| (value, value.to_string())).into(),
+        lines: vec![
+            line("from_bytes,\nhuge pages", HUGE, HUGE_PAGES, 0),
+            line("from_bytes", OURS, PLAIN, 0),
+            line("write loop", FIRST, WRITE, 0),
+            line("map, copy,\nseal", SECOND, RECIPE, 0),
+            // Less than this stays in the caches of the processor.
+            line("memcpy,\nno file", THIRD, MEMCPY, 16 << 20),
+        ],
     }
 }
 
-fn named(races: &[(usize, Vec<Result>)]) -> Vec<(String, Vec<Result>)> {
-    races.iter().map(|(len, results)| (size(*len), results.clone())).collect()
-}
-
-fn lines(races: &[(usize, Vec<Result>)], huge: Option<&[(usize, Vec<Result>)]>) -> Vec<Line> {
-    let line = |races: &[(usize, Vec<Result>)], name: &'static str| {
-        let speed = |(len, results): &(usize, Vec<Result>)| {
-            let result = results.iter().find(|result| result.name == name)?;
-            (*len >= 4096).then(|| (*len as f64, *len as f64 / result.seconds / f64::from(1 << 30)))
-        };
-        (name, races.iter().filter_map(speed).collect())
-    };
-    let mut lines: Vec<Line> =
-        ["from_bytes", "create_with", "map, copy, seal", "shared_memory", "file on tmpfs", "warm memcpy"]
-            .map(|name| line(races, name))
-            .into();
-    lines.extend(huge.map(|huge| line(huge, "from_bytes, huge")));
-    lines
-}
-
-fn fill(len: usize) -> Vec<Result> {
+fn fill(len: usize) -> Race {
     let bytes = pattern(len);
     let bytes = &bytes[..];
     let mut warm = vec![1; len];
@@ -71,7 +106,7 @@ fn fill(len: usize) -> Vec<Result> {
         file
     };
     let shared = || {
-        let shared = shared_memory::ShmemConf::new().size(len.max(1)).create().expect("shm_open");
+        let shared = shared_memory::ShmemConf::new().size(len).create().expect("shm_open");
         // SAFETY: The memory is new, as long as the bytes, and nobody else has it.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), shared.as_ptr(), len) };
         shared
@@ -82,51 +117,44 @@ fn fill(len: usize) -> Vec<Result> {
         files::write_all(&fd, bytes);
         fd
     };
-    let candidates = vec![
-        candidate("map, copy, seal", || files::map_and_copy(bytes)),
-        candidate("from_bytes", || SealedFile::from_bytes("bench", bytes).expect("a sealed file")),
-        candidate("create_with", || {
-            SealedFile::create_with("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
-        }),
-        candidate("from_reader", || SealedFile::from_reader("bench", bytes).expect("a sealed file")),
-        candidate("write 64 KiB", || files::write_and_seal(bytes, 64 << 10)),
-        candidate("write 1 MiB", || files::write_and_seal(bytes, 1 << 20)),
-        candidate("memfd 0.6, memmap2", memfd),
-        candidate("memfile 0.3, write", old),
-        candidate("shared_memory", shared),
-        candidate("file on tmpfs", tmpfs),
-        candidate("warm memcpy", move || warm.copy_from_slice(bytes)),
-    ];
-    let (rounds, repeat) = effort(len);
-    race(Cpu, rounds, repeat, candidates)
+    let plain = SealedFile::options();
+    let huge = plain.huge_pages(true);
+    let in_place = |options: memfile::SealedFileOptions| {
+        options.create_with("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
+    };
+    let mut candidates = write_loops(bytes);
+    candidates.extend([
+        candidate(RECIPE, || files::map_and_copy(bytes)),
+        candidate(MEMFD, memfd),
+        candidate(OLD, old),
+        candidate(SHARED, shared),
+        candidate(TMPFS, tmpfs),
+        candidate(PLAIN, || plain.from_bytes("bench", bytes).expect("a sealed file")),
+        candidate(READER, || plain.from_reader("bench", bytes).expect("a sealed file")),
+        candidate(PLACE, || in_place(plain)),
+        candidate(HUGE_PAGES, || huge.from_bytes("bench", bytes).expect("a sealed file")),
+        candidate(HUGE_PLACE, || in_place(huge)),
+        candidate(MEMCPY, move || warm.copy_from_slice(bytes)),
+    ]);
+    race(size(len), len, Cpu, effort(len), candidates).only_best(&LOOPS, WRITE)
 }
 
-fn huge(len: usize) -> Vec<Result> {
-    let bytes = pattern(len);
-    let bytes = &bytes[..];
-    let mut warm = vec![1; len];
-    let options = SealedFile::options().huge_pages(true);
-    let candidates = vec![
-        candidate("write 64 KiB", || files::write_and_seal(bytes, 64 << 10)),
-        candidate("from_bytes, huge", || options.from_bytes("bench", bytes).expect("a sealed file")),
-        candidate("create_with, huge", || {
-            options.create_with("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
-        }),
-        candidate("warm memcpy", move || warm.copy_from_slice(bytes)),
-    ];
-    let (rounds, repeat) = effort(len);
-    race(Cpu, rounds, repeat, candidates)
+fn write_loops(bytes: &[u8]) -> Vec<crate::race::Candidate<'_>> {
+    let chunks = [64 << 10, 256 << 10, 1 << 20, usize::MAX];
+    let one = |(name, chunk)| candidate(name, move || files::write_and_seal(bytes, chunk));
+    LOOPS.into_iter().zip(chunks).map(one).collect()
 }
 
-fn huge_never(len: usize) -> Vec<Result> {
+fn with_advice(len: usize) -> Race {
     let bytes = pattern(len);
     let bytes = &bytes[..];
-    let options = SealedFile::options().huge_pages(true);
-    let candidates = vec![
-        candidate("write 64 KiB", || files::write_and_seal(bytes, 64 << 10)),
-        candidate("from_bytes, huge", || options.from_bytes("bench", bytes).expect("a sealed file")),
-        candidate("from_bytes", || SealedFile::from_bytes("bench", bytes).expect("a sealed file")),
-    ];
-    let (rounds, repeat) = effort(len);
-    race(Cpu, rounds, repeat, candidates)
+    let huge = SealedFile::options().huge_pages(true);
+    let mut candidates = write_loops(bytes);
+    candidates.extend([
+        candidate(HUGE_PAGES, || huge.from_bytes("bench", bytes).expect("a sealed file")),
+        candidate(HUGE_PLACE, || {
+            huge.create_with("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
+        }),
+    ]);
+    race(size(len), len, Cpu, effort(len), candidates).only_best(&LOOPS, WRITE)
 }

@@ -1,224 +1,175 @@
 //! Hand-over: bytes to readers in other processes, by a sealed file, a pipe and a socket.
 
-use std::env;
-use std::fs;
-use std::io::{IoSlice, IoSliceMut, PipeWriter, Read, Write};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::cell::RefCell;
+use std::io::Write;
 
 use memfile::SealedFile;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
-};
 
-use crate::bytes::{pattern, size};
+use crate::bytes::pattern;
+use crate::chart::{Chart, FIRST, HUGE, Line, OURS, SECOND, THIRD};
 use crate::files;
-use crate::race::{Clock::Wall, Result, candidate, race};
-use crate::report::{Line, Report};
+use crate::race::{Clock::Wall, Race, ahead_from, candidate, effort, race};
+use crate::reader::{How, Reader};
+use crate::report::{Report, Wanted, none, size};
 
-/// The argument that makes this program a reader.
-pub const READER: &str = "--reader";
+const SMALL: [usize; 5] = [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10];
+const LARGE: [usize; 5] = [256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
+const LARGEST: usize = 256 << 20;
 
-const SIZES: [usize; 10] = [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
+const SOCKET: &str = "socket";
+const PIPE: &str = "pipe";
+const MAPPED: &str = "sealed file";
+const HUGE_PAGES: &str = "sealed file, huge pages";
+const READ: &str = "sealed file, read";
+const KEPT: &str = "sealed file, there before";
+const MEMCPY: &str = "warm memcpy";
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("handover.md"));
-    if crate::with_huge_policy("advise", || measure(report)).is_none() {
-        report.paragraph("(This process may not change the policy.)");
-        measure(report);
-    }
+    let mut one = [Reader::start()];
+    let small = SMALL.map(|len| hand_over(&mut one, len));
+    let large: Vec<_> = LARGE.into_iter().chain([LARGEST]).map(|len| hand_over(&mut one, len)).collect();
+    drop(one);
+    report.races("Hand-over of few bytes to one reader", "bytes", &[SOCKET, PIPE, READ, MAPPED, KEPT], &small);
+    let columns = [SOCKET, PIPE, MAPPED, HUGE_PAGES, KEPT];
+    report.races("Hand-over to one reader", "bytes", &columns, &large);
+    let title = "Hand-over to one reader, compared with a copy in memory";
+    report.multiples(title, "bytes", MEMCPY, &[SOCKET, MAPPED, HUGE_PAGES], &large[2..]);
+    let all: Vec<Race> = small.into_iter().chain(large).collect();
+    report.chart("handover-1", &chart("Hand-over to one reader", &all));
+    goals(report, &all);
+
+    let mut eight: Vec<Reader> = (0..8).map(|_| Reader::start()).collect();
+    let races: Vec<Race> = SMALL[1..].iter().chain(&LARGE).map(|len| hand_over(&mut eight, *len)).collect();
+    let columns = [SOCKET, PIPE, READ, MAPPED, HUGE_PAGES, KEPT];
+    report.races("Hand-over to eight readers", "bytes", &columns, &races);
+    report.chart("handover-8", &chart("Hand-over to eight readers", &races));
+    memory(report, &mut eight);
+    crossings(report, &[("one reader", &all), ("eight readers", &races)]);
+    report.something_else_is_faster(
+        "**One reader that reads the bytes once.** A file needs fresh memory from the kernel for every byte, where a \
+         pipe or a socket uses the same few pages again and again. The table \"From which size on\" says where the \
+         sealed file overtakes them. It also does if it is there before, or if its bytes are made in place.",
+    );
+    report.something_else_is_faster(
+        "**Small messages.** Below these sizes a pipe or a socket is faster than any file. Whatever its length, a \
+         sealed file costs about a dozen system calls, those of both sides together.",
+    );
 }
 
-fn measure(report: &mut Report) {
-    for (readers, name, title) in
-        [(1, "handover-1", "Hand-over to one reader"), (8, "handover-8", "Hand-over to eight readers")]
-    {
-        let mut readers: Vec<Reader> = (0..readers).map(|_| Reader::start()).collect();
-        let races: Vec<_> = SIZES.map(|len| (len, hand_over(&mut readers, len))).into();
-        let named: Vec<_> = races.iter().map(|(len, results)| (size(*len), results.clone())).collect();
-        report.races(title, &named);
-        let line = |i: usize| -> Line {
-            let point = |(len, results): &(usize, Vec<Result>)| (*len as f64, results[i].seconds * 1e6);
-            (races[0].1[i].name, races.iter().map(point).collect())
-        };
-        report.chart(name, title, ("bytes", "microseconds"), &[line(0), line(1), line(2), line(3), line(4)]);
-        if let [_, _, ..] = readers[..] {
-            memory(report, &mut readers);
-        }
-    }
+fn goals(report: &mut Report, races: &[Race]) {
+    report.goal_of("hand-over to one reader", races, 16 << 20, (HUGE_PAGES, SOCKET), 1.0);
+    let multiple = races.last().and_then(|race| race.speed(MEMCPY, HUGE_PAGES));
+    let what = "hand-over of 256 MiB to one reader, huge pages, in multiples of a warm memcpy";
+    report.goal(what, Wanted::AtMost(1.8), multiple);
 }
 
-/// A child process, and the ways to it.
-struct Reader {
-    child: Child,
-    socket: UnixStream,
-    pipe: PipeWriter,
+/// The sizes at which the lines of the charts cross.
+fn crossings(report: &mut Report, races: &[(&str, &[Race])]) {
+    let rivals = [(MAPPED, PIPE), (MAPPED, SOCKET), (HUGE_PAGES, PIPE), (HUGE_PAGES, SOCKET)];
+    let row = |(readers, races): &(&str, &[Race])| {
+        let cell = |(ours, rival)| ahead_from(races, ours, rival).map_or_else(none, size);
+        [(*readers).to_owned()].into_iter().chain(rivals.map(cell)).collect()
+    };
+    report.table(
+        "**From which size on a sealed file is at least as fast.** Lower is better; – means at no size measured.",
+        &[
+            "",
+            "4 KiB pages: than a pipe",
+            "4 KiB pages: than a socket",
+            "huge pages: than a pipe",
+            "huge pages: than a socket",
+        ],
+        &races.iter().map(row).collect::<Vec<_>>(),
+    );
 }
 
-impl Reader {
-    fn start() -> Self {
-        let (ours, theirs) = UnixStream::pair().expect("a socket pair");
-        let (output, input) = std::io::pipe().expect("a pipe");
-        let child = Command::new(env::current_exe().expect("this program"))
-            .arg(READER)
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::from(OwnedFd::from(output)))
-            .spawn()
-            .expect("a child");
-        Self { child, socket: ours, pipe: input }
-    }
-
-    /// Says what comes, and how long it is.
-    fn announce(&mut self, how: u8, len: usize) {
-        let mut message = [how; 9];
-        message[1..].copy_from_slice(&(len as u64).to_ne_bytes());
-        self.socket.write_all(&message).expect("the reader listens");
-    }
-
-    fn send(&mut self, sealed: &SealedFile) {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        let fds = [sealed.as_fd()];
-        assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
-        sendmsg(&self.socket, &[IoSlice::new(b"f")], &mut control, SendFlags::empty()).expect("sendmsg");
-    }
-
-    /// The answer: the sum, or the proportional set size.
-    fn answer(&mut self) -> u64 {
-        let mut answer = [0; 8];
-        self.socket.read_exact(&mut answer).expect("an answer");
-        u64::from_ne_bytes(answer)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
-        let _ = self.child.wait();
+fn chart<'a>(title: &'a str, races: &[Race]) -> Chart<'a> {
+    let line = |name: &'a str, style, of: &dyn Fn(&Race) -> Option<f64>| {
+        let points = races.iter().filter_map(|race| Some((race.bytes as f64, of(race)? * 1e6)));
+        Line { name, style, points: points.collect() }
+    };
+    // As a program would do it: few bytes are read, more are mapped.
+    let ours = |race: &Race| race.seconds(if race.bytes <= 64 << 10 { READ } else { MAPPED });
+    Chart {
+        title,
+        subtitle: "time until all bytes are summed: lower is better",
+        x_ticks: [64, 4 << 10, 256 << 10, 16 << 20]
+            .map(|bytes: usize| (bytes as f64, crate::bytes::size(bytes)))
+            .into(),
+        y_ticks: [("10 µs", 1e1), ("100 µs", 1e2), ("1 ms", 1e3), ("10 ms", 1e4), ("100 ms", 1e5)]
+            .map(|(label, value)| (value, label.to_owned()))
+            .into(),
+        lines: vec![
+            line("sealed file,\nhuge pages", HUGE, &|race| race.seconds(HUGE_PAGES)),
+            line("sealed file", OURS, &ours),
+            line("pipe", FIRST, &|race| race.seconds(PIPE)),
+            line("socket", SECOND, &|race| race.seconds(SOCKET)),
+            // Less than this stays in the caches of the processor.
+            line("memcpy,\nno hand-over", THIRD, &|race| race.seconds(MEMCPY).filter(|_| race.bytes >= 16 << 20)),
+        ],
     }
 }
 
 /// All readers have summed the bytes when a run ends.
-fn hand_over(readers: &mut [Reader], len: usize) -> Vec<Result> {
+fn hand_over(readers: &mut [Reader], len: usize) -> Race {
     let bytes = pattern(len);
     let expected = files::sum(&bytes);
-    let readers = std::cell::RefCell::new(readers);
-    let check = |readers: &mut [Reader]| readers.iter_mut().for_each(|reader| assert_eq!(reader.answer(), expected));
-    let give = |sealed: &SealedFile| {
+    let readers = RefCell::new(readers);
+    // Gives each of them the bytes, and then waits for all answers.
+    let all = |how: How, give: &dyn Fn(&mut Reader)| {
         let mut readers = readers.borrow_mut();
         for reader in readers.iter_mut() {
-            reader.announce(b'f', len);
-            reader.send(sealed);
+            reader.announce(how, len);
+            give(reader);
         }
-        check(&mut readers);
+        readers.iter_mut().for_each(|reader| assert_eq!(reader.answer(), expected));
     };
+    let make = || SealedFile::from_bytes("bench", &bytes).expect("a sealed file");
     let huge = SealedFile::options().huge_pages(true);
-    let kept = SealedFile::from_bytes("bench", &bytes).expect("a sealed file");
-    let pipe = || {
-        let mut readers = readers.borrow_mut();
-        for reader in readers.iter_mut() {
-            reader.announce(b'p', len);
-            reader.pipe.write_all(&bytes).expect("write");
-        }
-        check(&mut readers);
-    };
-    let socket = || {
-        let mut readers = readers.borrow_mut();
-        for reader in readers.iter_mut() {
-            reader.announce(b's', len);
-            reader.socket.write_all(&bytes).expect("write");
-        }
-        check(&mut readers);
-    };
-    let candidates = vec![
-        candidate("sealed file", || give(&SealedFile::from_bytes("bench", &bytes).expect("a sealed file"))),
-        candidate("pipe", pipe),
-        candidate("socket", socket),
-        candidate("sealed file, huge pages", || give(&huge.from_bytes("bench", &bytes).expect("a sealed file"))),
-        candidate("sealed file, there before", || give(&kept)),
+    let huge = || huge.from_bytes("bench", &bytes).expect("a sealed file");
+    let send = |how: How, sealed: &SealedFile| all(how, &|reader| reader.send(sealed));
+    let kept = make();
+    let mut warm = vec![1; len];
+    let mut candidates = vec![
+        candidate(SOCKET, || all(How::Socket, &|reader| reader.socket().write_all(&bytes).expect("write"))),
+        candidate(PIPE, || all(How::Pipe, &|reader| reader.pipe().write_all(&bytes).expect("write"))),
+        candidate(MAPPED, || send(How::Map, &make())),
+        candidate(KEPT, || send(How::Map, &kept)),
+        candidate(MEMCPY, || warm.copy_from_slice(&bytes)),
     ];
-    let (rounds, repeat) = crate::race::effort(len * 4);
-    race(Wall, rounds.min(11), repeat, candidates)
+    if SMALL.contains(&len) {
+        candidates.push(candidate(READ, || send(How::Read, &make())));
+    }
+    if len >= 2 << 20 {
+        candidates.push(candidate(HUGE_PAGES, || send(How::MapHuge, &huge())));
+    }
+    let mut effort = effort(len * 4);
+    effort.rounds = effort.rounds.min(11);
+    race(size(len), len, Wall, effort, candidates)
 }
 
 /// What eight readers of 64 MiB take together: the sum of their proportional set sizes.
 fn memory(report: &mut Report, readers: &mut [Reader]) {
     const LEN: usize = 64 << 20;
     let bytes = pattern(LEN);
-    let mut total = |how: u8, give: &mut dyn FnMut(&mut Reader)| {
+    let mut total = |how: How, give: &mut dyn FnMut(&mut Reader)| {
         for reader in readers.iter_mut() {
             reader.announce(how, LEN);
             give(reader);
         }
         readers.iter_mut().for_each(|reader| _ = reader.answer());
-        readers.iter_mut().for_each(|reader| reader.announce(b'm', 0));
+        readers.iter_mut().for_each(|reader| reader.announce(How::Pss, 0));
         readers.iter_mut().map(Reader::answer).sum::<u64>()
     };
-    let pipe = total(b'p', &mut |reader| reader.pipe.write_all(&bytes).expect("write"));
+    let pipe = total(How::Pipe, &mut |reader| reader.pipe().write_all(&bytes).expect("write"));
     let sealed = SealedFile::from_bytes("bench", &bytes).expect("a sealed file");
-    let file = total(b'k', &mut |reader| reader.send(&sealed));
-    let cell = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let file = total(How::Keep, &mut |reader| reader.send(&sealed));
+    let cell = |bytes: u64| size(usize::try_from(bytes).expect("it fits into memory"));
     report.table(
-        &["Pss of eight readers of 64 MiB", "sealed file", "pipe or socket"],
-        &[vec![String::new(), cell(file), cell(pipe)]],
+        "**Memory of eight readers of 64 MiB.** The sum of their proportional set sizes (Pss) while they hold the \
+         bytes, lower is better.",
+        &["", "sealed file", "pipe or socket"],
+        &[vec!["all readers".to_owned(), cell(file), cell(pipe)]],
     );
-}
-
-/// The child: reads as told on its standard input, a socket, and answers there. Its standard output is a pipe to read.
-pub fn read() {
-    let mut socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().expect("a descriptor"));
-    let mut pipe = fs::File::from(std::io::stdout().as_fd().try_clone_to_owned().expect("a descriptor"));
-    let mut buffer = Vec::new();
-    let mut kept = None;
-    let mut message = [0; 9];
-    while socket.read_exact(&mut message).is_ok() {
-        let len = u64::from_ne_bytes(message[1..].try_into().expect("8 bytes")) as usize;
-        let answer = match message[0] {
-            how @ (b'p' | b's') => {
-                // It only grows, so that it is warm the next time.
-                let used = len.max(buffer.len());
-                buffer.resize(used, 0);
-                let source: &mut dyn Read = if how == b'p' { &mut pipe } else { &mut socket };
-                source.read_exact(&mut buffer[..len]).expect("the bytes");
-                files::sum(&buffer[..len])
-            }
-            how @ (b'f' | b'k') => {
-                let sealed =
-                    SealedFile::try_from(receive(&socket)).map_err(|error| error.into_error()).expect("a proof");
-                let map = sealed.map().expect("mmap");
-                let sum = files::sum(&map);
-                if how == b'k' {
-                    buffer = Vec::new();
-                    kept = Some(map);
-                }
-                sum
-            }
-            _ => pss(),
-        };
-        socket.write_all(&answer.to_ne_bytes()).expect("the other side listens");
-    }
-    drop(kept);
-}
-
-fn receive(socket: &UnixStream) -> OwnedFd {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC).expect("recvmsg");
-    let fds = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    fds.expect("a descriptor")
-}
-
-/// The memory of this process, what is shared divided by the number of those that share it.
-fn pss() -> u64 {
-    let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("smaps_rollup");
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).expect("a line for Pss");
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kib << 10
 }

@@ -1,71 +1,53 @@
-//! Reading: the first read of a received file, and reads at random.
+//! Reading: the first read of a received file.
 
 use std::fs::File;
-use std::hint::black_box;
 
 use memfile::{MapOptions, SealedFile};
 
-use crate::bytes::{SIZES, pattern, size};
+use crate::bytes::pattern;
 use crate::files;
-use crate::race::{Clock::Cpu, Result, candidate, effort, race};
-use crate::report::Report;
+use crate::race::{Clock::Cpu, Race, candidate, effort, race};
+use crate::report::{Report, size};
+
+const BUFFER: &str = "read to a warm buffer";
+const MAP: &str = "map";
+const POPULATED: &str = "map, populated";
+const MEMMAP2: &str = "memmap2";
+const CHECKED: &str = "receive, check, map";
+const HUGE_PAGES: &str = "huge pages";
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("read.md"));
-    let races: Vec<_> = SIZES.map(|len| (size(len), first(len))).into();
-    report.races("first read and sum", &races);
-    if let Some(races) = crate::with_huge_policy("advise", || vec![(size(LARGE), random())]) {
-        report.races("100,000 random reads", &races);
-    }
+    let races = [1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20].map(first);
+    let columns = [BUFFER, MAP, POPULATED, MEMMAP2, CHECKED, HUGE_PAGES];
+    report.races("First read: sum all bytes of a file", "bytes", &columns, &races);
+    report.goal_of("first read", &races, 256 << 20, (HUGE_PAGES, BUFFER), 5.0);
 }
 
-const LARGE: usize = 256 << 20;
-
-fn first(len: usize) -> Vec<Result> {
-    let sealed = SealedFile::from_bytes("bench", &pattern(len)).expect("a sealed file");
+fn first(len: usize) -> Race {
+    let bytes = pattern(len);
+    let sealed = SealedFile::from_bytes("bench", &bytes).expect("a sealed file");
+    let huge = SealedFile::options().huge_pages(true).from_bytes("bench", &bytes).expect("a sealed file");
+    drop(bytes);
     let mut buffer = vec![1; len];
+    let huge_pages = MapOptions::new().huge_pages(true);
     let populate = MapOptions::new().populate(true);
     let file = File::from(sealed.try_clone().expect("a descriptor").into_fd());
     let candidates = vec![
-        candidate("read to a warm buffer", || {
+        candidate(BUFFER, || {
             sealed.read_exact_at(&mut buffer, 0).expect("pread");
             files::sum(&buffer)
         }),
-        candidate("map", || files::sum(&sealed.map().expect("mmap"))),
-        candidate("map, populated", || files::sum(&sealed.map_with(.., populate).expect("mmap"))),
+        candidate(MAP, || files::sum(&sealed.map().expect("mmap"))),
+        candidate(POPULATED, || files::sum(&sealed.map_with(.., populate).expect("mmap"))),
         // SAFETY: The file is sealed.
-        candidate("memmap2", || files::sum(&unsafe { memmap2::Mmap::map(&file) }.expect("mmap"))),
-        candidate("receive, prove, map", || {
+        candidate(MEMMAP2, || files::sum(&unsafe { memmap2::Mmap::map(&file) }.expect("mmap"))),
+        candidate(CHECKED, || {
             let fd = sealed.try_clone().expect("a descriptor").into_fd();
             let received = SealedFile::try_from(fd).map_err(|error| error.into_error()).expect("a proof");
             files::sum(&received.map().expect("mmap"))
         }),
+        candidate(HUGE_PAGES, || files::sum(&huge.map_with(.., huge_pages).expect("mmap"))),
     ];
-    let (rounds, repeat) = effort(len);
-    race(Cpu, rounds, repeat, candidates)
-}
-
-/// Maps afresh each time, as a reader would.
-fn random() -> Vec<Result> {
-    let bytes = pattern(LARGE);
-    let small = SealedFile::from_bytes("bench", &bytes).expect("a sealed file");
-    let huge = SealedFile::options().huge_pages(true).from_bytes("bench", &bytes).expect("a sealed file");
-    let read = |file: &SealedFile, options| {
-        let map = file.map_with(.., options).expect("mmap");
-        let mut state = 1_u64;
-        let mut sum = 0_u64;
-        for _ in 0..100_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            sum += u64::from(map[(state >> 33) as usize % LARGE]);
-        }
-        black_box(sum)
-    };
-    let plain = MapOptions::new();
-    let candidates = vec![
-        candidate("4 KiB pages", || read(&small, plain)),
-        candidate("4 KiB pages, populated", || read(&small, plain.populate(true))),
-        candidate("huge pages", || read(&huge, plain.huge_pages(true))),
-        candidate("huge pages, populated", || read(&huge, plain.huge_pages(true).populate(true))),
-    ];
-    race(Cpu, 9, 1, candidates)
+    race(size(len), len, Cpu, effort(len), candidates)
 }

@@ -2,19 +2,24 @@
 
 use memfile::{MemFile, Seals, SharedMap};
 
-use crate::bytes::{pattern, size};
+use crate::bytes::pattern;
 use crate::files;
-use crate::race::{Clock::Cpu, Result, candidate, effort, race};
-use crate::report::Report;
+use crate::race::{Clock::Cpu, Race, candidate, effort, race};
+use crate::report::{Report, size};
+
+const PLAIN_IN: &str = "plain copy in";
+const WRITE: &str = "`write_all_at`";
+const PLAIN_OUT: &str = "plain copy out";
+const READ: &str = "`read_exact_at`";
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("shared.md"));
-    let races: Vec<_> =
-        [64, 256, 1 << 10, 4 << 10, 64 << 10, 1 << 20, 16 << 20].map(|len| (size(len), copy(len))).into();
-    report.races("copy", &races);
+    let races = [64, 256, 1 << 10, 4 << 10, 64 << 10, 1 << 20, 16 << 20].map(copy);
+    report.races("Copy into a `SharedMap`", "bytes", &[PLAIN_IN, WRITE], &races);
+    report.races("Copy out of a `SharedMap`", "bytes", &[PLAIN_OUT, READ], &races);
 }
 
-fn copy(len: usize) -> Vec<Result> {
+fn copy(len: usize) -> Race {
     let file = MemFile::create_sealable("bench").expect("memfd_create");
     file.set_len(len as u64).expect("ftruncate");
     file.add_seals(Seals::FIXED_SIZE).expect("F_ADD_SEALS");
@@ -30,11 +35,12 @@ fn copy(len: usize) -> Vec<Result> {
     let raw = std::cell::RefCell::new(&mut raw[..]);
     map.write_all_at(&source, 0).expect("within bounds");
     let candidates = vec![
-        candidate("copy_nonoverlapping in", || raw.borrow_mut().copy_from_slice(&source)),
-        candidate("write_all_at", || map.write_all_at(&source, 0).expect("within bounds")),
-        candidate("copy_nonoverlapping out", || plain.copy_from_slice(&raw.borrow())),
-        candidate("read_exact_at", || map.read_exact_at(&mut target, 0).expect("within bounds")),
+        candidate(PLAIN_IN, || raw.borrow_mut().copy_from_slice(&source)),
+        candidate(WRITE, || map.write_all_at(&source, 0).expect("within bounds")),
+        candidate(PLAIN_OUT, || plain.copy_from_slice(&raw.borrow())),
+        candidate(READ, || map.read_exact_at(&mut target, 0).expect("within bounds")),
     ];
-    let (rounds, repeat) = effort(len);
-    race(Cpu, rounds, repeat * 16, candidates)
+    let mut effort = effort(len);
+    effort.repeat *= 16;
+    race(size(len), len, Cpu, effort, candidates)
 }

@@ -112,10 +112,10 @@ fn copies() {
     let view = view(&map);
     let mut model = vec![0_u8; LEN];
     let mut next = 0_u8;
-    for base in [0, 4096 - 20, 8192 - 20, LEN - 60] {
+    for base in [0, 4096 - 20, 8192 - 20, LEN - 160] {
         for offset in base..base + 16 {
             // Up to where other instructions take over, and beyond.
-            let lengths = (0..=40).chain([64, 100, 255, 256, 1023, 1024, 1025, 4096]);
+            let lengths = (0..=140).chain([191, 192, 193, 255, 256, 1023, 1024, 1535, 1536, 1537, 4096]);
             for len in lengths.filter(|len| offset + len <= LEN) {
                 let source: Vec<u8> = (0..len)
                     .map(|_| {
@@ -147,7 +147,7 @@ fn copies() {
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 #[test]
 fn copies_write_each_byte_once() {
-    const LEN: usize = 1100;
+    const LEN: usize = 1600;
     static BYTES: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
     static WRITTEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -172,7 +172,7 @@ fn copies_write_each_byte_once() {
         BYTES.store(base.cast(), Relaxed);
         // SAFETY: The handler makes atomic accesses alone.
         unsafe { libc::signal(libc::SIGTRAP, look as extern "C" fn(libc::c_int) as libc::sighandler_t) };
-        for len in (0..70).chain([1023, 1024, 1025, LEN]) {
+        for len in (0..200).chain([1535, 1536, 1537, LEN]) {
             map.write_all_at(&[0; LEN], 0).unwrap();
             WRITTEN.store(0, Relaxed);
             // SAFETY: It sets the trap flag, so that each instruction is followed by SIGTRAP.

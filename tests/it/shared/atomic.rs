@@ -14,7 +14,7 @@ use crate::support::peer::{Channel, Peer};
 /// Every width at every offset of a file that ends within a word: in place, or the exact error.
 #[test]
 fn atomics_everywhere() {
-    fn at<T: AtomicInteger + From<u8> + Debug>(len: usize, bytes: fn(T) -> Vec<u8>, value: T) {
+    fn at<T: AtomicInteger + Debug>(len: usize, bytes: fn(T) -> Vec<u8>, value: T) {
         let size = size_of::<T>();
         let map = map("shared atomics", len as u64);
         let view = view(&map);
@@ -53,8 +53,14 @@ fn atomics_everywhere() {
         at::<u16>(len, |value| value.to_ne_bytes().into(), 0x1234);
         at::<u32>(len, |value| value.to_ne_bytes().into(), 0x1234_5678);
         at::<usize>(len, |value| value.to_ne_bytes().into(), 0x1234_5678);
+        at::<i8>(len, |value| value.to_ne_bytes().into(), -0x12);
+        at::<i16>(len, |value| value.to_ne_bytes().into(), -0x1234);
+        at::<i32>(len, |value| value.to_ne_bytes().into(), -0x1234_5678);
+        at::<isize>(len, |value| value.to_ne_bytes().into(), -0x1234_5678);
         #[cfg(target_pointer_width = "64")]
         at::<u64>(len, |value| value.to_ne_bytes().into(), 0x1234_5678_9abc_def0);
+        #[cfg(target_pointer_width = "64")]
+        at::<i64>(len, |value| value.to_ne_bytes().into(), -0x1234_5678_9abc_def0);
     }
 }
 
@@ -75,7 +81,23 @@ fn atomic_operations() {
             assert_eq!(atomic.fetch_sub(t(2), order), t(10));
             assert_eq!(atomic.fetch_and(t(12), order), t(8));
             assert_eq!(atomic.fetch_or(t(3), order), t(8));
+            assert_eq!(atomic.fetch_xor(t(6), order), t(11));
+            assert_eq!(atomic.fetch_xor(t(6), order), t(13));
+            assert_eq!(atomic.fetch_max(t(10), order), t(11));
+            assert_eq!(atomic.fetch_max(t(12), order), t(11));
+            assert_eq!(atomic.fetch_min(t(13), order), t(12));
+            assert_eq!(atomic.fetch_min(t(10), order), t(12));
+            assert_eq!(atomic.fetch_nand(t(6), order), t(10));
+            // It is not (10 & 6) now, and with all bits not that.
+            atomic.fetch_nand(max, order);
+            assert_eq!(atomic.swap(t(11), order), t(2));
             for failure in [Relaxed, Acquire, Release, AcqRel, SeqCst] {
+                assert_eq!(atomic.compare_exchange_weak(t(9), t(1), order, failure), Err(t(11)));
+                let mut failures = 0;
+                while atomic.compare_exchange_weak(t(11), t(11), order, failure) != Ok(t(11)) {
+                    failures += 1;
+                    assert!(failures < 1000, "it cannot fail for ever");
+                }
                 assert_eq!(atomic.compare_exchange(t(9), t(1), order, failure), Err(t(11)));
                 assert_eq!(atomic.compare_exchange(t(11), t(1), order, failure), Ok(t(11)));
                 assert_eq!(atomic.fetch_update(order, failure, |_| None), Err(t(1)));
@@ -88,7 +110,36 @@ fn atomic_operations() {
             assert_eq!(atomic.load(order), max);
         }
     }
+    fn signed<T: AtomicInteger + From<i8> + Debug>(map: &SharedMap, offset: usize, min: T, max: T) {
+        let t = T::from;
+        let atomic = map.atomic::<T>(offset).unwrap();
+        for order in [Relaxed, Acquire, Release, AcqRel, SeqCst] {
+            atomic.store(t(-5), order);
+            assert_eq!(atomic.load(order), t(-5));
+            assert_eq!(atomic.fetch_add(t(7), order), t(-5));
+            assert_eq!(atomic.fetch_sub(t(4), order), t(2));
+            assert_eq!(atomic.fetch_max(t(-3), order), t(-2));
+            assert_eq!(atomic.fetch_min(t(-3), order), t(-2));
+            assert_eq!(atomic.fetch_max(t(1), order), t(-3));
+            assert_eq!(atomic.fetch_min(t(-1), order), t(1));
+            assert_eq!(atomic.fetch_and(t(-8), order), t(-1));
+            assert_eq!(atomic.fetch_or(t(1), order), t(-8));
+            assert_eq!(atomic.fetch_xor(t(-1), order), t(-7));
+            assert_eq!(atomic.fetch_nand(t(-1), order), t(6));
+            assert_eq!(atomic.compare_exchange(t(7), max, order, order), Err(t(-7)));
+            assert_eq!(atomic.compare_exchange(t(-7), max, order, order), Ok(t(-7)));
+            assert_eq!(atomic.fetch_add(t(1), order), max);
+            assert_eq!(atomic.fetch_sub(t(1), order), min, "it wraps around");
+            assert_eq!(atomic.load(order), max);
+        }
+    }
     let map = map("shared operations", 64);
+    signed::<i8>(&map, 1, i8::MIN, i8::MAX);
+    signed::<i16>(&map, 2, i16::MIN, i16::MAX);
+    signed::<i32>(&map, 12, i32::MIN, i32::MAX);
+    signed::<isize>(&map, 16, isize::MIN, isize::MAX);
+    #[cfg(target_pointer_width = "64")]
+    signed::<i64>(&map, 24, i64::MIN, i64::MAX);
     map.write_all_at(&[0x55; 64], 0).unwrap();
     check::<u8>(&map, 9, u8::MAX);
     check::<u16>(&map, 18, u16::MAX);

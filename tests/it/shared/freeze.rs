@@ -218,3 +218,40 @@ fn a_view_is_no_writer() {
     view.read_exact_at(&mut bytes, 0).unwrap();
     assert_eq!((&bytes, &sealed.map().unwrap()[..6]), (b"sealed", &b"sealed"[..]));
 }
+
+/// For peers that map for writing, whatever they do with it: nobody can resize it.
+#[test]
+fn a_fixed_size_for_many_writers() {
+    let map = SharedMap::create_fixed_size("fixed", LEN).unwrap();
+    let seals = map.as_mem_file().get_seals().unwrap();
+    assert!(seals.contains(Seals::FIXED_SIZE));
+    assert!(!seals.intersects(Seals::from(Seal::FutureWrite) | Seal::Write | Seal::Seal));
+    assert_eq!(map.len() as u64, LEN);
+    let blocks = rustix::fs::fstat(map.as_fd()).unwrap().st_blocks;
+    assert!(u64::try_from(blocks).unwrap() * 512 >= LEN, "it is allocated");
+
+    // As libwayland maps a pool, then as another writer of this crate.
+    let readable = map.as_mem_file().reopen_read_only().unwrap();
+    let exclusive = SharedMap::create("fixed", LEN).unwrap();
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    for (fd, expected) in
+        [(map.as_fd(), Ok(())), (readable.as_fd(), Err(Errno::ACCESS)), (exclusive.as_fd(), Err(Errno::PERM))]
+    {
+        // SAFETY: The kernel chooses the address.
+        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), 4096, access, MapFlags::SHARED, fd, 0) };
+        assert_eq!(base.map(drop), expected);
+        if let Ok(base) = base {
+            // SAFETY: Nobody uses it.
+            unsafe { rustix::mm::munmap(base, 4096) }.unwrap();
+        }
+    }
+    let other = SharedMap::try_from(map.as_mem_file().try_clone().unwrap()).unwrap();
+    other.write_all_at(b"other", 5).unwrap();
+    let mut bytes = [0; 5];
+    map.read_exact_at(&mut bytes, 5).unwrap();
+    assert_eq!(&bytes, b"other");
+    let sealed = "ftruncate: EPERM: the file is sealed against this change";
+    refused(map.as_mem_file().set_len(LEN + 1), EPERM, sealed);
+    refused(map.as_mem_file().set_len(LEN - 1), EPERM, sealed);
+    refused(SharedMap::create_fixed_size("a\0b", LEN), None, "the name contains a NUL byte");
+}

@@ -5,6 +5,11 @@ use memfile::{MemFile, Seals, SharedMap, SharedView};
 mod access;
 mod atomic;
 mod freeze;
+mod grow;
+mod latest_value;
+mod parts;
+mod ring;
+mod wait;
 
 fn file(name: &str, len: u64) -> MemFile {
     let file = MemFile::create_sealable(name).unwrap();

@@ -1,6 +1,7 @@
-//! Descriptors over Unix sockets: every row of the API, and peers that were not written in Rust.
+//! Descriptors over Unix sockets: every row of the API.
 
 mod options;
+mod peers;
 
 use core::time::Duration;
 use std::ffi::{CStr, CString};
@@ -10,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 
 use memfile::socket::{recv, send, send_to};
@@ -21,10 +22,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, holes, missing};
+use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, holes};
 use crate::support::child;
 use crate::support::proc_self::open_descriptors;
-use crate::support::skip::skip;
 
 const ENOENT: i32 = 2;
 const EBADF: i32 = 9;
@@ -459,48 +459,6 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
         thread::sleep(Duration::from_millis(1));
     }
     panic!("in vain: {what}");
-}
-
-#[test]
-fn a_peer_in_python_gives_and_takes() {
-    match Command::new("python3").arg("--version").output() {
-        Ok(output) if output.status.success() => {}
-        other => return skip(format_args!("no python3: {other:?}")),
-    }
-    let mut peer = Command::new("python3");
-    peer.args(["-c", include_str!("peers/peer.py")]);
-    give_and_take(peer, b"from Python");
-}
-
-#[test]
-fn a_peer_in_c_gives_and_takes() {
-    let program = concat!(env!("CARGO_TARGET_TMPDIR"), "/peer");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/socket/peers/peer.c");
-    match Command::new("cc").args(["-Wall", "-Werror", "-o", program, source]).status() {
-        Ok(status) => assert!(status.success(), "{status}"),
-        Err(error) => return skip(format_args!("no cc: {error}")),
-    }
-    give_and_take(Command::new(program), b"from C");
-}
-
-fn give_and_take(mut peer: Command, text: &[u8]) {
-    let (ours, theirs) = pair(SockType::SeqPacket);
-    let child = peer.stdin(theirs).stdout(Stdio::piped()).spawn().unwrap();
-    drop(peer);
-    sealed("from Rust").send(&ours, b"hello").unwrap();
-
-    let mut payload = [0; 64];
-    let (len, file) = SealedFile::recv(&ours, &mut payload).unwrap();
-    assert_eq!((&payload[..len], &file.map().unwrap()[..]), (&b"sealed"[..], text));
-    let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
-    assert_refused(error, &missing(Seals::from(memfile::Seal::Write)));
-    let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
-    assert_refused(error, &too_many(1));
-    assert!(SealedFile::recv(&ours, &mut payload).unwrap_err().is_closed_by_peer());
-
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "hello from Rust 15\n");
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub(crate) mod peer;
 pub(crate) mod proc_self;
 pub(crate) mod seccomp;
 pub(crate) mod skip;
+pub(crate) mod supervisor;
 pub(crate) mod syscalls;
 
 /// Bytes of which each page and each word differs from its neighbours, so that a shifted or

@@ -16,6 +16,7 @@ const CALLS: &[(c_long, &str)] = &[
     (libc::SYS_copy_file_range, "copy_file_range"),
     (libc::SYS_splice, "splice"),
     (libc::SYS_madvise, "madvise"),
+    (libc::SYS_futex, "futex"),
     (libc::SYS_openat, "open"),
     (libc::SYS_readlinkat, "readlink"),
     (libc::SYS_getsockopt, "getsockopt(SO_TYPE)"),

@@ -1,0 +1,151 @@
+//! A ring: records from one process to another, with system calls only to sleep and to wake.
+//! Run it with `cargo run --release --example ring`.
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use core::{hint::spin_loop, time::Duration};
+use std::io::{ErrorKind, Result, stdin};
+use std::{env, os::fd::AsFd, process::Command, time::Instant};
+
+use memfile::{MemFile, Seals, SharedMap};
+
+const WORD: usize = size_of::<usize>();
+/// How many bytes were sent, and how many received: two indices in cache lines of their own, and
+/// after each of them a flag: 1 if the other side sleeps until the index changes.
+pub(crate) const SENT: usize = 0;
+pub(crate) const RECEIVED: usize = 128;
+pub(crate) const DATA: usize = 256;
+
+/// The one side that sends. It goes on where the sender before it ended.
+pub type Sender = Ring<SENT, RECEIVED>;
+/// The one side that receives. It goes on where the receiver before it ended.
+pub type Receiver = Ring<RECEIVED, SENT>;
+
+/// The ring as one side sees it. The other side may write all of the memory at any time, so what is
+/// loaded from there is loaded once, and checked before it is used.
+#[derive(Debug)]
+pub struct Ring<const OWN: usize, const OTHER: usize> {
+    map: SharedMap,
+    capacity: usize,
+    /// The own index.
+    position: usize,
+    /// How many bytes from there on are free or were sent, when last looked at.
+    available: usize,
+}
+
+/// Creates the file. Its capacity is a power of two.
+pub fn create(capacity: usize) -> Result<MemFile> {
+    let file = MemFile::create_sealable("ring")?;
+    file.set_len((DATA + capacity.next_power_of_two()) as u64)?;
+    file.add_seals(Seals::FIXED_SIZE)?;
+    Ok(file)
+}
+
+impl Sender {
+    /// Waits until there is room, and sends a record.
+    pub fn send(&mut self, record: &[u8], timeout: Duration) -> Result<()> {
+        let size = self.size(record.len()).ok_or(ErrorKind::InvalidInput)?;
+        self.wait(size, timeout)?;
+        self.map.atomic(self.place(0))?.store(record.len(), Relaxed);
+        let (first, rest) = record.split_at(record.len().min(self.map.len() - self.place(WORD)));
+        self.map.write_all_at(first, self.place(WORD))?;
+        self.map.write_all_at(rest, DATA)?;
+        self.advance(size)
+    }
+}
+
+impl Receiver {
+    /// Waits until there is a record, and replaces the content of `record` by it.
+    pub fn recv(&mut self, record: &mut Vec<u8>, timeout: Duration) -> Result<()> {
+        self.wait(WORD, timeout)?;
+        let len = self.map.atomic(self.place(0))?.load(Relaxed);
+        let size = self.size(len).filter(|&size| size <= self.available).ok_or(ErrorKind::InvalidData)?;
+        record.resize(len, 0);
+        let (first, rest) = record.split_at_mut(len.min(self.map.len() - self.place(WORD)));
+        self.map.read_exact_at(first, self.place(WORD))?;
+        self.map.read_exact_at(rest, DATA)?;
+        self.advance(size)
+    }
+}
+
+impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
+    /// Maps the file.
+    pub fn new(file: MemFile) -> Result<Self> {
+        let map = SharedMap::try_from(file)?;
+        let capacity = map.len().checked_sub(DATA).filter(|len| len.is_power_of_two()).ok_or(ErrorKind::InvalidData)?;
+        let position = map.atomic(OWN)?.load(Acquire);
+        Ok(Self { map, capacity, position, available: 0 })
+    }
+
+    /// What a record takes with its length, in whole words, if the ring can hold it.
+    fn size(&self, len: usize) -> Option<usize> {
+        len.checked_add(WORD)?.checked_next_multiple_of(WORD).filter(|&size| size <= self.capacity)
+    }
+
+    fn place(&self, ahead: usize) -> usize {
+        DATA + (self.position.wrapping_add(ahead) & (self.capacity - 1))
+    }
+
+    fn wait(&mut self, wanted: usize, timeout: Duration) -> Result<()> {
+        let (mut looks, mut start) = (0..20, None);
+        while self.available < wanted {
+            let (index, sleeps) = (self.map.atomic::<usize>(OTHER)?, self.map.atomic::<u32>(OTHER + WORD)?);
+            let seen = index.load(Acquire);
+            let end = seen.wrapping_add(if OWN == SENT { self.capacity } else { 0 });
+            let available = Some(end.wrapping_sub(self.position)).filter(|&len| len <= self.capacity);
+            self.available = available.ok_or(ErrorKind::InvalidData)?;
+            if self.available >= wanted {
+                break;
+            }
+            // For about as long as sleeping takes. Looking seldom lets the other side write more than
+            // one record before the cache line goes to and fro.
+            if looks.next().is_some() {
+                (0..16).for_each(|_| spin_loop());
+                continue;
+            }
+            let slept = start.get_or_insert_with(Instant::now).elapsed();
+            let left = timeout.checked_sub(slept).ok_or(ErrorKind::TimedOut)?;
+            // All see the SeqCst operations here and in `advance` in one order. So either this load
+            // sees the new index, or that one sees the flag: then it clears it, and wakes.
+            sleeps.store(1, SeqCst);
+            if index.load(SeqCst) == seen {
+                sleeps.wait_timeout(1, left)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands so many bytes over to the other side, and wakes it if it sleeps.
+    fn advance(&mut self, size: usize) -> Result<()> {
+        self.position = self.position.wrapping_add(size);
+        self.available -= size;
+        self.map.atomic(OWN)?.store(self.position, SeqCst);
+        let sleeps = self.map.atomic::<u32>(OWN + WORD)?;
+        if sleeps.load(SeqCst) != 0 {
+            sleeps.store(0, SeqCst);
+            sleeps.wake_one()?;
+        }
+        Ok(())
+    }
+}
+
+fn main() -> Result<()> {
+    const COUNT: usize = 1_000_000;
+    let wait = Duration::from_secs(10);
+    if env::args().len() > 1 {
+        let mut receiver = Receiver::new(MemFile::from_fd(stdin().as_fd().try_clone_to_owned()?)?)?;
+        let mut record = Vec::new();
+        for number in 0..COUNT {
+            receiver.recv(&mut record, wait)?;
+            assert_eq!(record, format!("record {number}").as_bytes());
+        }
+        println!("received {COUNT} records in order");
+        return Ok(());
+    }
+    let file = create(64 << 10)?;
+    let mut child = Command::new(env::current_exe()?).arg("--receiver").stdin(file.try_clone()?).spawn()?;
+    let mut sender = Sender::new(file)?;
+    for number in 0..COUNT {
+        sender.send(format!("record {number}").as_bytes(), wait)?;
+    }
+    child.wait().map(drop)
+}

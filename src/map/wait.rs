@@ -1,0 +1,156 @@
+//! Sleeping until an atomic integer changes, and waking those who sleep.
+
+use core::time::Duration;
+
+use super::atomic::{AtomicInteger, SharedAtomic, SharedAtomicView};
+use super::field::Waitable;
+use crate::error::Error;
+
+/// Waiting, for `u32` and `i32`: available since Linux 2.6, not on FreeBSD.
+impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
+    /// `futex(addr, FUTEX_WAIT, expected, NULL)` — sleeps while the value is `expected`, until
+    /// somebody wakes this place. Returns at once if the value is another.
+    ///
+    /// It may also return for no reason ("spuriously"), as `std::thread::park` may: for instance
+    /// after a signal handler has run. So load the value again after each return, and wait again if
+    /// it is not what you wait for. Load it with `Acquire`, since `wait` itself orders no memory.
+    /// Between the load and the sleep no wake-up is lost: the kernel compares the value when it has
+    /// made this thread a sleeper.
+    ///
+    /// Everybody who maps the file can wait and wake here, in this process or another. So a peer
+    /// can also keep you asleep, and one that dies wakes nobody: if you do not trust the peer to
+    /// live and to wake you, use [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// # Errors
+    /// - ENOSYS: a system without `futex(2)`, or FreeBSD, without an errno
+    ///   ([`is_unsupported`](Error::is_unsupported))
+    /// - EFAULT, ENOMEM: the place lies in a hole, for which no memory is left
+    ///
+    /// # Example
+    /// ```
+    /// use std::sync::atomic::Ordering::{Acquire, Release};
+    ///
+    /// let map = memfile::SharedMap::create("door", 4096)?;
+    /// let door = map.atomic::<u32>(0)?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         door.store(1, Release);
+    ///         door.wake_all()
+    ///     });
+    ///     while door.load(Acquire) == 0 {
+    ///         door.wait(0)?;
+    ///     }
+    ///     Ok::<(), memfile::Error>(())
+    /// })?;
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [FUTEX_WAIT](https://man7.org/linux/man-pages/man2/FUTEX_WAIT.2const.html)
+    #[doc(alias = "futex")]
+    #[doc(alias = "FUTEX_WAIT")]
+    pub fn wait(&self, expected: T) -> Result<(), Error> {
+        self.futex().wait(expected.to_u32(), None).map(drop)
+    }
+
+    /// As [`wait`](Self::wait), for at most `timeout`. Returns `false` if that time has passed.
+    /// Otherwise it returns `true`: somebody woke this place, or the value is not `expected`, or
+    /// the return is spurious.
+    ///
+    /// The time is that of `CLOCK_MONOTONIC`, which stands still while the machine is suspended.
+    /// More than 68 years count as 68 years.
+    ///
+    /// # Errors
+    /// Those of [`wait`](Self::wait).
+    ///
+    /// # Example
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let map = memfile::SharedMap::create("door", 4096)?;
+    /// let door = map.atomic::<u32>(0)?;
+    /// assert!(!door.wait_timeout(0, Duration::from_millis(1))?, "nobody came");
+    /// assert!(door.wait_timeout(1, Duration::from_millis(1))?, "it is not 1");
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "futex")]
+    pub fn wait_timeout(&self, expected: T, timeout: Duration) -> Result<bool, Error> {
+        self.futex().wait(expected.to_u32(), Some(timeout))
+    }
+
+    /// `futex(addr, FUTEX_WAKE, 1)` — wakes one of those who wait for this place, in any process.
+    /// Returns whether somebody did.
+    ///
+    /// Change the value first, with `Release`: who is woken looks at it.
+    ///
+    /// # Errors
+    /// Those of [`wait`](Self::wait).
+    ///
+    /// # References
+    /// [FUTEX_WAKE](https://man7.org/linux/man-pages/man2/FUTEX_WAKE.2const.html)
+    #[doc(alias = "futex")]
+    #[doc(alias = "FUTEX_WAKE")]
+    pub fn wake_one(&self) -> Result<bool, Error> {
+        self.futex().wake(1).map(|woken| woken > 0)
+    }
+
+    /// `futex(addr, FUTEX_WAKE, INT_MAX)` — wakes all who wait for this place, in any process.
+    /// Returns how many did.
+    ///
+    /// Change the value first, with `Release`: those who are woken look at it.
+    ///
+    /// # Errors
+    /// Those of [`wait`](Self::wait).
+    #[doc(alias = "futex")]
+    #[doc(alias = "FUTEX_WAKE")]
+    pub fn wake_all(&self) -> Result<usize, Error> {
+        self.futex().wake(i32::MAX.unsigned_abs())
+    }
+}
+
+/// Waiting, for `u32` and `i32`: available since Linux 2.6, not on FreeBSD.
+impl<T: AtomicInteger + Waitable> SharedAtomicView<'_, T> {
+    /// Sleeps while the value is `expected`, until somebody wakes this place:
+    /// [`SharedAtomic::wait`]. A map that cannot be written is enough to wait.
+    ///
+    /// # Errors
+    /// Those of [`SharedAtomic::wait`].
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{SharedMap, SharedView};
+    /// use std::sync::atomic::Ordering::{Acquire, Release};
+    ///
+    /// let writer = SharedMap::create("progress", 4096)?;
+    /// let view = SharedView::try_from(writer.reader()?)?; // in a reader's process
+    /// let (progress, seen) = (writer.atomic::<u32>(0)?, view.atomic::<u32>(0)?);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         progress.store(100, Release);
+    ///         progress.wake_all()
+    ///     });
+    ///     let mut now = seen.load(Acquire);
+    ///     while now < 100 {
+    ///         seen.wait(now)?;
+    ///         now = seen.load(Acquire);
+    ///     }
+    ///     Ok::<(), memfile::Error>(())
+    /// })?;
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "futex")]
+    #[doc(alias = "FUTEX_WAIT")]
+    pub fn wait(&self, expected: T) -> Result<(), Error> {
+        self.futex().wait(expected.to_u32(), None).map(drop)
+    }
+
+    /// As [`wait`](Self::wait), for at most `timeout`. Returns `false` if that time has passed:
+    /// [`SharedAtomic::wait_timeout`].
+    ///
+    /// # Errors
+    /// Those of [`SharedAtomic::wait`].
+    #[doc(alias = "futex")]
+    pub fn wait_timeout(&self, expected: T, timeout: Duration) -> Result<bool, Error> {
+        self.futex().wait(expected.to_u32(), Some(timeout))
+    }
+}
