@@ -149,9 +149,7 @@ impl Mapping {
         // SAFETY: `skipped` is at most `lead`, which is less than `mapped`.
         let first = unsafe { self.base.add(skipped) };
         if huge_page > 1 {
-            self.advise_huge_pages();
-            // The whole huge pages of the file, from the one that holds the first byte.
-            sys::madvise_collapse(self.base, self.lead.saturating_add(self.len) & !(huge_page - 1));
+            self.collapse(huge_page);
         }
         if options.populate {
             match sys::madvise_populate_read(first, used) {
@@ -167,6 +165,20 @@ impl Mapping {
             sys::mlock(self.data(), self.len)?;
         }
         Ok(())
+    }
+
+    /// Makes huge pages of the file as far as whole ones go, from the one that holds the first byte.
+    #[cold]
+    fn collapse(&self, huge_page: usize) {
+        self.advise_huge_pages();
+        let whole = self.lead.saturating_add(self.len) & !(huge_page - 1);
+        for page in (0..whole).step_by(huge_page) {
+            // SAFETY: `page` is less than `lead + len`.
+            let page = unsafe { self.base.add(page) };
+            // Linux 6.1 and 6.12 stop at a huge page of which the mapping has no page yet.
+            let _ = sys::madvise_populate_read(page, 1);
+        }
+        sys::madvise_collapse(self.base, whole);
     }
 
     /// Allows huge pages where the kernel's policy is `advise`. EINVAL: it was built without them.
@@ -305,7 +317,7 @@ impl Exclusive {
     }
 
     /// Makes the page present that begins at `start`, if there is memory for it. (A store would raise
-    /// SIGBUS if there is none.)
+    /// SIGBUS if there is none.) It is the one that [`collapse`](Self::collapse) needs.
     pub(crate) fn touch(&mut self, start: usize) -> bool {
         // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
         start < self.mapping.len && sys::madvise_populate_write(unsafe { self.mapping.base.add(start) }, 1).is_ok()
