@@ -28,7 +28,7 @@ pub(super) struct HugePages {
 /// How many huge pages are got at once. Each call of `madvise(MADV_COLLAPSE)` makes all processors
 /// hand in the pages that they have put aside; and what was cleared last is still in the cache when
 /// it is filled.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 4;
 
 impl HugePages {
     pub(super) const fn new(wanted: bool) -> Self {
