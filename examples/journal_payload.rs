@@ -1,5 +1,4 @@
-//! Sends a message that is too large for a datagram as a sealed file, as systemd's journal takes
-//! it.
+//! Sends a message that is too large for a datagram as a sealed file, as systemd's journal takes it.
 //! Run it with `cargo run --example journal_payload`, to the real journal with
 //! `cargo run --example journal_payload /run/systemd/journal/socket`.
 

@@ -13,8 +13,8 @@ use memfile::{MemFile, SharedMap, SharedView};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The file begins with a sequence number, which is odd while the value is being changed.
-const SEQUENCE: usize = 0;
-const VALUE: usize = 64;
+pub(crate) const SEQUENCE: usize = 0;
+pub(crate) const VALUE: usize = 64;
 /// A value.
 pub type Value = [u8; 1024];
 
@@ -133,12 +133,12 @@ fn read() -> Result<()> {
 }
 
 /// A number, over and over, so that a torn value has two.
-fn value(number: u64) -> Value {
+pub(crate) fn value(number: u64) -> Value {
     let mut value = [0; size_of::<Value>()];
     value.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&number.to_ne_bytes()));
     value
 }
 
-fn is_whole(value: &Value) -> bool {
+pub(crate) fn is_whole(value: &Value) -> bool {
     value.chunks_exact(8).all(|chunk| value.starts_with(chunk))
 }

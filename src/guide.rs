@@ -4,6 +4,7 @@
 //! - [Somebody sends me a file. Can I trust it?](receiving)
 //! - [What if the bytes must change?](sharing)
 //! - [How do I send and receive files with tokio?](async_programs)
+//! - [Is there an example of what I want to do?](examples)
 //! - [How do I build without libc, or with a static one?](without_libc)
 //! - [I come from memfile 0.3, memfd, memmap2, `shm_open`, tempfile, shmem-ipc, pentacle or
 //!   memfd-exec. What do I write instead?](migrating) And [what is new since 0.3?](changelog)
@@ -31,6 +32,9 @@ pub mod sharing {}
 /// [receiving]: receiving
 #[doc = include_str!("../docs/async.md")]
 pub mod async_programs {}
+/// [without-libc]: without_libc
+#[doc = include_str!("../docs/examples.md")]
+pub mod examples {}
 #[doc = include_str!("../docs/without-libc.md")]
 pub mod without_libc {}
 /// [changelog]: changelog

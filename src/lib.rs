@@ -1,6 +1,7 @@
 // The pages link to each other by their files. Of two definitions of a link the first one counts,
 // so these lead rustdoc to the pages that it makes of the files.
 //! [the design]: guide::design
+//! [examples]: guide::examples
 //! [receiving from a stranger]: guide::receiving
 //! [sharing memory that changes]: guide::sharing
 //! [what each seal forbids]: guide::sealing

@@ -4,13 +4,13 @@
 
 use compare::reader;
 use compare::report::Report;
-use compare::sections::{copy, create, fill, handover, huge, read, shared, small, tried};
+use compare::sections::{copy, create, fill, handover, huge, read, shared, small, stream, tried};
 
 /// Its name as an argument, and what adds it to a report.
 type Section = (&'static str, fn(&mut Report));
 
 /// In the order of the page.
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     ("create", create::run),
     ("fill", fill::run),
     ("copy", copy::run),
@@ -19,6 +19,7 @@ const SECTIONS: [Section; 9] = [
     ("read", read::run),
     ("huge", huge::run),
     ("shared", shared::run),
+    ("stream", stream::run),
     ("tried", tried::run),
 ];
 
@@ -26,6 +27,9 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted.first().is_some_and(|argument| argument == reader::ARGUMENT) {
         return reader::read();
+    }
+    if let Some((stream::ARGUMENT, arguments)) = wanted.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return stream::answer(arguments);
     }
     let named = |name: &String| SECTIONS.into_iter().find(|(section, _)| section == name);
     if let Some(name) = wanted.iter().find(|name| named(name).is_none()) {

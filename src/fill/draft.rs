@@ -43,9 +43,9 @@ pub struct Draft {
 
 impl Draft {
     /// Of an empty file.
-    pub(super) fn new(mut fresh: Fresh, len: usize, pages: HugePages) -> Result<Self, Error> {
+    pub(super) fn new(mut fresh: Fresh, len: usize, mut pages: HugePages) -> Result<Self, Error> {
         fresh.resize(len)?;
-        let mut draft = Self { map: Exclusive::new(fresh, pages.size())?, pages };
+        let mut draft = Self { map: Exclusive::new(fresh, pages.size(len))?, pages };
         draft.allocate()?;
         Ok(draft)
     }
@@ -72,10 +72,11 @@ impl Draft {
         // shall get those, and the draft shall not show them again.
         self.clear_to_page_end(len);
         self.pages.cut(len);
-        let result = self.map.resize(len, self.pages.size()).and_then(|()| self.allocate());
+        let result = self.map.resize(len, self.pages.size(len)).and_then(|()| self.allocate());
         if result.is_err() {
             // A slice with bytes that may not be there is worse than one that is too short.
-            let _ = self.map.resize(before.min(len), self.pages.size());
+            let len = before.min(len);
+            let _ = self.map.resize(len, self.pages.size(len));
         }
         self.clear_to_page_end(before);
         result
@@ -109,10 +110,11 @@ impl Draft {
     /// If the draft that comes back cannot be mapped again, it is an empty slice, and the file
     /// keeps its bytes.
     pub fn seal(self) -> Result<SealedFile, ErrorWith<Self>> {
-        let Self { map, pages } = self;
+        let Self { map, mut pages } = self;
         map.into_fresh().seal().map_err(|error| {
             error.map(|fresh| {
-                let map = match Exclusive::new(fresh, pages.size()) {
+                let huge_page = pages.size(fresh.len());
+                let map = match Exclusive::new(fresh, huge_page) {
                     Ok(map) => map,
                     Err(error) => Exclusive::unmapped(error.into_inner()),
                 };
@@ -134,7 +136,8 @@ impl Draft {
     /// # Errors
     /// The draft comes back with the error, unchanged; it may have the seals by then.
     /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
-    /// - ENOSPC, ENOMEM: [`set_len`](Self::set_len) has failed, and there is still no memory
+    /// - ENOSPC, ENOMEM: [`set_len`](Self::set_len) or [`seal`](Self::seal) has failed, and there is
+    ///   still no memory, or no address space
     /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
     ///
     /// # Example
@@ -152,7 +155,12 @@ impl Draft {
     /// # Ok::<(), memfile::Error>(())
     /// ```
     #[doc(alias = "F_SEAL_FUTURE_WRITE")]
-    pub fn share(self) -> Result<SharedMap, ErrorWith<Self>> {
+    pub fn share(mut self) -> Result<SharedMap, ErrorWith<Self>> {
+        // With FutureWrite nobody can map the file for writing any more.
+        let huge_page = self.pages.size(self.map.fresh().len());
+        if let Err(error) = self.map.map_again(huge_page) {
+            return Err(ErrorWith::new(error, self));
+        }
         let Self { map, pages } = self;
         SharedMap::of(map).map_err(|error| error.map(|map| Self { map, pages }))
     }

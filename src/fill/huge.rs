@@ -1,12 +1,9 @@
 //! [`HugePages`]: transparent huge pages for a file that is being filled, where they can be had.
 
-use crate::error::{Error, ErrorWith};
+use crate::error::Error;
 use crate::map::Exclusive;
 use crate::sealed::Fresh;
 use crate::sys;
-
-/// No processor has smaller ones, so nobody asks for their size because of a shorter file.
-const SMALLEST: usize = 1 << 20;
 
 /// How the file gets its next huge page, which is found out while it is filled, and never from the
 /// version of the kernel or from its settings.
@@ -19,7 +16,8 @@ const SMALLEST: usize = 1 << 20;
 /// ordinary pages: a kernel that has no room for one will not have it for the next one, and asking
 /// is expensive then.
 pub(super) struct HugePages {
-    /// The size of one, or 1 if no more are wanted.
+    wanted: bool,
+    /// The size of one, or 1 if none are wanted, or the file is too short for them so far.
     size: usize,
     /// How much of the file has huge pages.
     end: usize,
@@ -27,16 +25,22 @@ pub(super) struct HugePages {
     collapses: bool,
 }
 
+/// How many huge pages are got at once. Each call of `madvise(MADV_COLLAPSE)` makes all processors
+/// hand in the pages that they have put aside; and what was cleared last is still in the cache when
+/// it is filled.
+const AT_ONCE: usize = 4;
+
 impl HugePages {
-    /// For a file of about this length; one of unknown length has `usize::MAX`.
-    pub(super) fn wanted(wanted: bool, len: usize) -> Self {
-        let size = if wanted && len >= SMALLEST { sys::transparent_huge_page_size() } else { 1 };
-        Self { size, end: 0, collapses: true }
+    pub(super) const fn new(wanted: bool) -> Self {
+        Self { wanted, size: 1, end: 0, collapses: true }
     }
 
-    /// The size of one, or 1 if no more are to be had.
-    pub(super) const fn size(&self) -> usize {
-        self.size
+    /// The size of one for a file of this length, or 1 if there are to be none.
+    pub(super) fn size(&mut self, len: usize) -> usize {
+        if self.wanted && self.size == 1 {
+            self.size = sys::transparent_huge_page_size(len);
+        }
+        if len < self.size { 1 } else { self.size }
     }
 
     /// Whether collapsing has worked so far.
@@ -44,24 +48,20 @@ impl HugePages {
         self.collapses
     }
 
-    /// How much of a source of unknown length goes to ordinary pages first: it may have no more.
-    pub(super) const fn least(&self) -> usize {
-        if self.size == 1 { 0 } else { self.size }
-    }
-
-    /// Gets the next huge page of the file. Returns where it ends, or `None` if the rest of the file
+    /// Gets the next huge pages of the file. Returns where they end, or `None` if the rest of the file
     /// is for ordinary pages.
     #[inline(never)]
     pub(super) fn take(&mut self, map: &mut Exclusive) -> Result<Option<usize>, Error> {
-        let (start, end) = (self.end, self.end.saturating_add(self.size));
-        if self.size == 1 || end > map.fresh().len() {
+        let whole = map.fresh().len() & !(self.size - 1);
+        if self.size == 1 || self.end >= whole {
             return Ok(None);
         }
-        // The kernel populates and does not return SIGBUS if no memory is left, as a store would.
-        map.populate(start.saturating_add(1))?;
-        self.collapses = self.collapses && map.collapse(start, self.size);
-        if map.fresh().memory()? < end as u64 {
-            self.size = 1;
+        let end = whole.min(self.end.saturating_add(self.size.saturating_mul(AT_ONCE)));
+        let touched = (self.end..end).step_by(self.size).all(|page| map.touch(page));
+        self.collapses = touched && self.collapses && map.collapse(self.end, end);
+        if !touched || map.fresh().memory()? < end as u64 {
+            // If there is no memory at all, ordinary pages will say so.
+            self.give_up();
             return Ok(None);
         }
         map.set_allocated(end);
@@ -70,7 +70,8 @@ impl HugePages {
     }
 
     /// Makes the file longer, up to `len` or a little less, by what `read` puts into whole huge
-    /// pages. It ends earlier if `read` returns 0, or if there are no more huge pages.
+    /// pages. It ends earlier if `read` returns 0, or if there are no more huge pages, or no room to map
+    /// them.
     pub(super) fn fill<E: From<Error>>(
         &mut self,
         mut fresh: Fresh,
@@ -78,12 +79,22 @@ impl HugePages {
         mut read: impl FnMut(&mut [u8]) -> Result<usize, E>,
     ) -> Result<Fresh, E> {
         let mut done = fresh.len();
-        let len = len & !(self.size - 1);
-        if self.size == 1 || len <= done {
+        let size = self.size(len);
+        let len = len & !(size - 1);
+        if size == 1 || len <= done {
             return Ok(fresh);
         }
         fresh.resize(len)?;
-        let mut map = Exclusive::new(fresh, self.size).map_err(ErrorWith::into_error)?;
+        let mut map = match Exclusive::new(fresh, size) {
+            Ok(map) => map,
+            Err(error) => {
+                // No address space is left, which ordinary pages do without: they are written.
+                self.give_up();
+                let mut fresh = error.into_inner();
+                fresh.resize(done)?;
+                return Ok(fresh);
+            }
+        };
         'filling: while let Some(end) = self.take(&mut map)? {
             while let Some(page @ [_, ..]) = map.bytes_mut().get_mut(done..end) {
                 match read(page)? {
@@ -97,6 +108,14 @@ impl HugePages {
             fresh.resize(done)?;
         }
         Ok(fresh)
+    }
+
+    /// How much of a source of unknown length goes to ordinary pages first: it may have no more.
+    pub(super) fn least(&mut self, limit: usize) -> usize {
+        match self.size(limit) {
+            1 => 0,
+            size => size,
+        }
     }
 
     /// As [`fill`](Self::fill), for a source of unknown length, of which the file has the
@@ -117,6 +136,10 @@ impl HugePages {
                 return Ok(fresh);
             }
         }
+    }
+
+    fn give_up(&mut self) {
+        (self.wanted, self.size) = (false, 1);
     }
 
     /// The file was made shorter.

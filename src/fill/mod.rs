@@ -49,15 +49,14 @@ impl SealedFileOptions {
             rest = after;
             Ok::<_, Error>(source.len())
         };
-        fresh = self.transparent(bytes.len()).fill(fresh, bytes.len(), read)?;
+        fresh = self.transparent().fill(fresh, bytes.len(), read)?;
         fresh.append(rest)?;
         fresh.seal().map_err(ErrorWith::into_error)
     }
 
-    /// The transparent huge pages of a file of about this length. One that takes its pages from a
-    /// pool has none.
-    fn transparent(&self, len: usize) -> HugePages {
-        HugePages::wanted(self.huge_pages && self.create_options.huge_tlb.is_none(), len)
+    /// A file that takes its pages from a pool has no transparent ones.
+    fn transparent(&self) -> HugePages {
+        HugePages::new(self.huge_pages && self.create_options.huge_tlb.is_none())
     }
 
     /// Makes a sealed file of `len` bytes that `fill` writes in place. They are zero before.
@@ -133,7 +132,7 @@ impl SealedFileOptions {
     #[doc(alias = "memfd_create")]
     pub fn draft(&self, name: impl FileName, len: usize) -> Result<Draft, Error> {
         let fresh = Fresh::create(name, self.create_options)?;
-        Draft::new(fresh, len, self.transparent(usize::MAX))
+        Draft::new(fresh, len, self.transparent())
     }
 
     /// Makes a sealed copy of `source`, by the system calls of
@@ -184,15 +183,15 @@ impl SealedFileOptions {
         if sys::has_position(source)? {
             let len = to_usize(sys::fstat(source)?.len.min(self.limit));
             let mut offset = 0_u64;
-            return self.transparent(len).fill(fresh, len, |page| {
+            return self.transparent().fill(fresh, len, |page| {
                 let n = sys::pread(source, page, offset).unwrap_or(0);
                 offset = offset.saturating_add(n as u64);
                 Ok(n)
             });
         }
-        let mut pages = self.transparent(to_usize(self.limit));
-        fresh.copy(source, self.limit.min(pages.least() as u64))?;
-        pages.stream(fresh, to_usize(self.limit), |page| Ok(sys::read(source, page).unwrap_or(0)))
+        let (mut pages, limit) = (self.transparent(), to_usize(self.limit));
+        fresh.copy(source, pages.least(limit) as u64)?;
+        pages.stream(fresh, limit, |page| Ok(sys::read(source, page).unwrap_or(0)))
     }
 
     /// Makes a sealed file of what is left of `reader`.
@@ -229,10 +228,10 @@ impl SealedFileOptions {
             Ok(0)
         };
         let limit = to_usize(self.limit);
-        let mut pages = self.transparent(limit);
+        let mut pages = self.transparent();
         let mut buffer = std::vec![0; BUFFER];
         let mut fresh = Fresh::create(name, self.create_options)?;
-        pour(&mut fresh, limit.min(pages.least()), &mut buffer, &mut read)?;
+        pour(&mut fresh, pages.least(limit), &mut buffer, &mut read)?;
         fresh = pages.stream(fresh, limit, &mut read)?;
         pour(&mut fresh, limit, &mut buffer, &mut read)?;
         if fresh.len() == limit && read(&mut [0])? > 0 {
@@ -286,10 +285,11 @@ fn copy(bytes: &[u8], mut fresh: Fresh) -> Result<Fresh, Error> {
 
 /// Whether the kernel makes a huge page on demand.
 pub(crate) fn collapses() -> Result<bool, Error> {
-    let mut pages = HugePages::wanted(true, usize::MAX);
+    let mut pages = HugePages::new(true);
+    let size = pages.size(usize::MAX);
     let mut fresh = Fresh::create("", CreateOptions::new())?;
-    fresh.resize(pages.size())?;
-    let mut map = Exclusive::new(fresh, pages.size())?;
+    fresh.resize(size)?;
+    let mut map = Exclusive::new(fresh, size)?;
     Ok(pages.take(&mut map)?.is_some() && pages.collapses())
 }
 

@@ -46,7 +46,7 @@ impl MapOptions {
     /// [made](crate::SealedFileOptions::huge_pages) of huge pages, this costs little, and even a
     /// single reading is faster. Otherwise the kernel copies each page into a huge one first, for all
     /// who have the file, before this call returns: about half of what writing the file costs. That
-    /// pays after a few readings from start to end, or one at random
+    /// pays once the file has been mapped and read twice, or been read at random many times over
     /// ([the figures](crate::guide#benchmarks)).
     ///
     /// Without effect where the kernel has no huge pages for the file: before Linux 6.1, if the policy
@@ -64,10 +64,10 @@ impl MapOptions {
         self
     }
 
-    /// The size of a huge page, or 1 if none are wanted.
+    /// The size of a huge page for a map of this length, or 1 if there are to be none.
     #[inline]
-    pub(super) fn huge_page_size(self) -> usize {
-        if self.huge_pages { sys::transparent_huge_page_size() } else { 1 }
+    pub(super) fn huge_page_size(self, len: usize) -> usize {
+        if self.huge_pages { sys::transparent_huge_page_size(len) } else { 1 }
     }
 
     /// Keep all pages in memory until the map is dropped: `mlock(2)`. Default: no.

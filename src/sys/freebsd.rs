@@ -70,8 +70,8 @@ pub(crate) fn madvise_collapse(_: NonNull<u8>, _: usize) -> bool {
 }
 
 /// The system makes them by itself.
-pub(crate) fn transparent_huge_page_size() -> usize {
-    2 << 20
+pub(crate) fn transparent_huge_page_size(_: usize) -> usize {
+    1
 }
 
 pub(crate) fn madvise_populate_read(_: NonNull<u8>, _: usize) -> Result<(), Error> {

@@ -46,9 +46,10 @@ pub fn run(report: &mut Report) {
         Wanted::AtMost(0.7),
         share(&races[3]),
     );
-    let races = [(100_000, 5), (1_000_000, 5), (4_000_000, 3)].map(|(reads, rounds)| pays(reads, rounds));
-    let title = "Random reads of a received file of 256 MiB, with the time to map and to collapse it";
-    report.races(title, "reads", &[MAP, COLLAPSE], &races);
+    let mut races: Vec<Race> = [1, 2, 4, 8].map(pays_by_maps).into();
+    races.extend([1, 4, 16].map(pays_by_reads));
+    let title = "When collapsing a received file of 256 MiB pays: work, with the time to map and to collapse";
+    report.races(title, "work", &[MAP, COLLAPSE], &races);
 }
 
 fn file(bytes: &[u8], huge_pages: bool) -> SealedFile {
@@ -121,22 +122,26 @@ fn collapsed(len: usize) -> String {
     }
 }
 
-fn pays(reads: usize, rounds: usize) -> Race {
+/// So many readers, each with a map of its own.
+fn pays_by_maps(maps: usize) -> Race {
+    let label = match maps {
+        1 => "1 map, summed once".to_owned(),
+        _ => format!("{maps} maps, each summed once"),
+    };
+    pays(label, move |file, options| {
+        (0..maps).map(|_| files::sum(&file.map_with(.., options).expect("mmap"))).fold(0, u64::wrapping_add)
+    })
+}
+
+fn pays_by_reads(millions: usize) -> Race {
+    let label = format!("1 map, {millions},000,000 random reads");
+    pays(label, move |file, options| random_reads(&file.map_with(.., options).expect("mmap"), millions * 1_000_000))
+}
+
+fn pays(label: String, work: impl Fn(&SealedFile, MapOptions) -> u64 + Copy) -> Race {
     let bytes = pattern(LARGE);
-    let way = |name, options: MapOptions| {
-        prepared(
-            name,
-            || file(&bytes, false),
-            move |file| {
-                let map = file.map_with(.., options).expect("mmap");
-                (random_reads(&map, reads), map, file)
-            },
-        )
-    };
+    let way =
+        |name, options: MapOptions| prepared(name, || file(&bytes, false), move |file| (work(&file, options), file));
     let candidates = vec![way(MAP, MapOptions::new()), way(COLLAPSE, MapOptions::new().huge_pages(true))];
-    let label = match reads {
-        r if r < 1_000_000 => format!("{},000", r / 1_000),
-        r => format!("{},000,000", r / 1_000_000),
-    };
-    race(label, LARGE, Cpu, Effort { rounds, repeat: 1 }, candidates)
+    race(label, LARGE, Cpu, Effort { rounds: 5, repeat: 1 }, candidates)
 }

@@ -8,4 +8,5 @@ pub mod huge;
 pub mod read;
 pub mod shared;
 pub mod small;
+pub mod stream;
 pub mod tried;

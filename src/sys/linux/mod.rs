@@ -9,6 +9,7 @@ mod pidfd;
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rustix::fs::FallocateFlags;
 use rustix::io::retry_on_intr;
@@ -79,15 +80,30 @@ pub(crate) fn madvise_hugepage(base: NonNull<u8>, len: usize) -> Result<(), Erro
     madvise(base, len, Advice::LinuxHugepage)
 }
 
-/// The size of a transparent huge page, as the kernel has it: 2 MiB, but 32 or 512 MiB where pages
-/// have 16 or 64 KiB. Without `/sys` it is taken for 2 MiB.
-pub(crate) fn transparent_huge_page_size() -> usize {
+/// The size of a transparent huge page, or 1 if `len` is less: 2 MiB, but 32 or 512 MiB where pages
+/// have 16 or 64 KiB. Without `/sys` it is taken for 2 MiB. The kernel is asked once in the life of
+/// the process.
+pub(crate) fn transparent_huge_page_size(len: usize) -> usize {
+    /// No processor has smaller ones.
+    const SMALLEST: usize = 1 << 20;
     const USUAL: usize = 2 << 20;
-    let mut text = [0; 20];
-    let size = open_read_only(c"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
-        .and_then(|file| read(file.as_fd(), &mut text))
-        .map_or(0, |len| parse(text.get(..len).unwrap_or_default()));
-    if size.is_power_of_two() { size } else { USUAL }
+    static SIZE: AtomicUsize = AtomicUsize::new(0);
+
+    if len < SMALLEST {
+        return 1;
+    }
+    let mut size = SIZE.load(Relaxed);
+    if size == 0 {
+        let mut text = [0; 20];
+        size = open_read_only(c"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
+            .and_then(|file| read(file.as_fd(), &mut text))
+            .map_or(0, |len| parse(text.get(..len).unwrap_or_default()));
+        if !size.is_power_of_two() {
+            size = USUAL;
+        }
+        SIZE.store(size, Relaxed);
+    }
+    if len < size { 1 } else { size }
 }
 
 /// The number that a text begins with.

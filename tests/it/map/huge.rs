@@ -64,6 +64,7 @@ fn a_file_of_huge_pages() {
         for (start, end) in [(0, 1), (len - 1, len), (len / 2, len), (len / 3, len / 2), (len, len)] {
             let part = file.map_range(start as u64..end as u64).unwrap();
             assert!(*part == bytes[start..end]);
+            assert_eq!(part.as_ptr().addr() % 4096, if start < end { start % 4096 } else { 0 });
         }
         drop(map);
         assert!(mappings("huge file").is_empty(), "every part of it is unmapped");

@@ -6,7 +6,9 @@ mod access;
 mod atomic;
 mod freeze;
 mod grow;
+mod latest_value;
 mod parts;
+mod ring;
 mod wait;
 
 fn file(name: &str, len: u64) -> MemFile {

@@ -17,7 +17,7 @@ use crate::support::peer::Peer;
 use crate::support::{child, seccomp};
 
 /// So long that it never passes in a test, unless a wake-up is lost.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(5);
 
 /// Of four bytes in each half of a word, those of the integer decide, on any processor. A read-only
@@ -34,10 +34,10 @@ fn compares_the_integer_alone() {
         let value = 7 + offset as u32;
         let (atomic, seen) = (map.atomic::<u32>(offset).unwrap(), view.atomic::<u32>(offset).unwrap());
         for other in [0, value + 4, value.wrapping_sub(4), u32::MAX] {
-            atomic.wait(other).unwrap();
-            seen.wait(other).unwrap();
             assert!(atomic.wait_timeout(other, LONG).unwrap());
             assert!(seen.wait_timeout(other, LONG).unwrap());
+            atomic.wait(other).unwrap();
+            seen.wait(other).unwrap();
         }
         assert!(!atomic.wait_timeout(value, SHORT).unwrap());
         assert!(!seen.wait_timeout(value, SHORT).unwrap());
@@ -88,7 +88,7 @@ fn wakes_are_counted() {
     let (atomic, seen) = (map.atomic::<u32>(4).unwrap(), view.atomic::<u32>(4).unwrap());
     let returned = AtomicUsize::new(0);
     let sleep = || {
-        seen.wait(0).unwrap();
+        assert!(seen.wait_timeout(0, LONG).unwrap(), "nobody woke it");
         returned.fetch_add(1, AcqRel);
     };
     with_sleepers(SLEEPERS, sleep, || {
@@ -116,7 +116,7 @@ fn with_the_system_call_itself() {
         let atomic = map.atomic::<u32>(offset).unwrap();
         with_sleepers(
             1,
-            || atomic.wait(0).unwrap(),
+            || assert!(atomic.wait_timeout(0, LONG).unwrap(), "nobody woke it"),
             || {
                 let place = map.as_ptr().wrapping_add(offset);
                 // SAFETY: The place lies within the map.

@@ -1,0 +1,248 @@
+//! Messages from one process to another: the ring of `examples/ring.rs`, a pipe, a socket, and one
+//! place in shared memory with a hand-shake by eventfd.
+
+use std::env;
+use std::fs::File;
+use std::io::{Read, Write, pipe};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, exit, id};
+use std::time::{Duration, Instant};
+
+use memfile::{MemFile, SharedMap};
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::bytes::pattern;
+use crate::race::median;
+use crate::report::{Report, Wanted, size, time, times};
+use ring::{Receiver, Sender};
+
+#[allow(dead_code, reason = "the example is a program")]
+#[path = "../../../examples/ring.rs"]
+mod ring;
+
+/// The argument that makes this program the other process.
+pub const ARGUMENT: &str = "--stream";
+
+const SIZES: [usize; 3] = [64, 1 << 10, 16 << 10];
+/// As much as a pipe holds.
+const CAPACITY: usize = 64 << 10;
+const ROUNDS: usize = 21;
+/// A timeout that ends the other process if this one has gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The ways of the columns. The first is what the others are compared with.
+const WAYS: [&str; 4] = ["pipe", "socket", "eventfd", "ring"];
+
+pub fn run(report: &mut Report) {
+    report.paragraph(include_str!("stream.md"));
+    let stream = measure(report, "Messages in one direction, time of each", |len| (256 << 10) / len + 64);
+    let round_trip = measure(report, "A message and its answer, of the same size", |_| 1);
+    let mut goal = |what, least, reached: f64| report.goal(what, Wanted::AtLeast(least), Some(reached));
+    goal("stream, 64 B: ring against pipe", 20.0, stream[0]);
+    goal("stream, 16 KiB: ring against pipe", 2.5, stream[2]);
+    goal("round trip, 64 B: ring against pipe", 3.0, round_trip[0]);
+}
+
+/// A table: so many messages of each size, then one answer. Returns how many times as fast as the
+/// pipe the ring is.
+fn measure(report: &mut Report, title: &str, count: impl Fn(usize) -> usize) -> Vec<f64> {
+    let races = SIZES.map(|len| race(len, count(len)));
+    let speed = |pipe: &[f64], way: &[f64]| median(&pipe.iter().zip(way).map(|(a, b)| a / b).collect::<Vec<_>>());
+    let row = |(len, [pipe, socket, eventfd, ring]): (usize, &[Vec<f64>; 4])| {
+        let [socket, eventfd, faster] = [socket, eventfd, ring].map(|way| times(speed(pipe, way)));
+        vec![size(len), time(median(pipe)), socket, eventfd, faster, time(median(ring))]
+    };
+    let caption = format!(
+        "**{title}.** First and last column: wall-clock time, lower is better. Other columns: how many \
+         times as fast as a pipe, higher is better."
+    );
+    let head = ["bytes", "pipe", "socket", "eventfd", "ring", "ring, time"];
+    report.table(&caption, &head, &SIZES.into_iter().zip(&races).map(row).collect::<Vec<_>>());
+    races.iter().map(|[pipe, .., ring]| speed(pipe, ring)).collect()
+}
+
+/// The seconds per message of each way, by rounds in which all take turns.
+fn race(len: usize, count: usize) -> [Vec<f64>; 4] {
+    let message = pattern(len);
+    let mut answer = Vec::new();
+    let mut others = WAYS.map(|way| Other::start(way, len, count));
+    let mut seconds = [const { Vec::new() }; 4];
+    let repeat = 1024 / count + 1;
+    for _ in 0..ROUNDS {
+        for (other, seconds) in others.iter_mut().zip(&mut seconds) {
+            let mut exchange = || {
+                (0..count).for_each(|_| other.link.send(&message));
+                other.link.receive(&mut answer, len);
+            };
+            exchange();
+            let start = Instant::now();
+            (0..repeat).for_each(|_| exchange());
+            seconds.push(start.elapsed().as_secs_f64() / (repeat * count) as f64);
+        }
+    }
+    seconds
+}
+
+/// One end of a connection.
+trait Link {
+    fn send(&mut self, message: &[u8]);
+    /// Ends this process if the other one has gone.
+    fn receive(&mut self, message: &mut Vec<u8>, len: usize);
+}
+
+/// A pipe in each direction, or a socket.
+struct Bytes {
+    input: File,
+    output: File,
+}
+
+impl Link for Bytes {
+    fn send(&mut self, message: &[u8]) {
+        self.output.write_all(message).expect("the other side reads");
+    }
+
+    fn receive(&mut self, message: &mut Vec<u8>, len: usize) {
+        message.resize(len, 0);
+        self.input.read_exact(message).unwrap_or_else(|_| exit(0));
+    }
+}
+
+/// Memory for one message, and an eventfd in each direction. One tells that there is a message, the
+/// other that it was read, or that there is an answer in its place.
+struct Place {
+    map: SharedMap,
+    events: Bytes,
+    count: Vec<u8>,
+    asks: bool,
+    /// Whether the last message was not followed by an answer yet.
+    pending: bool,
+}
+
+impl Place {
+    fn tell(&mut self) {
+        self.events.send(&1_u64.to_ne_bytes());
+    }
+
+    fn wait(&mut self) {
+        self.events.receive(&mut self.count, 8);
+    }
+}
+
+impl Link for Place {
+    fn send(&mut self, message: &[u8]) {
+        if self.asks && self.pending {
+            self.wait();
+        }
+        self.map.write_all_at(message, 0).expect("within bounds");
+        self.tell();
+        self.pending = self.asks;
+    }
+
+    fn receive(&mut self, message: &mut Vec<u8>, len: usize) {
+        if !self.asks && self.pending {
+            self.tell();
+        }
+        self.wait();
+        message.resize(len, 0);
+        self.map.read_exact_at(message, 0).expect("within bounds");
+        self.pending = !self.asks;
+    }
+}
+
+/// A ring in each direction.
+struct Rings(Receiver, Sender);
+
+impl Link for Rings {
+    fn send(&mut self, message: &[u8]) {
+        self.1.send(message, PATIENCE).expect("the other side receives");
+    }
+
+    fn receive(&mut self, message: &mut Vec<u8>, _len: usize) {
+        self.0.recv(message, PATIENCE).unwrap_or_else(|_| exit(0));
+    }
+}
+
+/// The other process, and this end of the connection to it.
+struct Other {
+    child: Child,
+    link: Box<dyn Link>,
+}
+
+impl Other {
+    fn start(way: &str, len: usize, count: usize) -> Self {
+        let mut command = Command::new(env::current_exe().expect("this program"));
+        command.args([ARGUMENT, way, &len.to_string(), &count.to_string()]);
+        let rings = [(); 2].map(|()| ring::create(CAPACITY).expect("memfd_create"));
+        // The other process opens them through this one.
+        command.args(rings.each_ref().map(|ring| format!("/proc/{}/fd/{}", id(), ring.as_raw_fd())));
+        let ([input, output], [stdin, stdout]) = descriptors(way);
+        let child = command.stdin(stdin).stdout(stdout).spawn().expect("a child");
+        Self { child, link: connect(way, true, Bytes { input, output }, rings) }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Input and output of this end, and those of the other end.
+fn descriptors(way: &str) -> ([File; 2], [File; 2]) {
+    let event = || File::from(eventfd(0, EventfdFlags::CLOEXEC).expect("eventfd"));
+    let [there, back] = match way {
+        "eventfd" => [event(), event()].map(|event| (clone(&event), event)),
+        "socket" => {
+            let (ours, theirs) = UnixStream::pair().expect("a socket pair");
+            let [ours, theirs] = [ours, theirs].map(|end| File::from(OwnedFd::from(end)));
+            [(clone(&theirs), clone(&ours)), (ours, theirs)]
+        }
+        _ => [pipe(), pipe()].map(|pipe| {
+            let (read, write) = pipe.expect("a pipe");
+            (File::from(OwnedFd::from(read)), File::from(OwnedFd::from(write)))
+        }),
+    };
+    ([back.0, there.1], [there.0, back.1])
+}
+
+fn clone(file: &File) -> File {
+    file.try_clone().expect("a descriptor")
+}
+
+/// `asks`: this is the process that measures.
+fn connect(way: &str, asks: bool, bytes: Bytes, [there, back]: [MemFile; 2]) -> Box<dyn Link> {
+    match way {
+        "ring" => {
+            let (input, output) = if asks { (back, there) } else { (there, back) };
+            Box::new(Rings(Receiver::new(input).expect("a ring"), Sender::new(output).expect("a ring")))
+        }
+        "eventfd" => {
+            let map = SharedMap::try_from(there).map_err(|error| error.into_error()).expect("a map");
+            Box::new(Place { map, events: bytes, count: Vec::new(), asks, pending: false })
+        }
+        _ => Box::new(bytes),
+    }
+}
+
+/// The other process: receives as many messages as it was told, and answers with the last, until the
+/// first process ends or kills it.
+pub fn answer(arguments: &[String]) {
+    let [way, len, count, there, back] = arguments else { panic!("five arguments") };
+    let [len, count] = [len, count].map(|number| number.parse().expect("a number"));
+    let rings = [there, back].map(|path| {
+        let file = File::options().read(true).write(true).open(path).expect("a ring");
+        MemFile::from_fd(file.into()).expect("a memory file")
+    });
+    let input = File::from(std::io::stdin().as_fd().try_clone_to_owned().expect("a descriptor"));
+    let output = File::from(std::io::stdout().as_fd().try_clone_to_owned().expect("a descriptor"));
+    let mut link = connect(way, false, Bytes { input, output }, rings);
+    let mut message = Vec::new();
+    loop {
+        for _ in 0..count {
+            link.receive(&mut message, len);
+        }
+        link.send(&message);
+    }
+}
