@@ -9,26 +9,25 @@ use std::{env, os::fd::AsFd, process::Command, time::Instant};
 use memfile::{MemFile, Seals, SharedMap};
 
 const WORD: usize = size_of::<usize>();
-/// How many bytes were sent, and how many received: two indices in cache lines of their own, and
-/// after each of them a flag: 1 if the other side sleeps until the index changes.
+/// Two indices in cache lines of their own: how many bytes were sent, and how many received. After
+/// each comes a flag: 1 if the other side sleeps until the index changes.
 pub(crate) const SENT: usize = 0;
 pub(crate) const RECEIVED: usize = 128;
 pub(crate) const DATA: usize = 256;
 
 /// The one side that sends. It goes on where the sender before it ended.
 pub type Sender = Ring<SENT, RECEIVED>;
-/// The one side that receives. It goes on where the receiver before it ended.
+/// The one side that receives. If it goes on for another, it may receive the last records again.
 pub type Receiver = Ring<RECEIVED, SENT>;
 
-/// The ring as one side sees it. The other side may write all of the memory at any time, so what is
+/// The ring as one side sees it. The other side can write all of the memory at any time, so what is
 /// loaded from there is loaded once, and checked before it is used.
 #[derive(Debug)]
 pub struct Ring<const OWN: usize, const OTHER: usize> {
     map: SharedMap,
     capacity: usize,
-    /// The own index.
+    /// The own index. At least `available` bytes from there on are free, or were sent.
     position: usize,
-    /// How many bytes from there on are free or were sent, when last looked at.
     available: usize,
 }
 
@@ -86,29 +85,25 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
     }
 
     fn wait(&mut self, wanted: usize, timeout: Duration) -> Result<()> {
-        let (mut looks, mut start) = (0..20, None);
+        let (mut looks, mut start) = (0..10, None);
         while self.available < wanted {
             let (index, sleeps) = (self.map.atomic::<usize>(OTHER)?, self.map.atomic::<u32>(OTHER + WORD)?);
             let seen = index.load(Acquire);
             let end = seen.wrapping_add(if OWN == SENT { self.capacity } else { 0 });
             let available = Some(end.wrapping_sub(self.position)).filter(|&len| len <= self.capacity);
             self.available = available.ok_or(ErrorKind::InvalidData)?;
-            if self.available >= wanted {
-                break;
-            }
-            // For about as long as sleeping takes. Looking seldom lets the other side write more than
-            // one record before the cache line goes to and fro.
-            if looks.next().is_some() {
+            if self.available < wanted && looks.next().is_some() {
+                // Seldom, so that the index does not change processors for each record.
                 (0..16).for_each(|_| spin_loop());
-                continue;
-            }
-            let slept = start.get_or_insert_with(Instant::now).elapsed();
-            let left = timeout.checked_sub(slept).ok_or(ErrorKind::TimedOut)?;
-            // All see the SeqCst operations here and in `advance` in one order. So either this load
-            // sees the new index, or that one sees the flag: then it clears it, and wakes.
-            sleeps.store(1, SeqCst);
-            if index.load(SeqCst) == seen {
-                sleeps.wait_timeout(1, left)?;
+            } else if self.available < wanted {
+                let slept = start.get_or_insert_with(Instant::now).elapsed();
+                let left = timeout.checked_sub(slept).ok_or(ErrorKind::TimedOut)?;
+                // All see the SeqCst operations here and in `advance` in one order. So either this
+                // load sees the new index, or that one sees the flag: then it clears it, and wakes.
+                sleeps.store(1, SeqCst);
+                if index.load(SeqCst) == seen {
+                    sleeps.wait_timeout(1, left)?;
+                }
             }
         }
         Ok(())
@@ -118,6 +113,10 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
     fn advance(&mut self, size: usize) -> Result<()> {
         self.position = self.position.wrapping_add(size);
         self.available -= size;
+        // The receiver gives back a quarter of the ring at a time, or all that it has received.
+        if OWN == RECEIVED && self.available > 0 && self.position % (self.capacity / 4) >= size {
+            return Ok(());
+        }
         self.map.atomic(OWN)?.store(self.position, SeqCst);
         let sleeps = self.map.atomic::<u32>(OWN + WORD)?;
         if sleeps.load(SeqCst) != 0 {

@@ -106,7 +106,7 @@ pub(super) fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
 
 /// Whether the descriptor at `path` is of this file and not close-on-exec, by its `fdinfo`. The line
 /// `ino` exists since Linux 5.14; before, the file at `path` is asked.
-fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
+pub(super) fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
     let info = info(path)?;
     let inode = match field(&info, "ino:").and_then(|inode| inode.parse().ok()) {
         Some(inode) => inode,

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::MemFile;
-use super::inherit::reopen;
+use super::inherit::{is_inherited, reopen};
 use crate::error::{Error, Reason};
 
 /// Where they begin: `SD_LISTEN_FDS_START`.
@@ -25,8 +25,13 @@ impl MemFile {
     /// position, at 0. The inherited one stays open: only unsafe code, `OwnedFd::from_raw_fd`, can
     /// take over a descriptor by its number.
     ///
+    /// A descriptor that is close-on-exec was not passed on, and may be any other file of this
+    /// process: call this before something makes all of them close-on-exec, as
+    /// `sd_listen_fds` does.
+    ///
     /// # Errors
-    /// - ENOENT: `/proc` is not mounted, or no descriptor with that number is open any more
+    /// - ENOENT: `/proc` is not mounted, or no descriptor with that number is open any more;
+    ///   `NotFound` without an errno: the one with that number is close-on-exec
     /// - no errno: it is not a memory file ([`NotAMemoryFile`](crate::Cause::NotAMemoryFile))
     /// - EACCES: the file's mode forbids opening it; EMFILE, ENFILE: out of descriptors
     /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`), for which this call does not
@@ -50,10 +55,12 @@ impl MemFile {
     #[doc(alias = "sd_listen_fds")]
     pub fn find_listen_fd(name: impl AsRef<OsStr>) -> io::Result<Option<Self>> {
         let Some(number) = number(name.as_ref()) else { return Ok(None) };
-        match reopen(Path::new(&format!("/proc/thread-self/fd/{number}")))? {
-            None => Err(Error::new(Reason::NotAMemoryFile).into()),
-            file => Ok(file),
-        }
+        let path = format!("/proc/thread-self/fd/{number}");
+        let path = Path::new(&path);
+        let file = reopen(path)?.ok_or(Error::new(Reason::NotAMemoryFile))?;
+        // Under a number that was passed on in vain, or was closed since, there can be a file that this
+        // process is about to fill. A second descriptor of it would break the promise of a draft.
+        if is_inherited(path, &file)? { Ok(Some(file)) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 }
 

@@ -136,7 +136,8 @@ impl Draft {
     /// # Errors
     /// The draft comes back with the error, unchanged; it may have the seals by then.
     /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
-    /// - ENOSPC, ENOMEM: [`set_len`](Self::set_len) has failed, and there is still no memory
+    /// - ENOSPC, ENOMEM: [`set_len`](Self::set_len) or [`seal`](Self::seal) has failed, and there is
+    ///   still no memory, or no address space
     /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
     ///
     /// # Example
@@ -154,7 +155,12 @@ impl Draft {
     /// # Ok::<(), memfile::Error>(())
     /// ```
     #[doc(alias = "F_SEAL_FUTURE_WRITE")]
-    pub fn share(self) -> Result<SharedMap, ErrorWith<Self>> {
+    pub fn share(mut self) -> Result<SharedMap, ErrorWith<Self>> {
+        // With FutureWrite nobody can map the file for writing any more.
+        let huge_page = self.pages.size(self.map.fresh().len());
+        if let Err(error) = self.map.map_again(huge_page) {
+            return Err(ErrorWith::new(error, self));
+        }
         let Self { map, pages } = self;
         SharedMap::of(map).map_err(|error| error.map(|map| Self { map, pages }))
     }

@@ -1,6 +1,6 @@
 //! [`HugePages`]: transparent huge pages for a file that is being filled, where they can be had.
 
-use crate::error::{Error, ErrorWith};
+use crate::error::Error;
 use crate::map::Exclusive;
 use crate::sealed::Fresh;
 use crate::sys;
@@ -28,7 +28,7 @@ pub(super) struct HugePages {
 /// How many huge pages are got at once. Each call of `madvise(MADV_COLLAPSE)` makes all processors
 /// hand in the pages that they have put aside; and what was cleared last is still in the cache when
 /// it is filled.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 4;
 
 impl HugePages {
     pub(super) const fn new(wanted: bool) -> Self {
@@ -61,7 +61,7 @@ impl HugePages {
         self.collapses = touched && self.collapses && map.collapse(self.end, end);
         if !touched || map.fresh().memory()? < end as u64 {
             // If there is no memory at all, ordinary pages will say so.
-            (self.wanted, self.size) = (false, 1);
+            self.give_up();
             return Ok(None);
         }
         map.set_allocated(end);
@@ -70,7 +70,8 @@ impl HugePages {
     }
 
     /// Makes the file longer, up to `len` or a little less, by what `read` puts into whole huge
-    /// pages. It ends earlier if `read` returns 0, or if there are no more huge pages.
+    /// pages. It ends earlier if `read` returns 0, or if there are no more huge pages, or no room to map
+    /// them.
     pub(super) fn fill<E: From<Error>>(
         &mut self,
         mut fresh: Fresh,
@@ -84,7 +85,16 @@ impl HugePages {
             return Ok(fresh);
         }
         fresh.resize(len)?;
-        let mut map = Exclusive::new(fresh, size).map_err(ErrorWith::into_error)?;
+        let mut map = match Exclusive::new(fresh, size) {
+            Ok(map) => map,
+            Err(error) => {
+                // No address space is left, which ordinary pages do without: they are written.
+                self.give_up();
+                let mut fresh = error.into_inner();
+                fresh.resize(done)?;
+                return Ok(fresh);
+            }
+        };
         'filling: while let Some(end) = self.take(&mut map)? {
             while let Some(page @ [_, ..]) = map.bytes_mut().get_mut(done..end) {
                 match read(page)? {
@@ -126,6 +136,10 @@ impl HugePages {
                 return Ok(fresh);
             }
         }
+    }
+
+    fn give_up(&mut self) {
+        (self.wanted, self.size) = (false, 1);
     }
 
     /// The file was made shorter.

@@ -80,3 +80,25 @@ fn a_descriptor_that_is_gone_is_an_error() {
     command.envs([("LISTEN_FDS", "1000"), ("LISTEN_FDNAMES", &(":".repeat(999) + "state"))]);
     test.assert_passed(&command.output().unwrap());
 }
+
+/// Nobody was passed this number, so it is that of a file of the process itself: of one that it fills,
+/// whose bytes nobody else may change.
+#[test]
+fn a_draft_under_the_number_is_not_taken() {
+    let Some(test) = child::split(|_| {
+        let mut drafts: Vec<_> = (0..100).map(|_| SealedFile::options().draft("state", 1).unwrap()).collect();
+        match MemFile::find_listen_fd("state") {
+            Ok(file) => {
+                file.unwrap().write_all_at(&[9], 0).unwrap();
+                panic!("a draft was written by somebody else: {:?}", drafts.iter().find(|draft| draft[0] == 9));
+            }
+            Err(error) => assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::NotFound, None)),
+        }
+        drafts.iter_mut().for_each(|draft| draft[0] = 1);
+    }) else {
+        return;
+    };
+    let mut command = test.command(MANAGER, "service");
+    command.envs([("LISTEN_FDS", "51"), ("LISTEN_FDNAMES", &(":".repeat(50) + "state"))]);
+    test.assert_passed(&command.output().unwrap());
+}

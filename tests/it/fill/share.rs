@@ -2,11 +2,12 @@
 
 use std::thread;
 
-use libc::{EINVAL, ENOSPC, EPERM};
+use libc::{EINVAL, ENOMEM, ENOSPC, EPERM};
 use memfile::{CreateOptions, Draft, Exec, HugeTlb, Seal, SealedFile, SealedFileOptions, Seals, SharedView};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::look;
-use crate::support::check::{NO_MEMORY, refused};
+use crate::support::check::{NO_ADDRESS_SPACE, NO_MEMORY, refused};
 use crate::support::huge::{Pool, affordable_page, collapses, page};
 use crate::support::proc_self::{allocated, descriptors_of, inheritable, mappings, smaps};
 use crate::support::{child, pattern, seccomp};
@@ -162,5 +163,31 @@ fn no_seal_is_added_where_memory_is_missing() {
         let writer = draft.share().unwrap();
         assert!(allocated(writer.as_mem_file()) >= 6000);
         assert_eq!(writer.len(), 6000);
+    });
+}
+
+/// A draft that could not be mapped again is mapped before FutureWrite forbids it for ever: a writer
+/// without a map could never write.
+#[test]
+fn a_draft_without_a_map_gets_one() {
+    child::alone(|| {
+        let mut draft = draft(&pattern(5000));
+        let limit = getrlimit(Resource::As);
+        setrlimit(Resource::As, Rlimit { current: Some(1), ..limit }).unwrap();
+        let resized = draft.set_len(5001);
+        let shared = draft.share();
+        setrlimit(Resource::As, limit).unwrap();
+
+        let message = format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
+        refused(resized, ENOMEM, &message);
+        let (error, draft) = shared.unwrap_err().into_parts();
+        refused(Err::<(), _>(error), ENOMEM, &message);
+        assert!(draft.is_empty() && mappings(NAME).is_empty());
+
+        let writer = draft.share().unwrap();
+        assert_eq!((writer.len(), mappings(NAME).len()), (5000, 1));
+        let mut read = vec![0; 5000];
+        writer.read_exact_at(&mut read, 0).unwrap();
+        assert!(read == pattern(5000));
     });
 }
