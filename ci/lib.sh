@@ -1,4 +1,4 @@
-# Shared by the scripts of this folder: installing packages, skipping a part, building for any target.
+# Shared by the scripts of this folder: skipping a part, installing packages, building for any target.
 # Sourced from the repository's root: . ci/lib.sh
 
 set -euo pipefail
@@ -7,9 +7,34 @@ set -euo pipefail
 mkdir -p "${CARGO_TARGET_DIR:-target}/ci"
 cache=$(cd "${CARGO_TARGET_DIR:-target}/ci" && pwd)
 
-# Prints the one line that stands for a part that cannot run here. The caller goes on without that part.
+# Prints the one line that stands for a part that cannot run here. The caller goes on without that part, unless this is CI,
+# where everything should be there but the parts that ci/skips.allowed names.
 skip() { # NAME REASON
     printf 'skipped: %s: %s\n' "$1" "$2"
+    [ "${CI:-}" != true ] || grep -qxFe "$1" <(sed '/^#/d; s/  *#.*//' ci/skips.allowed) ||
+        { echo "failed: CI=true, and ci/skips.allowed does not have $1"; exit 1; }
+}
+
+# Ends the script, as there is nothing that it can do here.
+skip_job() { # REASON
+    skip "${0##*/}" "$1"
+    exit 0
+}
+
+# Ends the script unless the program is there, or can be installed.
+require() { # PROGRAM [PACKAGE]
+    command -v "$1" >/dev/null || need "${2:-$1}" || skip_job "no $1, and its package cannot be installed"
+}
+
+# The same for a part of the Rust toolchain, by rustup or as a package.
+require_component() { # COMMAND COMPONENT PACKAGE
+    cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2" 2>/dev/null || need "$3" ||
+        skip_job "no cargo $1, and the component $2 cannot be installed"
+}
+
+# Git also in a checkout that belongs to somebody else, which it refuses otherwise.
+git() {
+    command git -c safe.directory="$PWD" "$@"
 }
 
 # Installs what is missing of these Debian packages. Fails, saying nothing, where they cannot be had.

@@ -138,12 +138,15 @@ fn collapse_sealed() -> Try {
     Ok(0)
 }
 
+/// A range to collapse: its name, what comes of it, and the attempt.
+type Way = (&'static str, Expect, fn() -> Try);
+
 pub(crate) fn rows(table: &mut Table) {
     let empty_range = || {
         let (fd, size) = empty()?;
         Map::hinted(&fd, 2 * size, RW, size, 0)?.collapse(2 * size)
     };
-    let ways: [(&str, Expect, fn() -> Try); 3] = [
+    let ways: [Way; 3] = [
         ("empty-range", EINVAL, empty_range),
         ("one-byte-touched", OK, collapse_touched),
         ("write-sealed-by-a-read-only-map", OK, collapse_sealed),
