@@ -120,9 +120,8 @@ fn collapse_written() -> Try {
     let (fd, size) = written()?;
     let map = Map::hinted(&fd, 2 * size, RW, size, 0)?;
     let result = map.collapse(2 * size);
-    same("memory", memory(&fd)?, 2 * size as u64)?;
     same("bytes", (map.get(0), map.get(size)), (b'A', b'A'))?;
-    same("huge pages", mapped_by_huge_pages()?, 2 * size as u64)?;
+    same("a huge page", mapped_by_huge_pages()? >= size as u64, true)?;
     result
 }
 
@@ -162,7 +161,7 @@ pub(crate) fn rows(table: &mut Table) {
             run()
         });
     }
-    // Some kernels report a failure after they have done it. (Seen on 6.1 and 6.12.)
+    // Some kernels report a failure after they have done it (6.12), or done it for the first huge page alone (6.1).
     table.row("7/never/no-page-in-the-map", one_of([OK, EINVAL]), || {
         needs(FEATURE)?;
         let _policy = Policy::set("never")?;

@@ -49,10 +49,11 @@ impl MapOptions {
     /// pays once the file has been mapped and read twice, or been read at random many times over
     /// ([the figures](crate::guide#benchmarks)).
     ///
-    /// Without effect where the kernel has no huge pages for the file: before Linux 6.1, if the policy
-    /// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is `deny`, or if memory is short. The call
-    /// can take long where the kernel has to make room, and while it lasts the file cannot be sealed
-    /// further (EBUSY).
+    /// Without effect for a file with holes ([`Holes::Accept`](crate::Holes::Accept)), which would take
+    /// memory for its whole length, and where the kernel has no huge pages for the file: before Linux
+    /// 6.1, if the policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is `deny`, or if memory
+    /// is short. The call can take long where the kernel has to make room, and while it lasts the file
+    /// cannot be sealed further (EBUSY).
     ///
     /// # References
     /// [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html);

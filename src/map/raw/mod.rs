@@ -142,7 +142,7 @@ impl Mapping {
     /// the kernel refuses them, with two exceptions: failing to populate or to lock memory for
     /// which the caller asked that.
     #[inline]
-    fn follow(&self, options: MapOptions, huge_page: usize) -> Result<(), Error> {
+    fn follow(&self, fd: BorrowedFd<'_>, options: MapOptions, huge_page: usize) -> Result<(), Error> {
         if self.mapped == 0 {
             return Ok(());
         }
@@ -153,7 +153,7 @@ impl Mapping {
         // SAFETY: `skipped` is at most `lead`, which is less than `mapped`.
         let first = unsafe { self.base.add(skipped) };
         if huge_page > 1 {
-            self.collapse(huge_page);
+            self.collapse(fd, huge_page);
         }
         if options.populate {
             match sys::madvise_populate_read(first, used) {
@@ -173,8 +173,13 @@ impl Mapping {
 
     /// Makes huge pages of the file as far as whole ones go, from the one that holds the first byte.
     #[cold]
-    fn collapse(&self, huge_page: usize) {
+    fn collapse(&self, fd: BorrowedFd<'_>, huge_page: usize) {
         self.advise_huge_pages();
+        // A file with holes stays as it is. Its sender chose the length, and nobody wants to pay for that
+        // before the holes are read.
+        if !sys::fstat(fd).is_ok_and(|stat| stat.allocated >= stat.len) {
+            return;
+        }
         let whole = self.lead.saturating_add(self.len) & !(huge_page - 1);
         for page in (0..whole).step_by(huge_page) {
             // SAFETY: `page` is less than `lead + len`.

@@ -23,7 +23,7 @@ impl Constant {
         let extent = Extent::within(file.len(), range)?;
         let huge_page = options.huge_page_size(extent.len);
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::ConstantRead)?;
-        mapping.follow(options, huge_page)?;
+        mapping.follow(file.as_fd(), options, huge_page)?;
         Ok(Self(mapping))
     }
 
@@ -49,7 +49,7 @@ impl Private {
         let extent = Extent::within(file.len(), range)?;
         let huge_page = options.huge_page_size(extent.len);
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::PrivateWrite)?;
-        mapping.follow(options, huge_page)?;
+        mapping.follow(file.as_fd(), options, huge_page)?;
         Ok(Self(mapping))
     }
 

@@ -288,11 +288,13 @@ fn a_refused_collapse_is_the_last_one() {
         if !collapses() {
             return skip::skip("no huge pages on demand");
         }
-        let bytes = pattern(3 * page + 5000);
+        // More than one call gets.
+        let huge = 6 * page;
+        let bytes = pattern(huge + 5000);
         for name in ["from_bytes", "create_with", "copy_of a file", "from_reader"] {
             let (_, way) = *WAYS.iter().find(|way| way.0 == name).unwrap();
             let (file, made) = with_fault(way, &bytes, usize::MAX, 0);
-            assert_eq!(by_huge_pages(&file, NAME), 3 * page);
+            assert_eq!(by_huge_pages(&file, NAME), huge);
             drop(file);
             let collapses = places(&made, COLLAPSE);
             assert!(collapses.len() > 1, "{made:?}");

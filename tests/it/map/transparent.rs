@@ -6,7 +6,7 @@ use std::time::Duration;
 use memfile::kernel::Feature;
 use memfile::{Cause, Holes, MapOptions, MemFile, SealedFile};
 
-use crate::support::huge::{Aligned, MADV_COLLAPSE, affordable_page, collapses, under_each_policy};
+use crate::support::huge::{Aligned, MADV_COLLAPSE, POLICY, Setting, affordable_page, collapses, under_each_policy};
 use crate::support::peer::{Channel, Peer};
 use crate::support::proc_self::{allocated, mappings, smaps};
 use crate::support::{child, pattern, skip};
@@ -140,6 +140,25 @@ fn holes() {
             assert!(*sealed.map_copy_on_write_with(.., options).unwrap() == expected, "{data:?}, {options:?}");
         }
     }
+}
+
+/// The sender chose the length, and mapping takes no memory for it: only a reader of the holes would.
+#[test]
+fn holes_take_no_memory() {
+    child::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        // Other policies give a whole huge page to the first byte of it.
+        let Some(policy) = Setting::take(POLICY) else { return };
+        policy.set("never").unwrap();
+        let file = MemFile::create_sealable(NAME).unwrap();
+        file.set_len(8 * page as u64).unwrap();
+        file.write_all_at(b"all there is", 0).unwrap();
+        let sealed = SealedFile::options().holes(Holes::Accept).seal(file).unwrap();
+        let before = allocated(&sealed);
+        let maps = (sealed.map_with(.., HUGE).unwrap(), sealed.map_copy_on_write_with(.., HUGE).unwrap());
+        assert_eq!(allocated(&sealed), before);
+        assert!(maps.0.starts_with(b"all there is") && maps.1[8 * page - 1] == 0);
+    });
 }
 
 /// The pages are dirty, whoever made them huge: another process that maps the file cannot make the
