@@ -50,8 +50,8 @@ async fn serve(feed: UnixStream, mut browser: UnixStream) -> Result<()> {
         let answer = format!("{} bytes, {} lines", page.len(), lines(&page));
         send(&feed, &sealed("answer", answer).await?).await?;
 
-        let start = page.slice(..20);
-        assert_eq!(start.as_ptr(), page.as_ptr(), "a part of a page is not a copy");
+        let start = page.slice(..page.len().min(20));
+        assert!(start.is_empty() || start.as_ptr() == page.as_ptr(), "a part of a page is not a copy");
         browser.write_all_buf(&mut page.clone()).await?;
     }
     Ok(())

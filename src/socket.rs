@@ -70,7 +70,8 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 }
 
 /// As [`send`], to the socket that is bound to `path`: for datagrams from a socket that is not
-/// connected, as `sendto(2)`.
+/// connected, as `sendto(2)`. A socket for packets (`SOCK_SEQPACKET`) sends to where it is
+/// connected to, whatever the path.
 ///
 /// # Errors
 /// Those of [`send`], and

@@ -76,6 +76,7 @@ impl Draft {
         if result.is_err() {
             // A slice with bytes that may not be there is worse than one that is too short.
             let len = before.min(len);
+            self.pages.cut(len);
             let _ = self.map.resize(len, self.pages.size(len));
         }
         self.clear_to_page_end(before);

@@ -82,8 +82,9 @@ impl SealedFileOptions {
     /// page is full.
     ///
     /// The kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) need not allow it,
-    /// since Linux 6.1, unless it is `deny`. Before, it must be `advise` or more. If the kernel has no
-    /// huge page, the rest of the file gets ordinary ones, and nothing else changes:
+    /// since Linux 6.1, unless it is `deny`. Before, it must be `advise` or more, and before 5.14
+    /// `always`. If the kernel has no huge page, or the process no address space to map it, the rest
+    /// of the file gets ordinary ones, and nothing else changes:
     /// [`Feature::Collapse`](crate::kernel::Feature::Collapse) tells whether it makes any.
     ///
     /// The price: a huge page needs free memory in one piece. Where that is short the kernel moves

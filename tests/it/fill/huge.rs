@@ -382,6 +382,31 @@ fn no_memory() {
     });
 }
 
+/// A draft that found no memory for its new end has lost the new huge pages with it. When it is made
+/// longer again, it gets them again.
+#[test]
+fn a_draft_that_could_not_grow() {
+    seccomp::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        if !collapses() {
+            return;
+        }
+        let draft = options().draft(NAME, 5000).unwrap();
+        let thread = thread::spawn(move || {
+            let mut draft = draft;
+            // Behind the huge pages.
+            seccomp::on_values("madvise", 1, &[6000], seccomp::errno(libc::EFAULT));
+            seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
+            assert_eq!(draft.set_len(2 * page + 6000).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+            assert_eq!(*draft, [0; 5000]);
+            draft
+        });
+        let mut draft = thread.join().unwrap();
+        draft.set_len(2 * page + 6000).unwrap();
+        assert_eq!(by_huge_pages(draft.seal().unwrap(), NAME), 2 * page);
+    });
+}
+
 /// What can be written needs no map, so it needs no address space either.
 #[test]
 fn no_address_space() {
