@@ -1,10 +1,10 @@
-//! A ring: records from one process to another, with system calls only to sleep and to wake.
+//! A ring: records from one process to another, with system calls only to wait and to wake.
 //! Run it with `cargo run --release --example ring`.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
-use core::{hint::spin_loop, time::Duration};
+use core::time::Duration;
 use std::io::{ErrorKind, Result, stdin};
-use std::{env, os::fd::AsFd, process::Command, time::Instant};
+use std::{env, os::fd::AsFd, process::Command, thread::yield_now, time::Instant};
 
 use memfile::{MemFile, Seals, SharedMap};
 
@@ -85,7 +85,7 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
     }
 
     fn wait(&mut self, wanted: usize, timeout: Duration) -> Result<()> {
-        let (mut looks, mut start) = (0..10, None);
+        let (mut looks, mut start) = (0..40, None);
         while self.available < wanted {
             let (index, sleeps) = (self.map.atomic::<usize>(OTHER)?, self.map.atomic::<u32>(OTHER + WORD)?);
             let seen = index.load(Acquire);
@@ -93,8 +93,8 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
             let available = Some(end.wrapping_sub(self.position)).filter(|&len| len <= self.capacity);
             self.available = available.ok_or(ErrorKind::InvalidData)?;
             if self.available < wanted && looks.next().is_some() {
-                // Seldom, so that the index does not change processors for each record.
-                (0..16).for_each(|_| spin_loop());
+                // Lets the other side run here, or write some more records elsewhere.
+                yield_now();
             } else if self.available < wanted {
                 let slept = start.get_or_insert_with(Instant::now).elapsed();
                 let left = timeout.checked_sub(slept).ok_or(ErrorKind::TimedOut)?;

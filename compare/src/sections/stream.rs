@@ -87,7 +87,6 @@ fn race(len: usize, count: usize) -> [Vec<f64>; 4] {
 /// One end of a connection.
 trait Link {
     fn send(&mut self, message: &[u8]);
-    /// Ends this process if the other one has gone.
     fn receive(&mut self, message: &mut Vec<u8>, len: usize);
 }
 
@@ -104,7 +103,7 @@ impl Link for Bytes {
 
     fn receive(&mut self, message: &mut Vec<u8>, len: usize) {
         message.resize(len, 0);
-        self.input.read_exact(message).unwrap_or_else(|_| exit(0));
+        self.input.read_exact(message).unwrap_or_else(|error| gone(&error));
     }
 }
 
@@ -159,8 +158,14 @@ impl Link for Rings {
     }
 
     fn receive(&mut self, message: &mut Vec<u8>, _len: usize) {
-        self.0.recv(message, PATIENCE).unwrap_or_else(|_| exit(0));
+        self.0.recv(message, PATIENCE).unwrap_or_else(|error| gone(&error));
     }
+}
+
+/// The other process has ended.
+fn gone(error: &std::io::Error) -> ! {
+    eprintln!("the other process: {error}");
+    exit(1);
 }
 
 /// The other process, and this end of the connection to it.
