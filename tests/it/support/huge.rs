@@ -139,7 +139,9 @@ impl Aligned {
     pub(crate) fn touch(&self, page: usize) {
         for offset in (0..self.len).step_by(page) {
             // SAFETY: Within the mapping, which ends with the file.
-            unsafe { self.base.cast::<u8>().add(offset).read_volatile() };
+            let byte = unsafe { self.base.cast::<u8>().add(offset) };
+            // SAFETY: Readable, and initialized since pages are.
+            unsafe { byte.read_volatile() };
         }
     }
 
