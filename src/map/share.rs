@@ -104,7 +104,7 @@ impl SharedMap {
     /// resize. It has the seals [`Seals::FIXED_SIZE`] and is fully allocated.
     ///
     /// Use it for peers that map the file for writing: other writers, or a Wayland compositor with
-    /// libwayland, which only reads. Their `mmap` fails with EPERM for a file from
+    /// libwayland, although it only reads. Their `mmap` fails with EPERM for a file from
     /// [`create`](Self::create), which has the seal FutureWrite, and with EACCES for a read-only
     /// descriptor. So pass them the descriptor from `as_fd`, not the one from
     /// [`reader`](Self::reader).

@@ -8,8 +8,8 @@ use crate::error::Error;
 
 /// Waiting, for `u32` and `i32`: available since Linux 2.6, not on FreeBSD.
 impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
-    /// `futex(addr, FUTEX_WAIT, expected, NULL)` — sleeps until somebody wakes this integer's
-    /// sleepers. Returns at once if the value is not `expected`.
+    /// `futex(addr, FUTEX_WAIT, expected, NULL)` — sleeps until [`wake_one`](Self::wake_one) or
+    /// [`wake_all`](Self::wake_all) wakes it. Returns at once if the value is not `expected`.
     ///
     /// It may also return for no reason ("spuriously"), as `std::thread::park` may, for instance
     /// after a signal handler has run. So load the value again after each return, and wait again if

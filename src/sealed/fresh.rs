@@ -125,7 +125,7 @@ impl Fresh {
         self.file
     }
 
-    /// A lack of memory must show before the seals are added, because that cannot be undone.
+    /// A lack of memory must show before seals are added, because adding them cannot be undone.
     #[inline]
     fn allocate_rest(&self) -> Result<(), Error> {
         if self.allocated < self.len { self.fallocate_to(self.len) } else { Ok(()) }

@@ -78,7 +78,7 @@ impl Extent {
 ///   OFFSET_ALIGN   first byte          the granule
 /// ```
 ///
-/// An empty extent has no mapping (`mmap` of length 0 fails with EINVAL):  then `base` dangles,
+/// An empty extent has no mapping (`mmap` of length 0 fails with EINVAL): then `base` dangles,
 /// aligned as the start of a mapping is, and `mapped` is 0.
 struct Mapping {
     base: NonNull<u8>,
