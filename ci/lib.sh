@@ -1,4 +1,4 @@
-# Shared by the scripts of this folder: installing packages, skipping a part, building for any target.
+# Shared by the scripts of this folder: skipping a part, installing packages, building for any target.
 # Sourced from the repository's root: . ci/lib.sh
 
 set -euo pipefail
@@ -7,9 +7,34 @@ set -euo pipefail
 mkdir -p "${CARGO_TARGET_DIR:-target}/ci"
 cache=$(cd "${CARGO_TARGET_DIR:-target}/ci" && pwd)
 
-# Prints the one line that stands for a part that cannot run here. The caller goes on without that part.
+# Prints the one line that stands for a part that cannot run here. The caller goes on without that part, unless this is CI,
+# where everything should be there but the parts that ci/skips.allowed names.
 skip() { # NAME REASON
     printf 'skipped: %s: %s\n' "$1" "$2"
+    [ "${CI:-}" != true ] || grep -qxFe "$1" <(sed '/^#/d; s/  *#.*//' ci/skips.allowed) ||
+        { echo "failed: CI=true, and ci/skips.allowed does not have $1"; exit 1; }
+}
+
+# Ends the script, as there is nothing that it can do here.
+skip_job() { # REASON
+    skip "${0##*/}" "$1"
+    exit 0
+}
+
+# Ends the script unless the program is there, or can be installed.
+require() { # PROGRAM [PACKAGE]
+    command -v "$1" >/dev/null || need "${2:-$1}" || skip_job "no $1, and its package cannot be installed"
+}
+
+# The same for a part of the Rust toolchain, by rustup or as a package.
+require_component() { # COMMAND COMPONENT PACKAGE
+    cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2" 2>/dev/null || need "$3" ||
+        skip_job "no cargo $1, and the component $2 cannot be installed"
+}
+
+# Git also in a checkout that belongs to somebody else, which it refuses otherwise.
+git() {
+    command git -c safe.directory="$PWD" "$@"
 }
 
 # Installs what is missing of these Debian packages. Fails, saying nothing, where they cannot be had.
@@ -45,6 +70,24 @@ unpack() { # FOLDER PACKAGE[=VERSION]...
     rm -r "$debs"
 }
 APT_OPTIONS=()
+
+# Other releases of the same mirror, in lists of our own: the system's apt keeps what it has. Sets APT_OPTIONS.
+other_releases() { # RELEASE...
+    local site folder=$cache/apt-$* keys=/usr/share/keyrings/debian-archive-keyring.gpg release
+    folder=${folder// /-}
+    site=$(apt-get indextargets --format "\$(SITE)" "Created-By: Packages" "Origin: Debian" "Label: Debian" | head -n 1) || return 1
+    [ -n "$site" ] && [ -e "$keys" ] || return 1
+    mkdir -p "$folder/lists/partial" "$folder/cache"
+    for release; do
+        echo "deb [arch=amd64 signed-by=$keys] $site $release main"
+    done >"$folder/sources.list"
+    APT_OPTIONS=(
+        -o "Dir::Etc::sourcelist=$folder/sources.list" -o Dir::Etc::sourceparts=-
+        -o "Dir::State::lists=$folder/lists" -o "Dir::Cache=$folder/cache"
+        -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
+    )
+    quiet_apt "${APT_OPTIONS[@]}" update
+}
 
 # The crate's features without the default set, one a line.
 features() {

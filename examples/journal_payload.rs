@@ -1,22 +1,30 @@
 //! Sends a message that is too large for a datagram as a sealed file, as systemd's journal takes it.
-//! Run it with `cargo run --example journal_payload`.
+//! Run it with `cargo run --example journal_payload`, to the real journal with
+//! `cargo run --example journal_payload /run/systemd/journal/socket`.
 
 use std::borrow::Cow;
+use std::env;
 use std::io::Result;
 use std::os::unix::net::UnixDatagram;
 
 use memfile::{CreateOptions, Exec, SealedFile, socket};
 
 fn main() -> Result<()> {
-    let (client, journal) = UnixDatagram::pair()?;
-
-    log(&client, b"MESSAGE=started\n")?;
-    println!("{}", receive(&journal)?);
-
     let mut large = b"MESSAGE=core dump\nDUMP=".to_vec();
     large.resize(8 << 20, b'x');
-    log(&client, &large)?;
-    println!("{}", receive(&journal)?);
+    large.push(b'\n');
+    let messages = [b"MESSAGE=started\n", &large[..]];
+
+    if let Some(path) = env::args_os().nth(1) {
+        let client = UnixDatagram::unbound()?;
+        client.connect(path)?;
+        return messages.into_iter().try_for_each(|message| log(&client, message));
+    }
+    let (client, journal) = UnixDatagram::pair()?;
+    for message in messages {
+        log(&client, message)?;
+        println!("{}", receive(&journal)?);
+    }
     Ok(())
 }
 
@@ -25,7 +33,7 @@ fn log(client: &UnixDatagram, message: &[u8]) -> Result<()> {
     const EMSGSIZE: i32 = 90;
     match client.send(message) {
         Err(error) if error.raw_os_error() == Some(EMSGSIZE) => {
-            // Old versions of the journal compare the seals with `==`, so there must be no Exec seal.
+            // Before 254 systemd compares the seals with `==`, so there must be no Exec seal.
             let options = CreateOptions::new().exec(Exec::DenyUnsealed);
             let file = SealedFile::options().create_options(options).from_bytes("journal-message", message)?;
             file.send(client, b"")?;

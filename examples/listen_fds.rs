@@ -2,7 +2,6 @@
 //! Run it with `cargo run --example listen_fds`: it plays systemd, and starts itself as the service three times.
 
 use std::env;
-use std::fs::OpenOptions;
 use std::io::{Error, Result};
 use std::process::Command;
 
@@ -31,24 +30,11 @@ fn manager() -> Result<()> {
 }
 
 fn service() -> Result<()> {
-    let config = SealedFile::try_from(listen_fd("config")?)?;
-    let state = listen_fd("state")?;
+    let passed = |name| MemFile::find_listen_fd(name)?.ok_or(Error::other("no such name in LISTEN_FDNAMES"));
+    let config = SealedFile::try_from(passed("config")?)?;
+    let state = passed("state")?;
     let starts = state.len()? + 1;
     state.write_all_at(b"*", starts - 1)?;
     println!("start {starts}, {}", config.map()?.escape_ascii());
     Ok(())
-}
-
-/// Opens the file that was passed under this name once more: only unsafe code can take over a descriptor by its number.
-fn listen_fd(name: &str) -> Result<MemFile> {
-    const FIRST: usize = 3;
-    let var = |key| env::var(key).map_err(Error::other);
-    if var("LISTEN_PID")? != std::process::id().to_string() {
-        return Err(Error::other("LISTEN_FDS is meant for another process"));
-    }
-    let names = var("LISTEN_FDNAMES")?;
-    let index =
-        names.split(':').position(|entry| entry == name).ok_or(Error::other("no such name in LISTEN_FDNAMES"))?;
-    let file = OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{}", FIRST + index))?;
-    Ok(MemFile::from_fd(file.into())?)
 }

@@ -1,50 +1,159 @@
 //! A pool of pixels for `wl_shm` that the client cannot truncate while the compositor reads it.
-//! Run it with `cargo run --example wayland_buffer`.
+//! Run it with `cargo run --example wayland_buffer`: it shows a window if `WAYLAND_DISPLAY` is set,
+//! otherwise it is its own compositor, which gets pools from careless clients too.
 
+#[path = "wayland_buffer/wire.rs"]
+mod wire;
+
+use core::mem;
+use std::collections::HashMap;
+use std::env;
 use std::io::{ErrorKind, Result};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
-use memfile::{MemFile, Seals, SharedMap, SharedView, socket};
+use memfile::{CreateOptions, Holes, MemFile, Seal, Seals, SharedMap, SharedView, socket};
+use wire::{DISPLAY, Wayland};
 
-const WIDTH: usize = 320;
-const HEIGHT: usize = 200;
-const PIXEL: usize = 4;
+const WIDTH: u32 = 320;
+const HEIGHT: u32 = 200;
+const STRIDE: u32 = WIDTH * 4;
+const LEN: u32 = STRIDE * HEIGHT;
+const ARGB8888: u32 = 0;
+
+// The client numbers its objects itself, in the order in which it makes them.
+const REGISTRY: u32 = 2;
+const GLOBALS: u32 = 3;
+const COMPOSITOR: u32 = 4;
+const SHM: u32 = 5;
+const WM_BASE: u32 = 6;
+const SURFACE: u32 = 7;
+const XDG_SURFACE: u32 = 8;
+const TOPLEVEL: u32 = 9;
+const POOL: u32 = 10;
+const BUFFER: u32 = 11;
+const FRAME: u32 = 12;
 
 fn main() -> Result<()> {
-    let (client, compositor) = UnixStream::pair()?;
+    let canvas = draw()?;
+    let Some(display) = env::var_os("WAYLAND_DISPLAY") else {
+        return rehearse(&canvas);
+    };
+    let folder = env::var_os("XDG_RUNTIME_DIR").unwrap_or_default();
+    show(&canvas, Wayland::connect(&Path::new(&folder).join(display))?)
+}
 
-    // The client: memory for every pixel, then no change of size, by anybody.
+/// The client's picture, blue above and orange below.
+///
+/// The file has its memory, and nobody can change its size. FutureWrite must not be added, nor may
+/// the descriptor be read-only: libwayland maps each pool for writing too.
+fn draw() -> Result<SharedMap> {
     let pool = MemFile::create_sealable("wl_shm")?;
-    pool.allocate(0, (WIDTH * HEIGHT * PIXEL) as u64)?;
+    pool.allocate(0, LEN.into())?;
     pool.add_seals(Seals::FIXED_SIZE)?;
-    socket::send(&client, b"create_pool", &[pool.as_fd()])?;
     let canvas = SharedMap::try_from(pool)?;
-    for x in 0..WIDTH {
-        canvas.write_all_at(&0xff_00_80_ff_u32.to_le_bytes(), (100 * WIDTH + x) * PIXEL)?;
+    let (blue, orange) = (0xff_00_80_ff_u32, 0xff_ff_80_00_u32);
+    for pixel in 0..WIDTH * HEIGHT {
+        let color = if pixel < WIDTH * HEIGHT / 2 { blue } else { orange };
+        canvas.write_all_at(&color.to_le_bytes(), 4 * pixel as usize)?;
     }
+    Ok(canvas)
+}
 
-    let view = create_pool(&compositor)?;
-    let mut pixel = [0; PIXEL];
-    view.read_exact_at(&mut pixel, (100 * WIDTH + 7) * PIXEL)?;
+/// A window in a real compositor, until somebody closes it.
+///
+/// Requests and events are numbered by their place in the interface; their names are at the right
+/// or above.
+fn show(canvas: &SharedMap, mut wayland: Wayland) -> Result<()> {
+    let mut globals = HashMap::new();
+    let mut attached = false;
+
+    wayland.request(DISPLAY, 1, &[REGISTRY])?; // wl_display.get_registry
+    wayland.request(DISPLAY, 0, &[GLOBALS])?; // wl_display.sync
+    loop {
+        let event = wayland.event()?;
+        match (event.object, event.opcode) {
+            // wl_registry.global
+            (REGISTRY, 0) => drop(globals.insert(event.text(1), event.arguments)),
+            // wl_callback.done: those were all.
+            (GLOBALS, 0) => {
+                for (interface, id) in [("wl_compositor", COMPOSITOR), ("wl_shm", SHM), ("xdg_wm_base", WM_BASE)] {
+                    let global = globals.get(interface).ok_or(ErrorKind::Unsupported)?;
+                    wayland.request(REGISTRY, 0, &[global, &[id][..]].concat())?; // wl_registry.bind
+                }
+                wayland.request(COMPOSITOR, 0, &[SURFACE])?; // wl_compositor.create_surface
+                wayland.request(WM_BASE, 2, &[XDG_SURFACE, SURFACE])?; // xdg_wm_base.get_xdg_surface
+                wayland.request(XDG_SURFACE, 1, &[TOPLEVEL])?; // xdg_surface.get_toplevel
+                wayland.request(SURFACE, 6, &[])?; // wl_surface.commit
+            }
+            // xdg_surface.configure
+            (XDG_SURFACE, 0) => {
+                wayland.request(XDG_SURFACE, 4, &event.arguments)?; // xdg_surface.ack_configure
+                if !mem::replace(&mut attached, true) {
+                    wayland.request_with(canvas.as_mem_file().as_fd(), SHM, 0, &[POOL, LEN])?; // wl_shm.create_pool
+                    wayland.request(POOL, 0, &[BUFFER, 0, WIDTH, HEIGHT, STRIDE, ARGB8888])?; // create_buffer
+                    wayland.request(SURFACE, 1, &[BUFFER, 0, 0])?; // wl_surface.attach
+                    wayland.request(SURFACE, 2, &[0, 0, WIDTH, HEIGHT])?; // wl_surface.damage
+                    wayland.request(SURFACE, 3, &[FRAME])?; // wl_surface.frame
+                }
+                wayland.request(SURFACE, 6, &[])?; // wl_surface.commit
+            }
+            // wl_callback.done: it is on the screen.
+            (FRAME, 0) => println!("a window of {WIDTH} x {HEIGHT} pixels is shown"),
+            // xdg_wm_base.ping
+            (WM_BASE, 0) => wayland.request(WM_BASE, 3, &event.arguments)?, // xdg_wm_base.pong
+            // xdg_toplevel.close
+            (TOPLEVEL, 1) => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+/// Both sides in one process.
+fn rehearse(canvas: &SharedMap) -> Result<()> {
+    let (client, compositor) = UnixStream::pair()?;
+    socket::send(&client, b"create_pool", &[canvas.as_mem_file().as_fd()])?;
+    let view = create_pool(&compositor, LEN)?;
+    let mut pixel = [0; 4];
+    view.read_exact_at(&mut pixel, (100 * STRIDE + 4 * 7) as usize)?;
     println!("a pool of {} bytes; the pixel at 7, 100 is {:08x}", view.len(), u32::from_le_bytes(pixel));
     if let Err(error) = canvas.as_mem_file().set_len(0) {
         println!("the client cannot truncate it: {error}");
     }
 
-    // Another client, which forgets the seals.
+    // A client that has only set the length, and forgotten the seals.
     let careless = MemFile::create_sealable("wl_shm")?;
-    careless.set_len(4096)?;
+    careless.set_len(LEN.into())?;
     socket::send(&client, b"create_pool", &[careless.as_fd()])?;
-    if let Err(error) = create_pool(&compositor) {
+    let view = create_pool(&compositor, LEN)?;
+    println!("a careless client's pool of {} bytes now has the seals {}", view.len(), careless.get_seals()?);
+
+    // One whose file can have no seals.
+    let unsealable = MemFile::create("wl_shm", CreateOptions::new())?;
+    unsealable.set_len(LEN.into())?;
+    socket::send(&client, b"create_pool", &[unsealable.as_fd()])?;
+    if let Err(error) = create_pool(&compositor, LEN) {
         println!("the compositor refuses: {error}");
     }
     Ok(())
 }
 
-/// The compositor's side: a view that stays readable whatever the client does, or the reason for a protocol error.
-fn create_pool(socket: &UnixStream) -> Result<SharedView> {
+/// The compositor's side: a view that stays readable whatever the client does, or the reason for a
+/// protocol error.
+fn create_pool(socket: &UnixStream, len: u32) -> Result<SharedView> {
     let mut fds = [None];
     socket::recv(socket, &mut [0; 64], &mut fds)?;
     let [Some(fd)] = fds else { return Err(ErrorKind::InvalidData.into()) };
-    Ok(SharedView::try_from(fd)?)
+    let pool = MemFile::from_fd(fd)?;
+    // By the protocol a pool can only grow. So if the client has forgotten this seal, the
+    // compositor may add it. This waits while the client holds the file's lock, as `allocate` does:
+    // if clients may be hostile, do both in a thread of their own.
+    if !pool.get_seals()?.contains(Seal::Shrink) {
+        pool.add_seal(Seal::Shrink)?;
+    }
+    // A file that was only given a length has no memory yet. It is taken now, so that reading does
+    // not fail for lack of it later; for the length that the client has announced, since the file
+    // may be much longer. The client can still punch holes, whose pages are then taken on reading.
+    pool.allocate(0, len.into())?;
+    Ok(SharedView::map(&pool, Holes::Accept)?)
 }

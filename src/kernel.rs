@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::error::{Errno, Error, Reason};
 use crate::file::MemFile;
+use crate::fill;
 use crate::options::{CreateOptions, Exec, HugeTlb};
 use crate::seal::Seal;
 use crate::sealed::SealedFile;
@@ -71,6 +72,10 @@ pub enum Feature {
     /// `MADV_POPULATE_READ`, for [`Holes::Populate`](crate::Holes::Populate) and
     /// [`MapOptions::populate`](crate::MapOptions::populate), since Linux 5.14.
     Populate,
+    /// `MADV_COLLAPSE` of memory files, for
+    /// [`SealedFileOptions::huge_pages`](crate::SealedFileOptions::huge_pages) whatever the policy, since
+    /// Linux 6.1. The probe takes a huge page and gives it back.
+    Collapse,
     /// `/proc/self/fd`, for [`MemFile::proc_path`] and [`MemFile::reopen_read_only`].
     ProcFd,
     /// `MFD_HUGETLB` with the system's default page size, since Linux 4.14.
@@ -85,7 +90,7 @@ struct Row {
     probe: fn() -> Result<(), Error>,
 }
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     Row {
         feature: Feature::MemfdCreate,
         name: "memfd_create",
@@ -144,6 +149,12 @@ const ROWS: [Row; 11] = [
             file.set_len(1)?;
             sys::populate(file.as_fd(), 1)
         },
+    },
+    Row {
+        feature: Feature::Collapse,
+        name: "MADV_COLLAPSE of memory files",
+        since: "Linux 6.1",
+        probe: || if fill::collapses()? { Ok(()) } else { Err(Error::new(Reason::NoCollapse)) },
     },
     Row {
         feature: Feature::ProcFd,

@@ -1,6 +1,7 @@
 // The pages link to each other by their files. Of two definitions of a link the first one counts,
 // so these lead rustdoc to the pages that it makes of the files.
 //! [the design]: guide::design
+//! [examples]: guide::examples
 //! [receiving from a stranger]: guide::receiving
 //! [sharing memory that changes]: guide::sharing
 //! [what each seal forbids]: guide::sealing
@@ -52,7 +53,7 @@ cfg_if::cfg_if! {
         pub use error::{Cause, Error, ErrorWith};
         #[cfg(feature = "std")]
         pub use file::FileCommand;
-        pub use file::{FromFdError, MemFile, proc};
+        pub use file::{FileName, FromFdError, MemFile, proc};
         pub use fill::Draft;
         pub use map::{
             AtomicInteger, CowMap, Map, MapOptions, SharedAtomic, SharedAtomicView, SharedMap, SharedView,

@@ -42,8 +42,10 @@ impl CreateOptions {
 
     /// Whether the descriptor is closed when this process executes another program. Default: yes.
     ///
-    /// To give the file to one child, leave this on and pass the descriptor to that child alone;
-    /// with `false` every child that any thread starts inherits it.
+    /// To give the file to one child, leave this on and pass the descriptor to that child alone: as
+    /// its stdin (`SealedFile::to_stdio`), or under a number of your choice by the crate command-fds,
+    /// without `unsafe` (`examples/listen_fds.rs`). With `false` every child that any thread starts
+    /// inherits it.
     #[doc(alias = "MFD_CLOEXEC")]
     pub const fn close_on_exec(mut self, value: bool) -> Self {
         self.close_on_exec = value;

@@ -1,7 +1,9 @@
 //! Descriptors over Unix sockets.
 //!
 //! - One sealed file: [`SealedFile::send`] and [`SealedFile::recv`], which checks what it receives.
-//! - Several files, or others: [`send`] and [`recv`].
+//! - Several files, or others: [`send`] and [`recv`]; [`send_to`] for datagrams to a path.
+
+use core::ffi::CStr;
 
 use crate::error::{Error, Reason};
 use crate::sealed::SealedFile;
@@ -33,11 +35,11 @@ pub struct Received {
 /// - no errno: more than 253 descriptors; or some with an empty payload on a stream, which carries
 ///   them only with a byte. Nothing is sent
 /// - EAGAIN: the socket is set not to block, and is full
-/// - EPIPE, ECONNRESET: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer)); no
+/// - EPIPE, ECONNRESET, ECONNREFUSED: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer)); no
 ///   signal is raised
 /// - EMSGSIZE: too long for a datagram: put it into a [`SealedFile`] and send that
 /// - ETOOMANYREFS: more descriptors in flight than `RLIMIT_NOFILE`
-/// - ENOTSOCK, ENOTCONN, EDESTADDRREQ, ECONNREFUSED: as for `send(2)`
+/// - ENOTSOCK, ENOTCONN, EDESTADDRREQ: as for `send(2)`
 ///
 /// # Example
 /// ```
@@ -64,14 +66,52 @@ pub struct Received {
 #[doc(alias = "SCM_RIGHTS")]
 #[doc(alias = "sendmsg")]
 pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Error> {
-    let socket = socket.as_fd();
+    send_msg(socket.as_fd(), None, payload, fds)
+}
+
+/// As [`send`], to the socket that is bound to `path`: for datagrams from a socket that is not
+/// connected, as `sendto(2)`. A socket for packets (`SOCK_SEQPACKET`) sends to where it is
+/// connected to, whatever the path.
+///
+/// # Errors
+/// Those of [`send`], and
+/// - ENOENT, ECONNREFUSED: there is no socket at the path, or nobody receives from it
+///   ([`is_closed_by_peer`](Error::is_closed_by_peer))
+/// - ENAMETOOLONG: the path has more than 108 bytes; ENOTDIR, ELOOP: it leads nowhere
+/// - EACCES: no permission to write to the socket, or to search the path
+/// - EPROTOTYPE: a socket of another type; EISCONN, EOPNOTSUPP: this one is a stream
+///
+/// # Example
+/// ```no_run
+/// use std::os::fd::AsFd;
+/// use std::os::unix::net::UnixDatagram;
+///
+/// use memfile::{CreateOptions, Exec, SealedFile, socket};
+///
+/// let message = b"MESSAGE=far too long for a datagram\n";
+/// let options = CreateOptions::new().exec(Exec::DenyUnsealed); // what an old journal expects
+/// let file = SealedFile::options().create_options(options).from_bytes("journal", message)?;
+/// let client = UnixDatagram::unbound()?;
+/// socket::send_to(&client, c"/run/systemd/journal/socket", b"", &[file.as_fd()])?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+/// [sendmsg(2)](https://man7.org/linux/man-pages/man2/send.2.html),
+/// [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)
+#[doc(alias = "sendto")]
+pub fn send_to(socket: impl AsFd, path: &CStr, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Error> {
+    send_msg(socket.as_fd(), Some(path), payload, fds)
+}
+
+fn send_msg(socket: BorrowedFd<'_>, to: Option<&CStr>, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Error> {
     if fds.len() > sys::FDS_MAX {
         return Err(Error::new(Reason::TooManyFds).with_number(fds.len() as u64));
     }
     if payload.is_empty() && !fds.is_empty() && sys::is_stream(socket)? {
         return Err(Error::new(Reason::EmptyPayload));
     }
-    sys::sendmsg(socket, payload, fds)
+    sys::sendmsg(socket, to, payload, fds)
 }
 
 /// `recvmsg(socket, payload + SCM_RIGHTS, MSG_CMSG_CLOEXEC)` — receives a payload and at most as

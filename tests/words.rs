@@ -10,6 +10,11 @@
 #[allow(unreachable_pub, reason = "it is a module of the crate")]
 mod copy_words;
 
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+#[path = "../src/sys/copy/x86_64.rs"]
+#[allow(unreachable_pub, reason = "it is a module of the crate")]
+mod copy_assembly;
+
 #[path = "../src/map/field.rs"]
 #[allow(unreachable_pub, dead_code, reason = "it is a module of the crate")]
 mod field;
@@ -89,6 +94,29 @@ fn neighbours_in_a_word() {
         }
     });
     assert_eq!(words.bytes()[..WORD], [255; WORD]);
+}
+
+/// The assembly copies the same, without std too, when it does not use all registers that there are.
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+#[test]
+fn assembly() {
+    const LEN: usize = 4096;
+    let source: [u8; LEN] = core::array::from_fn(|i| (i % 251) as u8 + 1);
+    for start in 0..17 {
+        for len in (0..700).chain(1500..1700) {
+            let mut target = [0; LEN];
+            // SAFETY: The offset is less than the length.
+            let place = unsafe { NonNull::from(&mut target).cast::<u8>().add(start) };
+            // SAFETY: The range lies within the target, which nobody else has.
+            unsafe { copy_assembly::copy_to_shared(&source[3..3 + len], place) };
+            let mut back = vec![0; len + 2];
+            // SAFETY: As before.
+            unsafe { copy_assembly::copy_from_shared(place, &mut back[1..=len]) };
+            assert_eq!(target[start..start + len], source[3..3 + len], "{len} bytes to {start}");
+            assert!(target[..start].iter().chain(&target[start + len..]).all(|&byte| byte == 0));
+            assert_eq!((back[0], &back[1..=len], back[len + 1]), (0, &source[3..3 + len], 0));
+        }
+    }
 }
 
 /// What `SharedMap` promises of copies: with a fence, the one of a sequence lock is of one value.

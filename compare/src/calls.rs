@@ -27,6 +27,8 @@ pub const SUBJECTS: [&str; 5] = [MEMFILE, DIRECT, MEMFD, MEMFILE_03, MEMMAP2];
 
 const NAME: &str = "a name of usual length";
 const LEN: usize = 64;
+/// Two huge pages on most machines.
+const HUGE: usize = 4 << 20;
 const SEALABLE: MemfdFlags = MemfdFlags::CLOEXEC.union(MemfdFlags::ALLOW_SEALING).union(MemfdFlags::NOEXEC_SEAL);
 const PUNCH_HOLE: FallocateFlags = FallocateFlags::PUNCH_HOLE.union(FallocateFlags::KEEP_SIZE);
 const IMMUTABLE: SealFlags = SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
@@ -272,6 +274,13 @@ fn fill(meter: &mut impl Meter) {
     }));
     let draft = meter.measure("draft", MEMFILE, || SealedFile::options().draft(name, LEN)).expect("a draft");
     drop(meter.measure("Draft::seal", MEMFILE, || draft.seal()));
+    let draft = SealedFile::options().draft(name, LEN).expect("a draft");
+    drop(meter.measure("Draft::share", MEMFILE, || draft.share()));
+    let huge = SealedFile::options().huge_pages(true);
+    let draft = meter.measure("draft(huge_pages)", MEMFILE, || huge.draft(name, HUGE)).expect("a draft");
+    let sealed = draft.seal().map_err(|error| error.into_error()).expect("a sealed file");
+    let options = MapOptions::new().huge_pages(true);
+    drop(meter.measure("map_with(huge_pages)", MEMFILE, || sealed.map_with(.., options)));
     let source = filled();
     drop(meter.measure("SealedFile::copy_of", MEMFILE, || SealedFile::copy_of(name, &source)));
 }

@@ -40,7 +40,7 @@ pub const SECOND: Style = Style { color: "#A0527F", width: 3.0, dash: "3 5", wei
 pub const THIRD: Style = Style { color: "#000000", width: 2.0, dash: "none", weight: 400 };
 
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 560.0;
+const HEIGHT: f64 = 548.0;
 const FONT: f64 = 21.0;
 /// The edges of the plot.
 const LEFT: f64 = 96.0;

@@ -40,18 +40,29 @@ impl Aligned {
         Ok(Self { start: start.cast(), len })
     }
 
-    /// The part of the file from `offset`, at most `len` bytes long, after the kernel has given it huge pages.
-    /// It collapses only pages that are there, so the first byte of each is written before.
-    fn collapsed(&mut self, offset: usize, len: usize) -> io::Result<&mut [u8]> {
+    /// The part of the file from `offset`, at most `len` bytes long, and whether the kernel has given it
+    /// huge pages. It collapses only pages that are there, so the first byte of each is written before.
+    fn collapsed(&mut self, offset: usize, len: usize) -> (&mut [u8], io::Result<()>) {
         let len = len.min(self.len - offset);
         // SAFETY: The range lies within the map, which nobody else uses, and which lives as long as `self` is borrowed.
         let range = unsafe { std::slice::from_raw_parts_mut(self.start.add(offset), len) };
         range.iter_mut().step_by(HUGE_PAGE).for_each(|byte| *byte = 0);
         // SAFETY: The range is part of one map, and the call changes no byte.
-        if unsafe { libc::madvise(range.as_mut_ptr().cast(), len, COLLAPSE) } != 0 {
-            return Err(io::Error::last_os_error());
+        let done = match unsafe { libc::madvise(range.as_mut_ptr().cast(), len, COLLAPSE) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        };
+        (range, done)
+    }
+
+    /// As [`Self::collapsed`], for a kernel that [does it](works). Where memory is short for a moment,
+    /// the range gets ordinary pages, and the figures are to be taken again.
+    fn filled_next(&mut self, offset: usize, len: usize) -> &mut [u8] {
+        let (range, done) = self.collapsed(offset, len);
+        if let Err(error) = done {
+            eprintln!("not collapsed: {error}");
         }
-        Ok(range)
+        range
     }
 }
 
@@ -65,7 +76,7 @@ impl Drop for Aligned {
 /// Whether this kernel has the call, and huge pages for memory files.
 pub fn works() -> bool {
     let map = Aligned::map(files::create(), HUGE_PAGE);
-    map.is_ok_and(|mut map| map.collapsed(0, HUGE_PAGE).is_ok())
+    map.is_ok_and(|mut map| map.collapsed(0, HUGE_PAGE).1.is_ok())
 }
 
 /// A sealed file that `fill` has filled, piece by piece: each is collapsed and given to `fill` with its offset.
@@ -73,7 +84,7 @@ fn sealed(len: usize, step: usize, mut fill: impl FnMut(&mut [u8], usize)) -> Ow
     let fd = files::create();
     let mut map = Aligned::map(&fd, len).expect("a map");
     for offset in (0..len).step_by(step) {
-        fill(map.collapsed(offset, step).expect("MADV_COLLAPSE"), offset);
+        fill(map.filled_next(offset, step), offset);
     }
     drop(map);
     files::seal(&fd);
@@ -91,7 +102,7 @@ pub fn fill_by_write(bytes: &[u8]) -> OwnedFd {
     let file = File::from(fd.try_clone().expect("a descriptor"));
     let mut map = Aligned::map(&fd, bytes.len()).expect("a map");
     for (i, piece) in bytes.chunks(HUGE_PAGE).enumerate() {
-        map.collapsed(i * HUGE_PAGE, HUGE_PAGE).expect("MADV_COLLAPSE");
+        map.filled_next(i * HUGE_PAGE, HUGE_PAGE);
         file.write_all_at(piece, (i * HUGE_PAGE) as u64).expect("pwrite");
     }
     drop(map);
@@ -108,7 +119,7 @@ pub fn copy(source: &File, len: usize, step: usize) -> OwnedFd {
 pub fn copy_by_sendfile(source: &File, len: usize) -> OwnedFd {
     let fd = files::create();
     let mut map = Aligned::map(&fd, len).expect("a map");
-    map.collapsed(0, len).expect("MADV_COLLAPSE");
+    map.filled_next(0, len);
     drop(map);
     files::send(source, &fd);
     files::seal(&fd);

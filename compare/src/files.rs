@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
-use memfile::SealedFile;
 use memmap2::MmapMut;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 
@@ -78,10 +77,4 @@ pub fn on_disk(len: usize) -> File {
     std::fs::remove_file(path).expect("it can be removed");
     file.write_all(&pattern(len)).expect("write");
     file
-}
-
-pub fn to_vec(sealed: &SealedFile) -> Vec<u8> {
-    let mut bytes = vec![0; usize::try_from(sealed.len()).expect("it fits into memory")];
-    sealed.read_exact_at(&mut bytes, 0).expect("pread");
-    bytes
 }

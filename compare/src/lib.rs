@@ -3,6 +3,10 @@
 //! They time whole tasks: creating and sealing, filling, copying, reading, handing over. What a single
 //! call of `memfile` costs is measured in `benches/`, and not here a second time.
 
+use std::fs::File;
+
+use rustix::fs::FlockOperation;
+
 pub mod bytes;
 pub mod calls;
 pub mod chart;
@@ -15,6 +19,14 @@ pub mod sections;
 
 /// What the kernel says about transparent huge pages for memory files.
 pub const HUGE_POLICY: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+
+/// While this is held, no test of `memfile` changes the policy, and this process may. It waits for those
+/// that run.
+pub fn steady_huge_policy() -> Option<File> {
+    let file = File::open(HUGE_POLICY).ok()?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive).ok()?;
+    Some(file)
+}
 
 /// Runs `f` while the policy is `policy`, if this process may change it, and puts back what was there.
 pub fn with_huge_policy<T>(policy: &str, f: impl FnOnce() -> T) -> Option<T> {

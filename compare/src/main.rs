@@ -38,15 +38,12 @@ fn main() {
         std::process::exit(2);
     }
     let sections: Vec<Section> = wanted.iter().filter_map(named).collect();
-    let measure = || if sections.is_empty() { whole() } else { parts(&sections) };
-    // The default of the kernel. If it is set to something else and this process may not change it, the
-    // report says so.
-    compare::with_huge_policy("never", measure).unwrap_or_else(measure);
+    if sections.is_empty() { whole() } else { parts(&sections) }
 }
 
 fn whole() {
-    let mut report = Report::new();
-    SECTIONS.iter().for_each(|(_, run)| run(&mut report));
+    let mut report = by_default(Report::new);
+    SECTIONS.iter().for_each(|(_, run)| by_default(|| run(&mut report)));
     report.list_goals();
     report.write();
 }
@@ -54,8 +51,15 @@ fn whole() {
 fn parts(sections: &[Section]) {
     for (_, run) in sections {
         let mut report = Report::part();
-        run(&mut report);
+        by_default(|| run(&mut report));
         report.list_goals();
         report.print();
     }
+}
+
+/// Runs `f` with the kernel's default policy for huge pages, while no test changes it. If the policy is
+/// another one and this process may not set it, the report says so.
+fn by_default<T>(mut f: impl FnMut() -> T) -> T {
+    let _steady = compare::steady_huge_policy();
+    compare::with_huge_policy("never", &mut f).unwrap_or_else(f)
 }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
-use memfile::SealedFile;
+use memfile::{MapOptions, SealedFile};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
@@ -27,6 +27,8 @@ pub enum How {
     Socket = b's',
     /// A sealed file, to map.
     Map = b'm',
+    /// A sealed file, to map with huge pages.
+    MapHuge = b'h',
     /// A sealed file, to read into a new buffer.
     Read = b'r',
     /// A sealed file, to map and to keep.
@@ -112,9 +114,12 @@ pub fn read() {
             source.read_exact(&mut buffer[..len]).expect("the bytes");
             files::sum(&buffer[..len])
         } else if is(How::Read) {
-            files::sum(&files::to_vec(&proven(&socket)))
+            files::sum(&proven(&socket).to_vec().expect("memory"))
         } else if is(How::Map) {
             files::sum(&proven(&socket).map().expect("mmap"))
+        } else if is(How::MapHuge) {
+            let options = MapOptions::new().huge_pages(true);
+            files::sum(&proven(&socket).map_with(.., options).expect("mmap"))
         } else if is(How::Keep) {
             // The buffer for the other ways does not count.
             buffer = Vec::new();

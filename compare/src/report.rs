@@ -59,7 +59,7 @@ impl Report {
 
     /// A table below its caption, which says what the columns are.
     pub fn table(&mut self, caption: &str, head: &[&str], rows: &[Vec<String>]) {
-        self.paragraph(caption);
+        self.paragraph(&wrap(caption, ""));
         let mut line = |cells: &[String]| writeln!(self.text, "| {} |", cells.join(" | ")).expect("a string");
         line(&head.iter().map(ToString::to_string).collect::<Vec<_>>());
         let mut rule = vec!["---".to_owned()];
@@ -77,8 +77,8 @@ impl Report {
             Clock::Wall => "wall-clock time",
         };
         let caption = format!(
-            "**{title}.** {baseline}: {clock}, lower is better. Other columns: how many times as fast as\n\
-             that, higher is better."
+            "**{title}.** First column ({baseline}): {clock}, lower is better. Other columns: how many times \
+             as fast as that, higher is better."
         );
         let row = |race: &Race| {
             let first = race.seconds(baseline).map_or_else(none, time);
@@ -111,7 +111,7 @@ impl Report {
 
     /// A line of the section that ends the page: where something else is faster.
     pub fn something_else_is_faster(&mut self, text: &str) {
-        writeln!(self.faster, "- {}", text.trim()).expect("a string");
+        writeln!(self.faster, "- {}", wrap(text, "  ")).expect("a string");
     }
 
     /// Notes what a cell of a table must be. The list is not part of the page: see [`Report::list_goals`].
@@ -141,13 +141,13 @@ impl Report {
     }
 
     pub fn print(self) {
-        println!("{}\n{}", self.text, self.faster);
+        println!("{}{}", self.text, self.faster);
     }
 
     /// Adds the last section and writes the page.
     pub fn write(mut self) {
         self.paragraph(include_str!("honest.md"));
-        let text = format!("{}\n{}", self.text.trim_end(), self.faster);
+        let text = self.text + &self.faster + include_str!("honest_rest.md");
         fs::write("docs/benchmarks.md", text).expect("docs/benchmarks.md is written");
     }
 }
@@ -182,6 +182,23 @@ pub fn times(speed: f64) -> String {
 /// As [`bytes::size`](crate::bytes::size), for a cell or a sentence.
 pub fn size(bytes: usize) -> String {
     crate::bytes::size(bytes).replace(' ', "\u{a0}")
+}
+
+/// Breaks lines before column 100, as in the other pages. A non-breaking space is no place for that.
+fn wrap(text: &str, indent: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split([' ', '\n']).filter(|word| !word.is_empty()) {
+        let line = lines.last_mut().expect("there is always one");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= 98 {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(format!("{indent}{word}"));
+        }
+    }
+    lines.join("\n")
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {

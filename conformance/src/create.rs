@@ -58,9 +58,9 @@ fn names(table: &mut Table) {
     table.row("1.1/name/250", EINVAL, || with_name(&[b'n'; 250]));
     table.row("1.1/name/2047", EINVAL, || with_name(&[b'n'; 2047]));
     table.row("1.1/name/unterminated", EINVAL, || raw::memfd_create([0xff_u8; 2048].as_ptr().cast(), 0).map(|_| 0));
-    table.row("1.1/name/crate-249", OK, || MemFile::create_default(&"n".repeat(249)).map(|_| 0).map_err(Into::into));
+    table.row("1.1/name/crate-249", OK, || MemFile::create_default("n".repeat(249)).map(|_| 0).map_err(Into::into));
     table.row("1.1/name/crate-250", Expect::Message("more than the 249"), || {
-        MemFile::create_default(&"n".repeat(250))?;
+        MemFile::create_default("n".repeat(250))?;
         Ok(0)
     });
     table.row("1.1/name/crate-nul", Expect::Message("NUL"), || {

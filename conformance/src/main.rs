@@ -6,6 +6,7 @@
 //! Arguments, if any, are parts of names: only rows that hold one of them are run.
 
 mod attack;
+mod collapse;
 mod create;
 mod exec;
 mod hugetlb;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         exec::rows,
         policy::rows,
         hugetlb::rows,
+        collapse::rows,
         pins::rows,
         size::rows,
         proof::rows,

@@ -51,7 +51,7 @@ pub(crate) fn reopen(fd: impl AsFd, flags: rustix::fs::OFlags) -> Try<OwnedFd> {
 type Probe = fn() -> Try;
 
 /// Name, first Linux, and the call that shows it.
-const PROBES: [(&str, &str, Probe); 8] = [
+const PROBES: [(&str, &str, Probe); 9] = [
     ("FutureWrite", "5.1", || raw::add_seals(sealable()?, FUTURE_WRITE)),
     ("MFD_NOEXEC_SEAL", "6.3", || raw::memfd(MFD_NOEXEC_SEAL).map(|_| 0)),
     ("MFD_EXEC", "6.3", || raw::memfd(MFD_EXEC).map(|_| 0)),
@@ -64,6 +64,7 @@ const PROBES: [(&str, &str, Probe); 8] = [
     ("MADV_POPULATE_READ", "5.14", || {
         Map::shared(sealable()?, page(), ProtFlags::READ)?.advise(rustix::mm::Advice::LinuxPopulateRead)
     }),
+    ("MADV_COLLAPSE of memory files", "6.1", crate::collapse::collapses),
     ("MADV_PAGEOUT", "5.4", || {
         Map::shared(sealable()?, page(), ProtFlags::READ)?.advise(rustix::mm::Advice::LinuxPageOut)
     }),

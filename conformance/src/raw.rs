@@ -97,6 +97,27 @@ impl Map {
         Self::new(fd, len, protection, MapFlags::PRIVATE)
     }
 
+    /// A shared mapping from the start of the file, `shift` bytes behind a multiple of `align`: where the kernel
+    /// has put a larger one that is gone again. It may put this one elsewhere.
+    pub(crate) fn hinted(fd: impl AsFd, len: usize, protection: ProtFlags, align: usize, shift: usize) -> Try<Self> {
+        // SAFETY: A null address: nothing that exists is touched.
+        let space = unsafe {
+            rustix::mm::mmap_anonymous(ptr::null_mut(), len + 2 * align, ProtFlags::empty(), MapFlags::PRIVATE)
+        }?;
+        // SAFETY: The mapping of before.
+        unsafe { rustix::mm::munmap(space, len + 2 * align) }?;
+        let hint = space.map_addr(|address| address.next_multiple_of(align) + shift);
+        // SAFETY: Without MAP_FIXED nothing that exists is touched.
+        let base = unsafe { rustix::mm::mmap(hint, len, protection, MapFlags::SHARED, fd, 0) }?;
+        Ok(Self { base, len })
+    }
+
+    /// `MADV_COLLAPSE` of the first `len` bytes. rustix has no name for it.
+    pub(crate) fn collapse(&self, len: usize) -> Try {
+        assert!(len <= self.len);
+        syscall(libc::SYS_madvise, [self.base as usize, len, 25, 0, 0])
+    }
+
     pub(crate) fn address(&self) -> usize {
         self.base as usize
     }

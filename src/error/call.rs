@@ -115,6 +115,8 @@ impl Call {
             (Self::Read | Self::Pread, Errno::BADF) => Reason::WriteOnly,
             (Self::Read | Self::Sendmsg | Self::Recvmsg, Errno::AGAIN) => Reason::WouldBlock,
             (Self::Sendmsg | Self::Recvmsg, Errno::PIPE | Errno::CONNRESET) => Reason::ClosedByPeer,
+            (Self::Sendmsg, Errno::CONNREFUSED | Errno::NOENT) => Reason::NobodyReceives,
+            (Self::Sendmsg, Errno::NAMETOOLONG) => Reason::SocketPath,
             (Self::Sendmsg, Errno::MSGSIZE) => Reason::MessageTooLong,
             (Self::Sendmsg, Errno::TOOMANYREFS) => Reason::TooManyInFlight,
             (Self::Open | Self::Readlink, Errno::NOENT) => Reason::NoProc,

@@ -90,6 +90,8 @@ causes! {
         SealingIgnored => "the kernel accepted the seals, but the file is missing the {seals}: \
             a sandbox may pretend to add them",
         NoPopulate => "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): copy the file with `copy_of`",
+        NoCollapse => "this kernel makes no huge pages of memory files on demand: it needs Linux 6.1, a policy other than \
+            `deny` in /sys/kernel/mm/transparent_hugepage/shmem_enabled, and memory in one piece",
         NoFutex => "this system has no futex: it was built without CONFIG_FUTEX, or a sandbox hides it",
         NoProc => "/proc is not mounted, so the file has no path",
         Absent => "this system does not support it",
@@ -177,6 +179,7 @@ causes! {
     /// locked.
     OutOfMemory, OutOfMemory {
         MemlockLimit => "no more memory may be locked: RLIMIT_MEMLOCK is reached (ulimit -l), or no memory is left",
+        NoRoom => "no memory is left for a copy of {bytes}",
         NoMemory => "no memory is left, or, for a file of huge pages, no free one (/proc/sys/vm/nr_hugepages)",
         NoAddressSpace => "no address space or memory is left, vm.max_map_count or RLIMIT_AS is reached, \
             or, for a file of huge pages, no free one is left (/proc/sys/vm/nr_hugepages)",
@@ -215,6 +218,7 @@ causes! {
         Directory => "the source is a directory",
         TooManyFds => "a message can carry at most 253 descriptors, not {}",
         EmptyPayload => "a stream socket carries descriptors only with at least one byte of payload",
+        SocketPath => "the path of a socket can have 108 bytes at most",
         MessageTooLong => "the payload is too long for one message: put it into a `SealedFile` and send that",
     }
 
@@ -225,9 +229,10 @@ causes! {
         Leased => "the owner of the file holds a lease on it, so opening it again would wait",
     }
 
-    /// The other end of the connection is closed.
+    /// The other end of the connection is closed, or there is no socket at the other end.
     ClosedByPeer, UnexpectedEof {
         ClosedByPeer => "the peer has closed the connection",
+        NobodyReceives => "nobody receives at the other end: no socket is bound to its path, or it is closed",
     }
 
     /// The message that was received is not of the expected form. It is lost, and its descriptors

@@ -60,26 +60,24 @@ impl MemFile {
     }
 }
 
-/// Copies all of a source that has positions, from its start and without moving its own; of another
-/// one what is left. Fails if that is more than `limit`, and has then written no more than the
-/// limit to `target`.
-pub(crate) fn copy_whole(source: BorrowedFd<'_>, target: &MemFile, limit: u64) -> Result<u64, Error> {
-    let start = sys::has_position(source)?.then_some(0);
-    let copied = copy(source, start, target.as_fd(), limit)?;
-    if copied == limit && !is_at_end(source, start.map(|_| copied))? {
-        return Err(Error::source_beyond(limit));
+/// Copies from a source of which `target` has the first `len` bytes already, until it has `end` or
+/// the source ends. Returns how many it then has. A source that has positions keeps its own; of
+/// another one, what is left follows.
+pub(crate) fn copy_more(source: BorrowedFd<'_>, target: &MemFile, len: u64, end: u64) -> Result<u64, Error> {
+    let start = sys::has_position(source)?.then_some(len);
+    if len > 0 {
+        sys::seek(target.as_fd(), len)?;
     }
-    Ok(copied)
+    let copied = copy(source, start, target.as_fd(), end.saturating_sub(len))?;
+    Ok(len.saturating_add(copied))
 }
 
-/// Whether the source has no byte at the offset, or left to be read.
-fn is_at_end(source: BorrowedFd<'_>, at: Option<u64>) -> Result<bool, Error> {
+/// Whether a source has a byte behind the first `len`, or left to be read.
+pub(crate) fn has_more(source: BorrowedFd<'_>, len: u64) -> Result<bool, Error> {
     let mut byte = [0];
-    let read = match at {
-        Some(offset) => sys::pread(source, &mut byte, offset),
-        None => sys::read(source, &mut byte),
-    };
-    Ok(read? == 0)
+    let read =
+        if sys::has_position(source)? { sys::pread(source, &mut byte, len)? } else { sys::read(source, &mut byte)? };
+    Ok(read > 0)
 }
 
 /// Copies from the offset `at`, or from the position, to the position of `to`.

@@ -87,7 +87,7 @@ fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
 /// Opens a file of `/proc/thread-self/fd` with the access that its descriptor has, which shows in
 /// the mode of the link. One that was opened with `O_PATH` has none. A FIFO with such a name must
 /// not make this wait, nor must a lease.
-fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
+pub(super) fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     let mode = fs::symlink_metadata(path)?.mode();
     let (read, write) = (mode & 0o400 != 0, mode & 0o200 != 0);
     if !read && !write {
@@ -106,7 +106,7 @@ fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
 
 /// Whether the descriptor at `path` is of this file and not close-on-exec, by its `fdinfo`. The line
 /// `ino` exists since Linux 5.14; before, the file at `path` is asked.
-fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
+pub(super) fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
     let info = info(path)?;
     let inode = match field(&info, "ino:").and_then(|inode| inode.parse().ok()) {
         Some(inode) => inode,

@@ -7,6 +7,9 @@ mod copy;
 mod inherit;
 #[cfg(feature = "std")]
 mod io;
+#[cfg(feature = "std")]
+mod listen;
+mod name;
 pub mod proc;
 
 use core::ffi::CStr;
@@ -19,20 +22,13 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 #[cfg(feature = "std")]
 pub use command::FileCommand;
-pub(crate) use copy::copy_whole;
+pub(crate) use copy::{copy_more, has_more};
+pub use name::FileName;
 
 #[cfg(not(feature = "std"))]
 use crate::sys::fd::OwnedFd as Handle;
 #[cfg(feature = "std")]
 use std::fs::File as Handle;
-
-/// The longest name that the kernel takes, without the NUL.
-const NAME_MAX: usize = 249;
-
-#[cold]
-fn name_too_long(len: usize) -> Error {
-    Error::new(Reason::NameTooLong).with_number(len as u64)
-}
 
 /// A file in memory, without a name in any file system, that can be sealed.
 ///
@@ -62,7 +58,7 @@ pub struct MemFile {
 impl MemFile {
     /// `memfd_create(name, flags)` — creates a file of length 0.
     ///
-    /// The name is for people: it shows in `/proc/self/fd` and `/proc/self/maps`, need not be
+    /// The name is a `&str` or a `&CStr`. It is for people: it shows in `/proc/self/fd` and `/proc/self/maps`, need not be
     /// unique, and may be empty.
     ///
     /// # Errors
@@ -84,37 +80,18 @@ impl MemFile {
     /// ```
     #[doc(alias = "memfd_create")]
     #[inline]
-    pub fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
-        if name.len() > NAME_MAX {
-            return Err(name_too_long(name.len()));
-        }
-        match sys::with_c_str(name, |name| sys::create(name, &options)) {
-            Ok(result) => result.map(Self::from_owned),
-            // It is short enough, so it contains a NUL.
-            Err(_) => Err(Error::new(Reason::NameHasNul)),
-        }
+    pub fn create(name: impl FileName, options: CreateOptions) -> Result<Self, Error> {
+        name.with(|name| sys::create(name, &options)).map(Self::from_owned)
     }
 
-    /// As [`create`](Self::create), without a copy of the name, which need not be UTF-8.
+    /// [`create`](Self::create) for programs written for memfile 0.3.
     ///
     /// # Errors
     /// As for [`create`](Self::create).
-    ///
-    /// # Example
-    /// ```
-    /// use memfile::{CreateOptions, MemFile};
-    ///
-    /// let file = MemFile::create_cstr(c"config", CreateOptions::new())?;
-    /// assert!(file.is_empty()?);
-    /// # Ok::<(), memfile::Error>(())
-    /// ```
     #[doc(alias = "memfd_create")]
     #[inline]
     pub fn create_cstr(name: &CStr, options: CreateOptions) -> Result<Self, Error> {
-        if name.to_bytes().len() > NAME_MAX {
-            return Err(name_too_long(name.to_bytes().len()));
-        }
-        sys::create(name, &options).map(Self::from_owned)
+        Self::create(name, options)
     }
 
     /// Creates a file that cannot be sealed: [`create`](Self::create) with [`CreateOptions::new`].
@@ -122,7 +99,7 @@ impl MemFile {
     /// # Errors
     /// As for [`create`](Self::create).
     #[inline]
-    pub fn create_default(name: &str) -> Result<Self, Error> {
+    pub fn create_default(name: impl FileName) -> Result<Self, Error> {
         Self::create(name, CreateOptions::new())
     }
 
@@ -132,7 +109,7 @@ impl MemFile {
     /// # Errors
     /// As for [`create`](Self::create).
     #[inline]
-    pub fn create_sealable(name: &str) -> Result<Self, Error> {
+    pub fn create_sealable(name: impl FileName) -> Result<Self, Error> {
         Self::create(name, CreateOptions::new().allow_sealing(true))
     }
 
@@ -583,16 +560,16 @@ impl CreateOptions {
     ///
     /// # Errors
     /// As for [`MemFile::create`].
-    pub fn create(&self, name: &str) -> Result<MemFile, Error> {
+    pub fn create(&self, name: impl FileName) -> Result<MemFile, Error> {
         MemFile::create(name, *self)
     }
 
-    /// Creates a file: [`MemFile::create_cstr`].
+    /// [`create`](Self::create) for programs written for memfile 0.3.
     ///
     /// # Errors
     /// As for [`MemFile::create`].
     pub fn create_cstr(&self, name: &CStr) -> Result<MemFile, Error> {
-        MemFile::create_cstr(name, *self)
+        MemFile::create(name, *self)
     }
 }
 

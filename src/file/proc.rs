@@ -123,7 +123,7 @@ const LINK_MAX: usize = 7 + 249 + 10;
 /// ```
 /// use memfile::{CreateOptions, MemFile};
 ///
-/// let name = MemFile::create_cstr(c"caf\xe9", CreateOptions::new())?.name()?;
+/// let name = MemFile::create(c"caf\xe9", CreateOptions::new())?.name()?;
 /// assert_eq!(&*name, b"caf\xe9");
 /// assert_eq!(name.to_string(), "caf\u{fffd}");
 /// # Ok::<(), memfile::Error>(())

@@ -3,10 +3,9 @@
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
-use super::HUGE_PAGE;
+use super::huge::HugePages;
 use crate::error::{Error, ErrorWith};
-use crate::map::Exclusive;
-use crate::options::CreateOptions;
+use crate::map::{Exclusive, SharedMap};
 use crate::sealed::{Fresh, SealedFile};
 
 /// A file that nobody else has yet, mapped for writing: a `&mut [u8]` that becomes a
@@ -39,23 +38,20 @@ use crate::sealed::{Fresh, SealedFile};
 #[must_use = "the file is dropped with its draft unless it is sealed"]
 pub struct Draft {
     map: Exclusive,
-    huge_pages: bool,
+    pages: HugePages,
 }
 
 impl Draft {
-    /// Huge pages must be asked for before the first byte is allocated.
-    pub(super) fn create(name: &str, len: usize, options: CreateOptions, huge_pages: bool) -> Result<Self, Error> {
-        let mut fresh = Fresh::create(name, options)?;
+    /// Of an empty file.
+    pub(super) fn new(mut fresh: Fresh, len: usize, mut pages: HugePages) -> Result<Self, Error> {
         fresh.resize(len)?;
-        let mut draft = Self { map: Exclusive::new(fresh)?, huge_pages };
+        let mut draft = Self { map: Exclusive::new(fresh, pages.size(len))?, pages };
         draft.allocate()?;
         Ok(draft)
     }
 
     fn allocate(&mut self) -> Result<(), Error> {
-        if self.huge_pages && self.len() >= HUGE_PAGE {
-            self.map.advise_huge_pages();
-        }
+        while self.pages.take(&mut self.map)?.is_some() {}
         self.map.populate(usize::MAX)
     }
 
@@ -75,10 +71,13 @@ impl Draft {
         // A file keeps the huge page that a cut goes through, with the bytes behind the cut: nobody
         // shall get those, and the draft shall not show them again.
         self.clear_to_page_end(len);
-        let result = self.map.resize(len).and_then(|()| self.allocate());
+        self.pages.cut(len);
+        let result = self.map.resize(len, self.pages.size(len)).and_then(|()| self.allocate());
         if result.is_err() {
             // A slice with bytes that may not be there is worse than one that is too short.
-            let _ = self.map.resize(before.min(len));
+            let len = before.min(len);
+            self.pages.cut(len);
+            let _ = self.map.resize(len, self.pages.size(len));
         }
         self.clear_to_page_end(before);
         result
@@ -112,16 +111,59 @@ impl Draft {
     /// If the draft that comes back cannot be mapped again, it is an empty slice, and the file
     /// keeps its bytes.
     pub fn seal(self) -> Result<SealedFile, ErrorWith<Self>> {
-        let Self { map, huge_pages } = self;
+        let Self { map, mut pages } = self;
         map.into_fresh().seal().map_err(|error| {
             error.map(|fresh| {
-                let map = match Exclusive::new(fresh) {
+                let huge_page = pages.size(fresh.len());
+                let map = match Exclusive::new(fresh, huge_page) {
                     Ok(map) => map,
                     Err(error) => Exclusive::unmapped(error.into_inner()),
                 };
-                Self { map, huge_pages }
+                Self { map, pages }
             })
         })
+    }
+
+    /// Shares the draft, as it is: adds FutureWrite, Shrink and Grow, and turns it into the one map
+    /// that can write the file. Nothing is mapped anew. See [`MemFile::share`] for what readers do.
+    ///
+    /// So the memory can be prepared as a slice, and have [huge
+    /// pages](crate::SealedFileOptions::huge_pages). A draft of which nothing may be left to chance
+    /// later is made with [`Exec::DenyUnsealed`](crate::Exec::DenyUnsealed): otherwise
+    /// [`SharedMap::freeze`] fails on a kernel whose Exec seal can forge Write.
+    ///
+    /// [`MemFile::share`]: crate::MemFile::share
+    ///
+    /// # Errors
+    /// The draft comes back with the error, unchanged; it may have the seals by then.
+    /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
+    /// - ENOSPC, ENOMEM: [`set_len`](Self::set_len) or [`seal`](Self::seal) has failed, and there is
+    ///   still no memory, or no address space
+    /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{CreateOptions, Exec, SealedFile, SharedView};
+    ///
+    /// let options = CreateOptions::new().exec(Exec::DenyUnsealed);
+    /// let mut draft = SealedFile::options().create_options(options).draft("prices", 4096)?;
+    /// draft.fill(9);
+    /// let writer = draft.share()?;
+    /// let view = SharedView::try_from(writer.reader()?)?;
+    /// let mut last = [0];
+    /// view.read_exact_at(&mut last, 4095)?;
+    /// assert_eq!(last, [9]);
+    /// # Ok::<(), memfile::Error>(())
+    /// ```
+    #[doc(alias = "F_SEAL_FUTURE_WRITE")]
+    pub fn share(mut self) -> Result<SharedMap, ErrorWith<Self>> {
+        // With FutureWrite nobody can map the file for writing any more.
+        let huge_page = self.pages.size(self.map.fresh().len());
+        if let Err(error) = self.map.map_again(huge_page) {
+            return Err(ErrorWith::new(error, self));
+        }
+        let Self { map, pages } = self;
+        SharedMap::of(map).map_err(|error| error.map(|map| Self { map, pages }))
     }
 }
 

@@ -1,17 +1,19 @@
 //! Making sealed files: from bytes, in place, from another file, from a reader.
 
 mod draft;
+mod huge;
 
 use crate::error::{Error, ErrorWith};
+use crate::file::FileName;
 use crate::map::Exclusive;
+use crate::options::CreateOptions;
 use crate::sealed::{Fresh, SealedFile, SealedFileOptions};
-use crate::sys::fd::AsFd;
+use crate::sys;
+use crate::sys::fd::{AsFd, BorrowedFd};
+
+use huge::HugePages;
 
 pub use draft::Draft;
-
-/// The smallest length and the alignment that a huge page has on most processors. On machines with
-/// larger huge pages the advice is simply not taken.
-const HUGE_PAGE: usize = 2 << 20;
 
 impl SealedFileOptions {
     /// Makes a sealed file of these bytes: `memfd_create`, `pwrite`, `fcntl(F_ADD_SEALS)`, and the
@@ -25,8 +27,8 @@ impl SealedFileOptions {
     /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
     #[doc(alias = "memfd_create")]
     #[inline]
-    pub fn from_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
-        if self.create_options.huge_tlb.is_some() || self.huge_pages && bytes.len() >= HUGE_PAGE {
+    pub fn from_bytes(&self, name: impl FileName, bytes: &[u8]) -> Result<SealedFile, Error> {
+        if self.huge_pages || self.create_options.huge_tlb.is_some() {
             return self.copy_to_huge_pages(name, bytes);
         }
         let mut fresh = Fresh::create(name, self.create_options)?;
@@ -34,22 +36,27 @@ impl SealedFileOptions {
         fresh.seal().map_err(ErrorWith::into_error)
     }
 
-    /// A file of hugetlbfs can only be filled through a map. Another one is filled through a map if
-    /// the kernel has huge pages for it, which shows in the map's alignment; otherwise writing is
-    /// faster.
     #[inline(never)]
-    fn copy_to_huge_pages(&self, name: &str, bytes: &[u8]) -> Result<SealedFile, Error> {
+    fn copy_to_huge_pages(&self, name: impl FileName, bytes: &[u8]) -> Result<SealedFile, Error> {
         let mut fresh = Fresh::create(name, self.create_options)?;
-        fresh.resize(bytes.len())?;
-        let mut map = Exclusive::new(fresh)?;
-        if self.create_options.huge_tlb.is_some() || map.is_aligned_to(HUGE_PAGE) && map.advise_huge_pages() {
-            copy(bytes, &mut map)?;
-            return map.into_fresh().seal().map_err(ErrorWith::into_error);
+        if self.create_options.huge_tlb.is_some() {
+            return copy(bytes, fresh)?.seal().map_err(ErrorWith::into_error);
         }
-        let mut fresh = map.into_fresh();
-        fresh.resize(0)?;
-        fresh.append(bytes)?;
+        let mut rest = bytes;
+        let read = |page: &mut [u8]| {
+            let (source, after) = rest.split_at(page.len().min(rest.len()));
+            page.split_at_mut(source.len()).0.copy_from_slice(source);
+            rest = after;
+            Ok::<_, Error>(source.len())
+        };
+        fresh = self.transparent().fill(fresh, bytes.len(), read)?;
+        fresh.append(rest)?;
         fresh.seal().map_err(ErrorWith::into_error)
+    }
+
+    /// A file that takes its pages from a pool has no transparent ones.
+    fn transparent(&self) -> HugePages {
+        HugePages::new(self.huge_pages && self.create_options.huge_tlb.is_none())
     }
 
     /// Makes a sealed file of `len` bytes that `fill` writes in place. They are zero before.
@@ -72,7 +79,12 @@ impl SealedFileOptions {
     /// # Ok::<(), memfile::Error>(())
     /// ```
     #[doc(alias = "memfd_create")]
-    pub fn create_with(&self, name: &str, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<SealedFile, Error> {
+    pub fn create_with(
+        &self,
+        name: impl FileName,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<SealedFile, Error> {
         self.try_create_with(name, len, |bytes| {
             fill(bytes);
             Ok(())
@@ -98,7 +110,7 @@ impl SealedFileOptions {
     #[doc(alias = "memfd_create")]
     pub fn try_create_with<E: From<Error>>(
         &self,
-        name: &str,
+        name: impl FileName,
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<SealedFile, E> {
@@ -118,8 +130,9 @@ impl SealedFileOptions {
     ///
     /// An example is at [`Draft`].
     #[doc(alias = "memfd_create")]
-    pub fn draft(&self, name: &str, len: usize) -> Result<Draft, Error> {
-        Draft::create(name, len, self.create_options, self.huge_pages)
+    pub fn draft(&self, name: impl FileName, len: usize) -> Result<Draft, Error> {
+        let fresh = Fresh::create(name, self.create_options)?;
+        Draft::new(fresh, len, self.transparent())
     }
 
     /// Makes a sealed copy of `source`, by the system calls of
@@ -150,10 +163,35 @@ impl SealedFileOptions {
     /// assert!(SealedFile::options().limit(9).copy_of("manifest", &source).is_err());
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn copy_of(&self, name: &str, source: impl AsFd) -> Result<SealedFile, Error> {
+    pub fn copy_of(&self, name: impl FileName, source: impl AsFd) -> Result<SealedFile, Error> {
+        let source = source.as_fd();
         let mut fresh = Fresh::create(name, self.create_options)?;
-        fresh.copy_from(source.as_fd(), self.limit)?;
+        if self.huge_pages {
+            fresh = self.read_to_huge_pages(fresh, source)?;
+        }
+        fresh.copy(source, self.limit)?;
+        if fresh.len() as u64 == self.limit && fresh.is_shorter_than(source)? {
+            return Err(Error::source_beyond(self.limit));
+        }
         fresh.seal().map_err(ErrorWith::into_error)
+    }
+
+    /// Fills whole huge pages by reading into them, which is faster than a copy inside the kernel: that
+    /// one looks up each small part of them. What cannot be read here is left to the ordinary copy,
+    /// and so is its error.
+    fn read_to_huge_pages(&self, mut fresh: Fresh, source: BorrowedFd<'_>) -> Result<Fresh, Error> {
+        if sys::has_position(source)? {
+            let len = to_usize(sys::fstat(source)?.len.min(self.limit));
+            let mut offset = 0_u64;
+            return self.transparent().fill(fresh, len, |page| {
+                let n = sys::pread(source, page, offset).unwrap_or(0);
+                offset = offset.saturating_add(n as u64);
+                Ok(n)
+            });
+        }
+        let (mut pages, limit) = (self.transparent(), to_usize(self.limit));
+        fresh.copy(source, pages.least(limit) as u64)?;
+        pages.stream(fresh, limit, |page| Ok(sys::read(source, page).unwrap_or(0)))
     }
 
     /// Makes a sealed file of what is left of `reader`.
@@ -174,33 +212,67 @@ impl SealedFileOptions {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[cfg(feature = "std")]
-    pub fn from_reader(&self, name: &str, mut reader: impl std::io::Read) -> std::io::Result<SealedFile> {
+    pub fn from_reader(&self, name: impl FileName, mut reader: impl std::io::Read) -> std::io::Result<SealedFile> {
         const BUFFER: usize = 128 * 1024;
-        let mut fresh = Fresh::create(name, self.create_options)?;
-        let mut buffer = std::vec![0; BUFFER];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => return Ok(fresh.seal().map_err(ErrorWith::into_error)?),
-                Ok(n) => {
+        let mut ended = false;
+        let mut read = |buffer: &mut [u8]| {
+            while !ended {
+                match reader.read(buffer) {
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                     // A reader in safe code can return any number.
-                    let bytes = buffer.get(..n).ok_or(std::io::ErrorKind::InvalidData)?;
-                    if (fresh.len() as u64).saturating_add(bytes.len() as u64) > self.limit {
-                        return Err(Error::source_beyond(self.limit).into());
-                    }
-                    fresh.append(bytes)?;
+                    Ok(n) if n > buffer.len() => return Err(std::io::ErrorKind::InvalidData.into()),
+                    Ok(0) => ended = true,
+                    result => return result,
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
             }
+            Ok(0)
+        };
+        let limit = to_usize(self.limit);
+        let mut pages = self.transparent();
+        let mut buffer = std::vec![0; BUFFER];
+        let mut fresh = Fresh::create(name, self.create_options)?;
+        pour(&mut fresh, pages.least(limit), &mut buffer, &mut read)?;
+        fresh = pages.stream(fresh, limit, &mut read)?;
+        pour(&mut fresh, limit, &mut buffer, &mut read)?;
+        if fresh.len() == limit && read(&mut [0])? > 0 {
+            return Err(Error::source_beyond(self.limit).into());
         }
+        Ok(fresh.seal().map_err(ErrorWith::into_error)?)
     }
 }
 
-/// Populates the map and copies step by step, so that what the kernel has just cleared is still in
-/// the cache when it is written.
-fn copy(bytes: &[u8], map: &mut Exclusive) -> Result<(), Error> {
+/// Writes what is read to the end of the file, until it has `len` bytes or nothing comes any more.
+#[cfg(feature = "std")]
+fn pour(
+    fresh: &mut Fresh,
+    len: usize,
+    buffer: &mut [u8],
+    mut read: impl FnMut(&mut [u8]) -> std::io::Result<usize>,
+) -> std::io::Result<()> {
+    while fresh.len() < len {
+        let (buffer, _) = buffer.split_at_mut(len.saturating_sub(fresh.len()).min(buffer.len()));
+        let n = read(buffer)?;
+        if n == 0 {
+            break;
+        }
+        fresh.append(buffer.get(..n).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// A length that exceeds the address space stands for all of it.
+fn to_usize(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX)
+}
+
+/// Fills a file of hugetlbfs, which is only possible through a map: step by step, so that what the
+/// kernel has just cleared is still in the cache when it is written.
+fn copy(bytes: &[u8], mut fresh: Fresh) -> Result<Fresh, Error> {
+    const STEP: usize = 2 << 20;
+    fresh.resize(bytes.len())?;
+    let mut map = Exclusive::new(fresh, 1)?;
     let mut offset = 0_usize;
-    for source in bytes.chunks(HUGE_PAGE) {
+    for source in bytes.chunks(STEP) {
         map.populate(offset.saturating_add(source.len()))?;
         let rest = map.bytes_mut().get_mut(offset..).unwrap_or_default();
         if let Some((target, _)) = rest.split_at_mut_checked(source.len()) {
@@ -208,7 +280,17 @@ fn copy(bytes: &[u8], map: &mut Exclusive) -> Result<(), Error> {
         }
         offset = offset.saturating_add(source.len());
     }
-    Ok(())
+    Ok(map.into_fresh())
+}
+
+/// Whether the kernel makes a huge page on demand.
+pub(crate) fn collapses() -> Result<bool, Error> {
+    let mut pages = HugePages::new(true);
+    let size = pages.size(usize::MAX);
+    let mut fresh = Fresh::create("", CreateOptions::new())?;
+    fresh.resize(size)?;
+    let mut map = Exclusive::new(fresh, size)?;
+    Ok(pages.take(&mut map)?.is_some() && pages.collapses())
 }
 
 /// Shorthands for [`SealedFile::options`] without any option.
@@ -219,7 +301,7 @@ impl SealedFile {
     /// As for [`SealedFileOptions::from_bytes`].
     #[doc(alias = "memfd_create")]
     #[inline]
-    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+    pub fn from_bytes(name: impl FileName, bytes: &[u8]) -> Result<Self, Error> {
         Self::options().from_bytes(name, bytes)
     }
 
@@ -242,7 +324,7 @@ impl SealedFile {
     /// # Ok::<(), memfile::Error>(())
     /// ```
     #[doc(alias = "memfd_create")]
-    pub fn create_with(name: &str, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Self, Error> {
+    pub fn create_with(name: impl FileName, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Self, Error> {
         Self::options().create_with(name, len, fill)
     }
 
@@ -251,7 +333,7 @@ impl SealedFile {
     ///
     /// # Errors
     /// As for [`SealedFileOptions::copy_of`].
-    pub fn copy_of(name: &str, source: impl AsFd) -> Result<Self, Error> {
+    pub fn copy_of(name: impl FileName, source: impl AsFd) -> Result<Self, Error> {
         Self::options().copy_of(name, source)
     }
 
@@ -260,7 +342,7 @@ impl SealedFile {
     /// # Errors
     /// As for [`SealedFileOptions::from_reader`].
     #[cfg(feature = "std")]
-    pub fn from_reader(name: &str, reader: impl std::io::Read) -> std::io::Result<Self> {
+    pub fn from_reader(name: impl FileName, reader: impl std::io::Read) -> std::io::Result<Self> {
         Self::options().from_reader(name, reader)
     }
 }

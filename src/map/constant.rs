@@ -29,6 +29,26 @@ use crate::sealed::SealedFile;
 ///
 /// Dropping it unmaps the file. [The guide](crate::guide::design) says what is outside the promise.
 ///
+/// # Alignment
+/// A map of the whole file begins at a page: its address is a multiple of 4096, whatever the page
+/// size. With [`map_range`](SealedFile::map_range) the address and the start of the range leave the
+/// same remainder when they are divided by 4096. So what is aligned within the file is aligned in
+/// memory, up to that alignment, and can be cast without a copy (zerocopy, bytemuck). An empty map is
+/// aligned to 4096 as well. The same holds for a [`CowMap`](crate::CowMap) and a
+/// [`Draft`](crate::Draft).
+///
+/// ```
+/// use memfile::SealedFile;
+/// use zerocopy::FromBytes;
+///
+/// let file = SealedFile::from_bytes("table", &[0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0])?;
+/// let map = file.map_range(4..)?;
+/// assert_eq!(map.as_ptr().addr() % 4096, 4);
+/// let numbers = <[u32]>::ref_from_bytes(&map).expect("4 is a multiple of its alignment");
+/// assert_eq!(numbers.iter().map(|number| u32::from_le(*number)).sum::<u32>(), 3);
+/// # Ok::<(), memfile::Error>(())
+/// ```
+///
 /// # References
 /// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html); a shared map of a write-sealed
 /// file: [158978945f31](https://git.kernel.org/torvalds/c/158978945f31)
@@ -53,7 +73,8 @@ impl SealedFile {
         self.map_range(..)
     }
 
-    /// Maps a range of the file, in bytes. It need not be aligned to anything.
+    /// Maps a range of the file, in bytes. It need not be aligned to anything; how the map is aligned,
+    /// [`Map`](Map#alignment) says.
     ///
     /// # Errors
     /// As for [`map`](Self::map), and without an errno where the range does not lie within the file

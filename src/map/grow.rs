@@ -11,11 +11,15 @@ use crate::sys::fd::AsFd;
 
 impl SharedMap {
     /// `fallocate(fd, 0, old_len, len - old_len)`, then `mmap` — makes the map `len` bytes long, and
-    /// the file too, unless it is longer already. What is added is zero and allocated.
+    /// the file too, unless it is longer already. All of it is allocated then, and what is added to
+    /// the file is zero.
     ///
     /// If the map has `len` bytes or more, nothing happens: a map and its file never become
     /// shorter. To follow a file that somebody else has made longer, grow to its
     /// [length](crate::MemFile::len).
+    ///
+    /// Allocating waits while another process holds the file's lock:
+    /// [which calls can wait](crate::guide::receiving).
     ///
     /// The memory moves to another address. Other maps of the file stay as they are until they grow
     /// too; views follow by [`refresh`](SharedView::refresh).

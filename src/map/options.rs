@@ -1,5 +1,7 @@
 //! [`MapOptions`]: how a sealed file is to be mapped.
 
+use crate::sys;
+
 /// How to map a [`SealedFile`](crate::SealedFile).
 ///
 /// ```
@@ -37,16 +39,36 @@ impl MapOptions {
         self
     }
 
-    /// Let the kernel map the file by huge pages where it has them, which makes random reads of a
-    /// large file cheaper: `madvise(MADV_HUGEPAGE)`. Default: no.
+    /// Map the file by huge pages, as far as whole ones go: `madvise(MADV_HUGEPAGE)` and
+    /// `madvise(MADV_COLLAPSE)`. Default: no.
     ///
-    /// Without effect if the file was not [filled](crate::SealedFileOptions::huge_pages) with huge
-    /// pages, or the kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is
-    /// `never`.
+    /// For a large table that is read at random, or again and again. If the file was
+    /// [made](crate::SealedFileOptions::huge_pages) of huge pages, this costs little, and even a
+    /// single reading is faster. Otherwise the kernel copies each page into a huge one first, for all
+    /// who have the file, before this call returns: about half of what writing the file costs. That
+    /// pays once the file has been mapped and read twice, or been read at random many times over
+    /// ([the figures](crate::guide#benchmarks)).
+    ///
+    /// Without effect for a file with holes ([`Holes::Accept`](crate::Holes::Accept)), which would take
+    /// memory for its whole length, and where the kernel has no huge pages for the file: before Linux
+    /// 6.1, if the policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is `deny`, or if memory
+    /// is short. The call can take long where the kernel has to make room, and while it lasts the file
+    /// cannot be sealed further (EBUSY).
+    ///
+    /// # References
+    /// [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html);
+    /// [7d8faaf15545](https://git.kernel.org/torvalds/c/7d8faaf15545)
+    #[doc(alias = "MADV_COLLAPSE")]
     #[doc(alias = "MADV_HUGEPAGE")]
     pub const fn huge_pages(mut self, value: bool) -> Self {
         self.huge_pages = value;
         self
+    }
+
+    /// The size of a huge page for a map of this length, or 1 if there are to be none.
+    #[inline]
+    pub(super) fn huge_page_size(self, len: usize) -> usize {
+        if self.huge_pages { sys::transparent_huge_page_size(len) } else { 1 }
     }
 
     /// Keep all pages in memory until the map is dropped: `mlock(2)`. Default: no.

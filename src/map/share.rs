@@ -2,9 +2,10 @@
 //! [`SharedMap::freeze`], since Linux 5.1, which brought FutureWrite; many writers, by
 //! [`SharedMap::create_fixed_size`].
 
+use super::raw::Exclusive;
 use super::shared::SharedMap;
 use crate::error::{Error, ErrorWith};
-use crate::file::MemFile;
+use crate::file::{FileName, MemFile};
 use crate::options::{CreateOptions, Exec};
 use crate::seal::{Seal, Seals};
 use crate::sealed::SealedFile;
@@ -81,11 +82,22 @@ impl SharedMap {
     /// ```
     #[doc(alias = "shm_open")]
     #[doc(alias = "memfd_create")]
-    pub fn create(name: &str, len: u64) -> Result<Self, Error> {
+    pub fn create(name: impl FileName, len: u64) -> Result<Self, Error> {
         let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
         let file = MemFile::create(name, options)?;
         file.set_len(len)?;
         Ok(file.share()?)
+    }
+
+    /// Of a file that only this process had, mapped for writing as it is.
+    pub(crate) fn of(map: Exclusive) -> Result<Self, ErrorWith<Exclusive>> {
+        match map.fresh().share() {
+            Ok(()) => {
+                let (map, fresh) = map.into_shared();
+                Ok(Self { map, file: fresh.into_file() })
+            }
+            Err(error) => Err(ErrorWith::new(error, map)),
+        }
     }
 
     /// Creates a file of `len` zero bytes that all who get it can write, but nobody can resize: with
@@ -117,7 +129,7 @@ impl SharedMap {
     #[doc(alias = "shm_open")]
     #[doc(alias = "memfd_create")]
     #[doc(alias = "wl_shm")]
-    pub fn create_fixed_size(name: &str, len: u64) -> Result<Self, Error> {
+    pub fn create_fixed_size(name: impl FileName, len: u64) -> Result<Self, Error> {
         let file = MemFile::create_sealable(name)?;
         file.set_len(len)?;
         file.add_seals(Seals::FIXED_SIZE)?;

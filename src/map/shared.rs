@@ -58,7 +58,7 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct SharedMap {
     pub(super) map: SharedWritable,
-    file: MemFile,
+    pub(super) file: MemFile,
 }
 
 /// A memory file mapped for reading, which others may change at the same time.

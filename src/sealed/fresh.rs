@@ -3,9 +3,9 @@
 use super::proof::{Holes, Origin, Proof, Terms};
 use super::{SealedFile, prove_added};
 use crate::error::{Error, ErrorWith};
-use crate::file::{MemFile, copy_whole};
+use crate::file::{FileName, MemFile, copy_more, explain_add_seals, has_more};
 use crate::options::CreateOptions;
-use crate::seal::Seals;
+use crate::seal::{Seal, Seals};
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
 
@@ -27,7 +27,7 @@ pub(crate) struct Fresh {
 impl Fresh {
     /// Creates an empty file. Sealing is allowed whatever the options say.
     #[inline]
-    pub(crate) fn create(name: &str, options: CreateOptions) -> Result<Self, Error> {
+    pub(crate) fn create(name: impl FileName, options: CreateOptions) -> Result<Self, Error> {
         // Inheritable only once it is sealed: a program that another thread starts meanwhile must
         // not get it.
         let file = MemFile::create(name, options.allow_sealing(true).close_on_exec(true))?;
@@ -52,12 +52,18 @@ impl Fresh {
         Ok(())
     }
 
-    /// Copies all of a source, or what is left of it, to the empty file.
-    pub(crate) fn copy_from(&mut self, source: BorrowedFd<'_>, limit: u64) -> Result<(), Error> {
-        let len = copy_whole(source, &self.file, limit)?;
+    /// Copies more of a source, from which all is that the file has already, until the file has `end`
+    /// bytes or the source ends.
+    pub(crate) fn copy(&mut self, source: BorrowedFd<'_>, end: u64) -> Result<(), Error> {
+        let len = copy_more(source, &self.file, self.len as u64, end)?;
         self.len = usize::try_from(len).map_err(|_| Error::too_long(len))?;
         self.allocated = self.len;
         Ok(())
+    }
+
+    /// Whether that source has more bytes than the file.
+    pub(crate) fn is_shorter_than(&self, source: BorrowedFd<'_>) -> Result<bool, Error> {
+        has_more(source, self.len as u64)
     }
 
     /// Sets the length. New bytes are zero and not allocated yet.
@@ -67,6 +73,11 @@ impl Fresh {
         self.len = len;
         self.allocated = self.allocated.min(len);
         Ok(())
+    }
+
+    /// `fstat` — the bytes of memory that the file has.
+    pub(crate) fn memory(&self) -> Result<u64, Error> {
+        Ok(sys::fstat(self.as_fd())?.allocated)
     }
 
     /// Up to where the file is allocated.
@@ -97,13 +108,32 @@ impl Fresh {
         }
     }
 
-    /// Everything was written, and written pages stay, so there are no holes to fill. If some
-    /// memory is missing, that must show before the seals are added, which cannot be undone.
+    /// Keeps the length for ever, and writing for the mappings that exist, and reads that back.
+    pub(crate) fn share(&self) -> Result<(), Error> {
+        let fd = self.as_fd();
+        let seals = Seals::FIXED_SIZE | Seal::FutureWrite;
+        let terms = Terms { required: seals, holes: Holes::Refuse, limit: u64::MAX, origin: Origin::Fresh };
+        self.allocate_rest()?;
+        sys::add_seals(fd, seals).map_err(|error| explain_add_seals(error, fd, seals))?;
+        prove_added(fd, terms)?;
+        if self.inheritable { sys::let_inherit(fd) } else { Ok(()) }
+    }
+
+    /// The file alone.
+    pub(crate) fn into_file(self) -> MemFile {
+        self.file
+    }
+
+    /// If some memory is missing, that must show before seals are added, which cannot be undone.
+    #[inline]
+    fn allocate_rest(&self) -> Result<(), Error> {
+        if self.allocated < self.len { self.fallocate_to(self.len) } else { Ok(()) }
+    }
+
+    /// Everything was written, and written pages stay, so there are no holes to fill.
     #[inline]
     fn prove(&self) -> Result<Proof, Error> {
-        if self.allocated < self.len {
-            self.fallocate_to(self.len)?;
-        }
+        self.allocate_rest()?;
         let fd = self.as_fd();
         let terms = Terms { required: Seals::CONSTANT, holes: Holes::Refuse, limit: u64::MAX, origin: Origin::Fresh };
         sys::add_seals(fd, Seals::IMMUTABLE)?;

@@ -154,9 +154,9 @@ pub(crate) struct Terms {
 /// asked of it.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// This crate has created it, and nobody else has had it. It never gets FutureWrite, and its
-    /// length is a multiple of its huge pages. So steps 2 and 3 need no look at the kernel or the
-    /// file system, and a small program does not contain it.
+    /// This crate has created it, and nobody else has had it. It does not get FutureWrite before it is
+    /// shared, and its length is a multiple of its huge pages. So steps 2 and 3 need no look at the
+    /// kernel or the file system, and a small program does not contain it.
     Fresh,
     /// Anything can be wrong with it.
     Received,

@@ -65,6 +65,15 @@ pub(crate) fn madvise_hugepage(_: NonNull<u8>, _: usize) -> Result<(), Error> {
     absent()
 }
 
+pub(crate) fn madvise_collapse(_: NonNull<u8>, _: usize) -> bool {
+    false
+}
+
+/// The system makes them by itself.
+pub(crate) fn transparent_huge_page_size(_: usize) -> usize {
+    1
+}
+
 pub(crate) fn madvise_populate_read(_: NonNull<u8>, _: usize) -> Result<(), Error> {
     absent()
 }

@@ -16,13 +16,12 @@
 //! # Contract
 //!
 //! A function makes the one system call that its name or its comment says, and nothing else.
-//! [`create`], [`create_like`], [`populate`], [`mmap`] of constant bytes, `try_*` and
-//! [`exec_seal_finds_writers`] make several. A call that a signal interrupts is made again, except
-//! [`futex_wait`]. An
-//! error names the call and holds the errno; the usual reason follows from both (`error/call.rs`),
-//! and a caller who knows better adds another. Descriptors are borrowed as `BorrowedFd` and made as
-//! `OwnedFd`, close-on-exec unless the caller of [`create`] asks otherwise, and none that is made
-//! has a number below 3.
+//! [`create`], [`create_like`], [`populate`], [`free_address`], [`mmap`] of constant bytes, `try_*`,
+//! [`exec_seal_finds_writers`] and [`transparent_huge_page_size`] make several. A call that a signal
+//! interrupts is made again, except [`futex_wait`]. An error names the call and holds the errno; the
+//! usual reason follows from both (`error/call.rs`), and a caller who knows better adds another.
+//! Descriptors are borrowed as `BorrowedFd` and made as `OwnedFd`, close-on-exec unless the caller of
+//! [`create`] asks otherwise, and none that is made has a number below 3.
 
 #![allow(unsafe_code, reason = "the boundary to the kernel")]
 
@@ -52,12 +51,13 @@ pub(crate) use rustix::path::DecInt;
 pub(crate) use socket::{FDS_MAX, is_stream, peer_has_closed, recvmsg, sendmsg};
 pub(crate) use system::{
     copy_file_range, create, create_like, exec_seal_finds_writers, futex_wait, futex_wake, huge_page_size,
-    madvise_hugepage, madvise_populate_read, madvise_populate_write, punch_hole, sendfile, splice, try_exec_flags,
+    madvise_collapse, madvise_hugepage, madvise_populate_read, madvise_populate_write, punch_hole, sendfile, splice,
+    transparent_huge_page_size, try_exec_flags,
 };
 pub(crate) use unix::{
-    Access, add_seals, dup, fallocate, fstat, ftruncate, get_seals, has_position, impl_from_raw_fd, is_above_stdio,
-    is_read_only, let_inherit, mlock, mmap, munmap, nanosleep, open_read_only, populate, pread, pwrite, read, readlink,
-    seek_back, try_map, with_c_str, write,
+    Access, add_seals, dup, fallocate, free_address, fstat, ftruncate, get_seals, has_position, impl_from_raw_fd,
+    is_above_stdio, is_read_only, let_inherit, mlock, mmap, munmap, nanosleep, open_read_only, populate, pread, pwrite,
+    read, readlink, seek, seek_back, try_map, with_c_str, write,
 };
 #[cfg(feature = "std")]
-pub(crate) use unix::{O_CLOEXEC, O_NONBLOCK};
+pub(crate) use unix::{O_CLOEXEC, O_NONBLOCK, pread_to_vec};

@@ -1,13 +1,14 @@
 //! `sendmsg(2)` and `recvmsg(2)` with descriptors (`SCM_RIGHTS`). Available since: Linux 2.2, with
 //! `MSG_CMSG_CLOEXEC` since 2.6.23.
 
+use core::ffi::CStr;
 use core::mem::{self, MaybeUninit};
 
 use rustix::cmsg_space;
 use rustix::io::{Errno, IoSlice, IoSliceMut, retry_on_intr};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketType,
+    SendFlags, SocketAddrUnix, SocketType,
 };
 
 use super::fd::{BorrowedFd, OwnedFd};
@@ -36,16 +37,28 @@ pub(crate) struct Message {
     pub(crate) control_truncated: bool,
 }
 
-/// Sends the payload with at most [`FDS_MAX`] descriptors. Never raises SIGPIPE.
-pub(crate) fn sendmsg(socket: BorrowedFd<'_>, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Error> {
+/// Sends the payload with at most [`FDS_MAX`] descriptors, to a path or else to where the socket is
+/// connected to. Never raises SIGPIPE.
+pub(crate) fn sendmsg(
+    socket: BorrowedFd<'_>,
+    to: Option<&CStr>,
+    payload: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> Result<usize, Error> {
     let mut space = [MaybeUninit::uninit(); control_space(FDS_MAX)];
     let mut control = SendAncillaryBuffer::new(&mut space);
     // An empty list would make a control message without contents.
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(Error::new(Reason::TooManyFds).with_number(fds.len() as u64));
     }
-    retry_on_intr(|| rustix::net::sendmsg(socket, &[IoSlice::new(payload)], &mut control, SendFlags::NOSIGNAL))
-        .map_err(failed(Call::Sendmsg))
+    let payload = &[IoSlice::new(payload)];
+    let sent = match to {
+        None => retry_on_intr(|| rustix::net::sendmsg(socket, payload, &mut control, SendFlags::NOSIGNAL)),
+        Some(path) => SocketAddrUnix::new(path).and_then(|address| {
+            retry_on_intr(|| rustix::net::sendmsg_addr(socket, &address, payload, &mut control, SendFlags::NOSIGNAL))
+        }),
+    };
+    sent.map_err(failed(Call::Sendmsg))
 }
 
 /// Receives a payload, and descriptors into `fds` from its start on, close-on-exec. Those without a

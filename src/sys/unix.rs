@@ -109,6 +109,12 @@ pub(crate) fn pread(fd: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> Result<u
     retry_on_intr(|| rustix::io::pread(fd, &mut *buf, offset)).map_err(failed(Call::Pread))
 }
 
+/// As [`pread`], to the end of a vector, as much as it has room for.
+#[cfg(feature = "std")]
+pub(crate) fn pread_to_vec(fd: BorrowedFd<'_>, bytes: &mut std::vec::Vec<u8>, offset: u64) -> Result<usize, Error> {
+    retry_on_intr(|| rustix::io::pread(fd, rustix::buffer::spare_capacity(bytes), offset)).map_err(failed(Call::Pread))
+}
+
 #[inline]
 pub(crate) fn pwrite(fd: BorrowedFd<'_>, buf: &[u8], offset: u64) -> Result<usize, Error> {
     retry_on_intr(|| rustix::io::pwrite(fd, buf, offset)).map_err(failed(Call::Pwrite))
@@ -168,8 +174,8 @@ pub(crate) enum Access {
     PrivateWrite,
 }
 
-/// Maps `len` bytes from `offset`, a multiple of the page size, at an address of the kernel's
-/// choice.
+/// Maps `len` bytes from `offset`, a multiple of the page size, at `hint` if that is free, otherwise
+/// at an address of the kernel's choice.
 ///
 /// Before Linux 6.7 and from 6.12.0 to 6.12.8, a shared read-only mapping counts as potentially
 /// writable, so that of a write-sealed file fails with EPERM. A private mapping of constant bytes
@@ -178,7 +184,14 @@ pub(crate) enum Access {
 ///
 /// Safe: no existing mapping is touched, and whoever reads through the pointer answers for that.
 #[inline]
-pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) -> Result<NonNull<u8>, Error> {
+pub(crate) fn mmap(
+    fd: BorrowedFd<'_>,
+    offset: u64,
+    len: usize,
+    access: Access,
+    hint: Option<NonNull<u8>>,
+) -> Result<NonNull<u8>, Error> {
+    let hint = hint.map_or(ptr::null_mut(), |address| address.as_ptr().cast::<c_void>());
     // Each is tried if the one before it fails with EPERM. NORESERVE: a private mapping of a file
     // of huge pages would otherwise reserve its pages again.
     let (protection, ways): (_, &[MapFlags]) = match access {
@@ -189,15 +202,30 @@ pub(crate) fn mmap(fd: BorrowedFd<'_>, offset: u64, len: usize, access: Access) 
     };
     let mut result = Err(Errno::PERM);
     for &flags in ways {
-        // SAFETY: With a null address and without MAP_FIXED the kernel picks free address space, so
-        // nothing that exists is unmapped or changed.
-        result = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, flags, fd, offset) };
+        // SAFETY: Without MAP_FIXED the kernel picks free address space, so nothing that exists is
+        // unmapped or changed.
+        result = unsafe { rustix::mm::mmap(hint, len, protection, flags, fd, offset) };
         if result != Err(Errno::PERM) {
             break;
         }
     }
     let address = result.map_err(failed(Call::Mmap))?;
     NonNull::new(address.cast()).ok_or(Error::os(Call::Mmap, Errno::NOMEM))
+}
+
+/// A free address that is a multiple of `align`, a power of two, with room for `len` bytes: a hint
+/// for [`mmap`]. Another thread may get the place first.
+#[inline(never)]
+pub(crate) fn free_address(len: usize, align: usize) -> Option<NonNull<u8>> {
+    let room = len.checked_add(align)?;
+    // SAFETY: As for `mmap`; nobody can touch the pages.
+    let base =
+        unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), room, ProtFlags::empty(), MapFlags::PRIVATE | NORESERVE) };
+    let base = NonNull::new(base.ok()?.cast::<u8>())?;
+    // SAFETY: The mapping was made here and nobody else knows of it.
+    unsafe { munmap(base, room) };
+    let address = base.addr().get().checked_next_multiple_of(align)?;
+    Some(base.with_addr(address.try_into().ok()?))
 }
 
 /// # Safety
@@ -228,7 +256,7 @@ pub(crate) fn mlock(base: NonNull<u8>, len: usize) -> Result<(), Error> {
 
 /// Maps the first page of a file and unmaps it, to see whether that is allowed.
 pub(crate) fn try_map(fd: BorrowedFd<'_>, access: Access) -> Result<(), Error> {
-    let base = mmap(fd, 0, 1, access)?;
+    let base = mmap(fd, 0, 1, access, None)?;
     // SAFETY: The mapping was made here and nobody else knows of it.
     unsafe { munmap(base, 1) };
     Ok(())
@@ -236,7 +264,7 @@ pub(crate) fn try_map(fd: BorrowedFd<'_>, access: Access) -> Result<(), Error> {
 
 /// Fills the holes of a file's first `len` bytes by reading faults: maps them, advises, unmaps.
 pub(crate) fn populate(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
-    let base = mmap(fd, 0, len, Access::SharedRead)?;
+    let base = mmap(fd, 0, len, Access::SharedRead, None)?;
     let result = super::madvise_populate_read(base, len);
     // SAFETY: The mapping was made here and nobody else knows of it.
     unsafe { munmap(base, len) };
@@ -274,6 +302,11 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> Result<usize, Error> {
 
 pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> Result<usize, Error> {
     retry_on_intr(|| rustix::io::write(fd, buf)).map_err(failed(Call::Write))
+}
+
+/// `lseek` to an offset.
+pub(crate) fn seek(fd: BorrowedFd<'_>, offset: u64) -> Result<(), Error> {
+    rustix::fs::seek(fd, SeekFrom::Start(offset)).map(drop).map_err(failed(Call::Lseek))
 }
 
 /// `lseek` towards the start.

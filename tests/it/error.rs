@@ -109,7 +109,7 @@ fn causes() {
     let mut all = vec![
         (bad_name(), Cause::InvalidInput, "the name contains a NUL byte"),
         (
-            MemFile::create_default(&"n".repeat(250)).unwrap_err(),
+            MemFile::create_default("n".repeat(250)).unwrap_err(),
             Cause::InvalidInput,
             "the name has 250 bytes, more than the 249 that fit",
         ),

@@ -5,7 +5,7 @@ use memfile::{Cause, CreateOptions, Error, Exec, Holes, HugeTlb, MemFile, Seal, 
 
 use crate::support::seccomp;
 
-const FEATURES: [Feature; 11] = [
+const FEATURES: [Feature; 12] = [
     Feature::MemfdCreate,
     Feature::Sealing,
     Feature::ExecFlags,
@@ -15,6 +15,7 @@ const FEATURES: [Feature; 11] = [
     Feature::HonestWriteSeal,
     Feature::MapSealedShared,
     Feature::Populate,
+    Feature::Collapse,
     Feature::ProcFd,
     Feature::HugeTlb,
 ];

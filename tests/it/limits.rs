@@ -8,11 +8,12 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
-use memfile::{Error, Holes, MemFile, SealedFile};
+use memfile::{Error, Holes, MapOptions, MemFile, SealedFile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::check::{NO_ADDRESS_SPACE, holes, refused};
-use crate::support::proc_self::descriptors;
+use crate::support::huge::{POLICY, Setting};
+use crate::support::proc_self::{allocated, descriptors, smaps};
 use crate::support::skip::skip;
 use crate::support::{child, seccomp};
 
@@ -192,11 +193,88 @@ fn a_hole_is_refused_where_memory_is_limited() {
     fs::remove_dir(group).unwrap();
 }
 
+/// A huge page that does not fit is no reason to end the process: the file gets ordinary pages as long
+/// as those fit, and the map shows it as it is. If they do not fit either, the process is ended, as it
+/// is without huge pages.
+#[test]
+fn a_huge_page_that_does_not_fit_where_memory_is_limited() {
+    const LEN: usize = 32 << 20;
+    const ROOM: u64 = 1 << 20;
+    let options = |huge| SealedFile::options().huge_pages(huge);
+    let make = |huge| options(huge).create_with("limit huge", LEN, |target| target.fill(7)).unwrap();
+    let check = |file: &SealedFile| {
+        assert!(file.to_vec().unwrap() == vec![7; LEN]);
+        assert!(allocated(file) >= LEN as u64);
+    };
+    let member = child::split(|situation| {
+        let (kind, group) = situation.split_once(' ').unwrap();
+        // What is left for the file, and for what else this process needs.
+        let limit = |room: u64| set_memory_limit(Path::new(group), room + ROOM);
+        match kind {
+            "fits" => {
+                // Where it is not compared in memory that counts.
+                let file = {
+                    limit(LEN as u64);
+                    make(true)
+                };
+                set_memory_limit(Path::new(group), 1 << 30);
+                check(&file);
+            }
+            "mapped" => {
+                let file = make(false);
+                limit(0);
+                let map = file.map_with(.., MapOptions::new().huge_pages(true)).unwrap();
+                assert!(map.iter().all(|&byte| byte == 7));
+                // A page of 2 MiB or more does not fit beside the small ones that it is to replace.
+                assert_eq!(smaps("limit huge", "ShmemPmdMapped"), 0);
+                set_memory_limit(Path::new(group), 1 << 30);
+                check(&file);
+            }
+            kind => {
+                limit(LEN as u64 / 2);
+                panic!("made {:?} beyond the limit", make(kind == "beyond-huge"));
+            }
+        }
+    });
+    let Some(test) = member else { return };
+    let Some(policy) = Setting::take(POLICY) else { return };
+    policy.set("never").unwrap();
+    let Some(group) = memory_group(1 << 30) else { return skip("no memory control group can be made") };
+    let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.display());
+    let enter = ["sh", "-c", &enter, "sh"];
+    for kind in ["fits", "mapped"] {
+        test.run(&enter, &format!("{kind} {}", group.display()));
+    }
+    for kind in ["beyond", "beyond-huge"] {
+        let killed = test.command(&enter, &format!("{kind} {}", group.display())).output().unwrap();
+        assert_eq!(killed.status.signal(), Some(libc::SIGKILL), "{kind}: {killed:?}");
+    }
+    fs::remove_dir(group).unwrap();
+}
+
+/// Limits the memory of a group to what it cannot do without now, and so many bytes more.
+fn set_memory_limit(group: &Path, room: u64) {
+    let (used, cache, limit) = if group.join("memory.max").exists() {
+        ("memory.current", "file", "memory.max")
+    } else {
+        ("memory.usage_in_bytes", "cache", "memory.limit_in_bytes")
+    };
+    let used: u64 = fs::read_to_string(group.join(used)).unwrap().trim().parse().unwrap();
+    let statistics = fs::read_to_string(group.join("memory.stat")).unwrap();
+    let number = |name| -> u64 {
+        let words = statistics.lines().filter_map(|line| line.split_once(' '));
+        words.filter(|words| words.0 == name).map(|words| words.1.parse::<u64>().unwrap()).sum()
+    };
+    // What was read from a disk, such as this program, goes first.
+    let used = (used + number("shmem")).saturating_sub(number(cache));
+    fs::write(group.join(limit), (used + room).to_string()).unwrap();
+}
+
 /// A new control group that limits the memory of its processes, of version 2 or 1, if this process
 /// can make one.
 fn memory_group(limit: u64) -> Option<PathBuf> {
     for (root, file) in [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")] {
-        let group = Path::new(root).join(format!("memfile-{}", std::process::id()));
+        let group = Path::new(root).join(format!("memfile-{}-{limit}", std::process::id()));
         if fs::create_dir(&group).is_err() {
             continue;
         }

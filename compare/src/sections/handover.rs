@@ -10,7 +10,7 @@ use crate::chart::{Chart, FIRST, HUGE, Line, OURS, SECOND, THIRD};
 use crate::files;
 use crate::race::{Clock::Wall, Race, ahead_from, candidate, effort, race};
 use crate::reader::{How, Reader};
-use crate::report::{Report, Wanted, size};
+use crate::report::{Report, Wanted, none, size};
 
 const SMALL: [usize; 5] = [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10];
 const LARGE: [usize; 5] = [256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
@@ -45,7 +45,16 @@ pub fn run(report: &mut Report) {
     report.races("Hand-over to eight readers", "bytes", &columns, &races);
     report.chart("handover-8", &chart("Hand-over to eight readers", &races));
     memory(report, &mut eight);
-    report.something_else_is_faster(&summary(&all, &races));
+    crossings(report, &[("one reader", &all), ("eight readers", &races)]);
+    report.something_else_is_faster(
+        "**One reader that reads the bytes once.** A file needs fresh memory from the kernel for every byte, where a \
+         pipe or a socket uses the same few pages again and again. The table \"From which size on\" says where the \
+         sealed file overtakes them. It also does if it is there before, or if its bytes are made in place.",
+    );
+    report.something_else_is_faster(
+        "**Small messages.** Below these sizes a pipe or a socket is faster than any file. Whatever its length, a \
+         sealed file costs about a dozen system calls, those of both sides together.",
+    );
 }
 
 fn goals(report: &mut Report, races: &[Race]) {
@@ -56,24 +65,23 @@ fn goals(report: &mut Report, races: &[Race]) {
 }
 
 /// The sizes at which the lines of the charts cross.
-fn summary(one: &[Race], eight: &[Race]) -> String {
-    let from = |races: &[Race], name: &str, other: &str| {
-        ahead_from(races, name, other)
-            .map_or("at no size measured".to_owned(), |bytes| format!("from {} on", size(bytes)))
+fn crossings(report: &mut Report, races: &[(&str, &[Race])]) {
+    let rivals = [(MAPPED, PIPE), (MAPPED, SOCKET), (HUGE_PAGES, PIPE), (HUGE_PAGES, SOCKET)];
+    let row = |(readers, races): &(&str, &[Race])| {
+        let cell = |(ours, rival)| ahead_from(races, ours, rival).map_or_else(none, size);
+        [(*readers).to_owned()].into_iter().chain(rivals.map(cell)).collect()
     };
-    format!(
-        "**One reader that reads the bytes once.** A file needs fresh memory from the kernel for every byte,\n  \
-         where a pipe or a socket uses the same few pages again and again. Measured here, a sealed file with\n  \
-         huge pages is at least as fast as a pipe {} and as a socket {}; with 4 KiB pages, than a pipe\n  \
-         {} and than a socket {}. With eight readers, a sealed file with 4 KiB pages is ahead of\n  \
-         a pipe {} and of a socket {}.",
-        from(one, HUGE_PAGES, PIPE),
-        from(one, HUGE_PAGES, SOCKET),
-        from(one, MAPPED, PIPE),
-        from(one, MAPPED, SOCKET),
-        from(eight, MAPPED, PIPE),
-        from(eight, MAPPED, SOCKET),
-    )
+    report.table(
+        "**From which size on a sealed file is at least as fast.** Lower is better; – means at no size measured.",
+        &[
+            "",
+            "4 KiB pages: than a pipe",
+            "4 KiB pages: than a socket",
+            "huge pages: than a pipe",
+            "huge pages: than a socket",
+        ],
+        &races.iter().map(row).collect::<Vec<_>>(),
+    );
 }
 
 fn chart<'a>(title: &'a str, races: &[Race]) -> Chart<'a> {
@@ -83,22 +91,22 @@ fn chart<'a>(title: &'a str, races: &[Race]) -> Chart<'a> {
     };
     // As a program would do it: few bytes are read, more are mapped.
     let ours = |race: &Race| race.seconds(if race.bytes <= 64 << 10 { READ } else { MAPPED });
-    let huge = |race: &Race| race.seconds(HUGE_PAGES).filter(|_| race.bytes > 1 << 20);
     Chart {
         title,
-        subtitle: "time for all readers to sum the bytes: lower is better",
-        x_ticks: [64, 1 << 10, 16 << 10, 256 << 10, 4 << 20, 64 << 20]
+        subtitle: "time until all bytes are summed: lower is better",
+        x_ticks: [64, 4 << 10, 256 << 10, 16 << 20]
             .map(|bytes: usize| (bytes as f64, crate::bytes::size(bytes)))
             .into(),
         y_ticks: [("10 µs", 1e1), ("100 µs", 1e2), ("1 ms", 1e3), ("10 ms", 1e4), ("100 ms", 1e5)]
             .map(|(label, value)| (value, label.to_owned()))
             .into(),
         lines: vec![
-            line("sealed file,\nhuge pages", HUGE, &huge),
+            line("sealed file,\nhuge pages", HUGE, &|race| race.seconds(HUGE_PAGES)),
             line("sealed file", OURS, &ours),
             line("pipe", FIRST, &|race| race.seconds(PIPE)),
             line("socket", SECOND, &|race| race.seconds(SOCKET)),
-            line("warm memcpy,\nno hand-over", THIRD, &|race| race.seconds(MEMCPY).filter(|_| race.bytes >= 64 << 10)),
+            // Less than this stays in the caches of the processor.
+            line("memcpy,\nno hand-over", THIRD, &|race| race.seconds(MEMCPY).filter(|_| race.bytes >= 16 << 20)),
         ],
     }
 }
@@ -127,12 +135,14 @@ fn hand_over(readers: &mut [Reader], len: usize) -> Race {
         candidate(SOCKET, || all(How::Socket, &|reader| reader.socket().write_all(&bytes).expect("write"))),
         candidate(PIPE, || all(How::Pipe, &|reader| reader.pipe().write_all(&bytes).expect("write"))),
         candidate(MAPPED, || send(How::Map, &make())),
-        candidate(HUGE_PAGES, || send(How::Map, &huge())),
         candidate(KEPT, || send(How::Map, &kept)),
         candidate(MEMCPY, || warm.copy_from_slice(&bytes)),
     ];
     if SMALL.contains(&len) {
         candidates.push(candidate(READ, || send(How::Read, &make())));
+    }
+    if len >= 2 << 20 {
+        candidates.push(candidate(HUGE_PAGES, || send(How::MapHuge, &huge())));
     }
     let mut effort = effort(len * 4);
     effort.rounds = effort.rounds.min(11);
@@ -157,8 +167,8 @@ fn memory(report: &mut Report, readers: &mut [Reader]) {
     let file = total(How::Keep, &mut |reader| reader.send(&sealed));
     let cell = |bytes: u64| size(usize::try_from(bytes).expect("it fits into memory"));
     report.table(
-        "**Memory of eight readers of 64 MiB.** The sum of their proportional set sizes (Pss) while they hold\n\
-         the bytes, lower is better.",
+        "**Memory of eight readers of 64 MiB.** The sum of their proportional set sizes (Pss) while they hold the \
+         bytes, lower is better.",
         &["", "sealed file", "pipe or socket"],
         &[vec!["all readers".to_owned(), cell(file), cell(pipe)]],
     );

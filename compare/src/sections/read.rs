@@ -14,7 +14,7 @@ const MAP: &str = "map";
 const POPULATED: &str = "map, populated";
 const MEMMAP2: &str = "memmap2";
 const CHECKED: &str = "receive, check, map";
-const HUGE_PAGES: &str = "map, huge pages";
+const HUGE_PAGES: &str = "huge pages";
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("read.md"));
@@ -30,6 +30,7 @@ fn first(len: usize) -> Race {
     let huge = SealedFile::options().huge_pages(true).from_bytes("bench", &bytes).expect("a sealed file");
     drop(bytes);
     let mut buffer = vec![1; len];
+    let huge_pages = MapOptions::new().huge_pages(true);
     let populate = MapOptions::new().populate(true);
     let file = File::from(sealed.try_clone().expect("a descriptor").into_fd());
     let candidates = vec![
@@ -46,7 +47,7 @@ fn first(len: usize) -> Race {
             let received = SealedFile::try_from(fd).map_err(|error| error.into_error()).expect("a proof");
             files::sum(&received.map().expect("mmap"))
         }),
-        candidate(HUGE_PAGES, || files::sum(&huge.map().expect("mmap"))),
+        candidate(HUGE_PAGES, || files::sum(&huge.map_with(.., huge_pages).expect("mmap"))),
     ];
     race(size(len), len, Cpu, effort(len), candidates)
 }

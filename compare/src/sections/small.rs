@@ -9,7 +9,7 @@ use crate::report::{Report, size};
 
 const MAP: &str = "map";
 const BUFFER: &str = "read to a warm buffer";
-const VEC: &str = "read to a new `Vec`";
+const VEC: &str = "`to_vec`";
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("small.md"));
@@ -21,10 +21,9 @@ pub fn run(report: &mut Report) {
         None => "at no size measured".to_owned(),
     };
     report.something_else_is_faster(&format!(
-        "**Few bytes that are read once.** `mmap`, the page faults and `munmap` cost more than copying a few\n  \
-         bytes. Measured here, a map is at least as fast as reading into a warm buffer {}, and as fast\n  \
-         as reading into a new `Vec` {}. The bytes of a sealed file cannot change, so a copy is as\n  \
-         good as a map. A map that is read many times, or by many processes, pays off earlier.",
+        "**Few bytes that are read once.** `mmap`, the page faults and `munmap` cost more than copying a few \
+         bytes. A map is at least as fast as reading into a warm buffer {}, and as `to_vec` {}. \
+         If a map is read more than once, it pays off earlier.",
         from(BUFFER),
         from(VEC),
     ));
@@ -39,7 +38,7 @@ fn sum(len: usize) -> Race {
             sealed.read_exact_at(&mut buffer, 0).expect("pread");
             files::sum(&buffer)
         }),
-        candidate(VEC, || files::sum(&files::to_vec(&sealed))),
+        candidate(VEC, || files::sum(&sealed.to_vec().expect("memory"))),
     ];
     race(size(len), len, Cpu, effort(len), candidates)
 }

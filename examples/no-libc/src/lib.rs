@@ -1,4 +1,7 @@
-//! What a C library would bring: the start of the program, its end, `fork`, and the functions that the compiler calls by itself.
+//! What a C library would bring: the start of the program, its end, `fork`, and the functions that the compiler calls by itself:
+//! `memcpy`, `memmove`, `memset`, `memcmp`, `bcmp` and `strlen`, which are all that [`core`](https://doc.rust-lang.org/core) asks
+//! for. They are assembly, since the compiler makes a call of `memcpy` of a loop that copies. Each has a section of its own, so
+//! that the linker leaves out what a program does not need.
 //!
 //! The start calls `fn program() -> i32`, which each program of this package defines, and ends the process with what that
 //! returns.

@@ -10,6 +10,22 @@ use core::ptr::NonNull;
 /// From this length on the processor's own copy is faster; it takes long to start.
 const LONG: usize = 1536;
 
+/// From this length on, registers of 32 bytes are faster than those of 16.
+const WIDE: usize = 128;
+
+/// Whether the processor and the system have registers of 32 bytes. Without std only the compiler's
+/// settings tell.
+#[inline]
+fn has_avx() -> bool {
+    cfg_if::cfg_if! {
+        if #[cfg(feature = "std")] {
+            std::arch::is_x86_feature_detected!("avx")
+        } else {
+            cfg!(target_feature = "avx")
+        }
+    }
+}
+
 /// # Safety
 /// `source` is readable for the length of `target`, and no reference to it exists but to atomics.
 #[inline]
@@ -45,6 +61,14 @@ unsafe fn copy(source: *const u8, target: *mut u8, len: usize) {
             );
         }
         return;
+    }
+    let mut done = 0;
+    if len >= WIDE && has_avx() {
+        // SAFETY: The ranges are the caller's, and the processor has AVX.
+        done = unsafe { copy_rounds(source, target, len) };
+        if done == len {
+            return;
+        }
     }
     // SAFETY: The ranges are the caller's: `i` goes up to `len`, by 64 as long as as many are left,
     // then by each of 32, 16, 8, 4, 2 and 1 that the rest has. From `rest`, which has gone below 0
@@ -105,8 +129,8 @@ unsafe fn copy(source: *const u8, target: *mut u8, len: usize) {
             "9:",
             source = in(reg) source,
             target = in(reg) target,
-            rest = inout(reg) len => _,
-            i = inout(reg) 0_usize => _,
+            rest = inout(reg) len.wrapping_sub(done) => _,
+            i = inout(reg) done => _,
             word = out(reg) _,
             a = out(xmm_reg) _,
             b = out(xmm_reg) _,
@@ -115,4 +139,35 @@ unsafe fn copy(source: *const u8, target: *mut u8, len: usize) {
             options(nostack),
         );
     }
+}
+
+/// Copies as many rounds of 64 bytes as there are, and returns their bytes.
+///
+/// # Safety
+/// As for [`copy`]; `len` is at least 64, and the processor has AVX.
+#[inline]
+unsafe fn copy_rounds(source: *const u8, target: *mut u8, len: usize) -> usize {
+    let end = len & !63;
+    // SAFETY: The ranges are the caller's: `rax` goes up to `end`. The upper halves of the registers
+    // are zero again in the end, since instructions without AVX would be slow otherwise.
+    unsafe {
+        asm!(
+            "2:",
+            "vmovdqu ymm0, [{source} + rax]",
+            "vmovdqu ymm1, [{source} + rax + 32]",
+            "vmovdqu [{target} + rax], ymm0",
+            "vmovdqu [{target} + rax + 32], ymm1",
+            "add rax, 64",
+            "cmp rax, {end}",
+            "jb 2b",
+            "vzeroupper",
+            source = in(reg) source,
+            target = in(reg) target,
+            end = in(reg) end,
+            inout("rax") 0_usize => _,
+            clobber_abi("sysv64"),
+            options(nostack),
+        );
+    }
+    end
 }

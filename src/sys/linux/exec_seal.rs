@@ -24,7 +24,7 @@ pub(crate) fn exec_seal_finds_writers() -> Result<bool, Error> {
     // Nobody may put another file under this number while the test runs: its answer is kept.
     let fd = above_stdio(fd, true)?;
     rustix::fs::ftruncate(&fd, LEN as u64).map_err(failed(Call::Ftruncate))?;
-    let base = mmap(fd.as_fd(), 0, LEN, Access::SharedWrite)?;
+    let base = mmap(fd.as_fd(), 0, LEN, Access::SharedWrite, None)?;
     let result = rustix::fs::fcntl_add_seals(&fd, SealFlags::EXEC);
     // SAFETY: The mapping was made here and nobody else knows of it.
     unsafe { munmap(base, LEN) };

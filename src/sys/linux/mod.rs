@@ -1,5 +1,6 @@
 //! The calls of Linux and Android alone.
 
+mod collapse;
 mod create;
 mod exec_seal;
 mod futex;
@@ -8,16 +9,18 @@ mod pidfd;
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rustix::fs::FallocateFlags;
 use rustix::io::retry_on_intr;
 use rustix::mm::{Advice, MapFlags};
 use rustix::pipe::SpliceFlags;
 
-use super::fd::BorrowedFd;
-use super::unix::failed;
+use super::fd::{AsFd, BorrowedFd};
+use super::unix::{failed, open_read_only, read};
 use crate::error::{Call, Error};
 
+pub(crate) use collapse::madvise_collapse;
 pub(crate) use create::{create, create_like, huge_page_size, try_exec_flags};
 pub(crate) use exec_seal::exec_seal_finds_writers;
 pub(crate) use futex::{futex_wait, futex_wake};
@@ -75,6 +78,38 @@ pub(crate) fn punch_hole(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()
 /// Allows transparent huge pages below a mapping. EINVAL where the kernel was built without them.
 pub(crate) fn madvise_hugepage(base: NonNull<u8>, len: usize) -> Result<(), Error> {
     madvise(base, len, Advice::LinuxHugepage)
+}
+
+/// The size of a transparent huge page, or 1 if `len` is less: 2 MiB, but 32 or 512 MiB where pages
+/// have 16 or 64 KiB. Without `/sys` it is taken for 2 MiB. The kernel is asked once in the life of
+/// the process.
+pub(crate) fn transparent_huge_page_size(len: usize) -> usize {
+    /// No processor has smaller ones.
+    const SMALLEST: usize = 1 << 20;
+    const USUAL: usize = 2 << 20;
+    static SIZE: AtomicUsize = AtomicUsize::new(0);
+
+    if len < SMALLEST {
+        return 1;
+    }
+    let mut size = SIZE.load(Relaxed);
+    if size == 0 {
+        let mut text = [0; 20];
+        size = open_read_only(c"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
+            .and_then(|file| read(file.as_fd(), &mut text))
+            .map_or(0, |len| parse(text.get(..len).unwrap_or_default()));
+        if !size.is_power_of_two() {
+            size = USUAL;
+        }
+        SIZE.store(size, Relaxed);
+    }
+    if len < size { 1 } else { size }
+}
+
+/// The number that a text begins with.
+fn parse(text: &[u8]) -> usize {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number: usize, digit| number.wrapping_mul(10).wrapping_add(usize::from(digit & 0xf)))
 }
 
 /// Fills the holes below a mapping and makes its pages present, as reading them would. Since 5.14

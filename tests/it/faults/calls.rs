@@ -13,6 +13,7 @@ use memfile::{
     socket,
 };
 
+use crate::support::huge;
 use crate::support::skip::lacks;
 
 /// What a call came to, if not to its value.
@@ -164,15 +165,11 @@ pub(super) fn all() -> Vec<Call> {
         call("seal Allocate", hole, |file| SealedFile::options().holes(Holes::Allocate).seal(file)),
         call("SealedFile::try_clone", sealed, |file| file.try_clone()),
         call("from_bytes", nothing, |()| SealedFile::from_bytes("fault", b"bytes")),
-        call(
-            "from_bytes huge",
-            || vec![1; 2 << 20],
-            |bytes| SealedFile::options().huge_pages(true).from_bytes("fault", &bytes),
-        ),
         call("fill in place", nothing, |()| SealedFile::create_with("fault", 5000, |bytes| bytes.fill(1))),
         call("draft", nothing, |()| SealedFile::options().draft("fault", 5000)),
         call("draft set_len", draft, |mut draft| draft.set_len(9000)),
         call("draft seal", draft, Draft::seal),
+        call("draft share", draft, Draft::share),
         call("copy_of", disk_file, |source| SealedFile::copy_of("fault", source)),
         call("from_reader", nothing, |()| SealedFile::from_reader("fault", &b"reader"[..])),
         call("copy_from a file of memory", || (file(), file()), |(a, b)| a.copy_from(b, u64::MAX)),
@@ -180,7 +177,8 @@ pub(super) fn all() -> Vec<Call> {
         call("copy_from a socket", || (file(), received()), |(a, b)| a.copy_from(b, 1)),
         call("map", sealed, |file| file.map()),
         call("map_range", sealed, |file| file.map_range(9000..9001)),
-        call("map_with", sealed, |file| file.map_with(.., MapOptions::new().populate(true).huge_pages(true))),
+        call("map_with", sealed, |file| file.map_with(.., MapOptions::new().populate(true))),
+        call("to_vec", sealed, |file| file.to_vec()),
         call("map_copy_on_write", sealed, |file| file.map_copy_on_write()),
         call("share", file, MemFile::share),
         call("reader", || file().share().unwrap(), |map| map.reader()),
@@ -207,6 +205,7 @@ pub(super) fn all() -> Vec<Call> {
         call("recv", received, |socket| SealedFile::recv(socket, &mut [0; 8])),
         call("socket::recv", received, |socket| socket::recv(socket, &mut [0; 8], &mut [None])),
     ];
+    calls.extend(with_huge_pages());
     if !lacks(Feature::ExecSeal) {
         calls.push(call("verify of an Exec seal", suspicious, |fd| SealedFile::options().verify(fd)));
     }
@@ -218,6 +217,25 @@ pub(super) fn all() -> Vec<Call> {
         ));
     }
     calls
+}
+
+/// The calls that make huge pages, of a little more than one.
+fn with_huge_pages() -> Vec<Call> {
+    let Some(page) = huge::affordable_page() else { return Vec::new() };
+    let len = page + 5000;
+    let bytes = move || vec![1; len];
+    let options = || SealedFile::options().huge_pages(true);
+    let file = move || SealedFile::from_bytes("fault", &bytes()).unwrap();
+    vec![
+        call("huge from_bytes", bytes, move |bytes| options().from_bytes("fault", &bytes)),
+        call("huge create_with", || (), move |()| options().create_with("fault", len, |bytes| bytes.fill(1))),
+        call("huge draft", || (), move |()| options().draft("fault", len)),
+        call("huge draft set_len", move || options().draft("fault", 5).unwrap(), move |mut draft| draft.set_len(len)),
+        call("huge draft share", move || options().draft("fault", len).unwrap(), Draft::share),
+        call("huge copy_of a file", file, move |source| options().copy_of("fault", source)),
+        call("huge from_reader", bytes, move |bytes| options().from_reader("fault", &bytes[..])),
+        call("huge map_with", file, |file| file.map_with(.., MapOptions::new().huge_pages(true))),
+    ]
 }
 
 fn draft() -> Draft {

@@ -2,7 +2,7 @@
 //! otherwise.
 
 use super::calls::Refusal;
-use super::supervisor::Fault;
+use crate::support::supervisor::{COLLAPSE, Fault};
 
 /// What else than the errno can come of it.
 #[derive(Copy, Clone, Debug, PartialEq)]
@@ -53,6 +53,12 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     // A private mapping where a shared one is refused.
     ("map_copy_on_write", "mmap", &[libc::EPERM], When::Once, Earlier(libc::EPERM, "mmap")),
     ("map", "mmap", &[libc::EPERM], When::At(0), Works),
+    // No address space for huge pages: the bytes are written.
+    ("huge from_bytes", "mmap", ANY, When::Always, Works),
+    ("huge copy_of", "mmap", ANY, When::Always, Works),
+    ("huge from_reader", "mmap", ANY, When::Always, Works),
+    ("huge map_with", "fstat", ANY, When::Always, Works),
+    ("huge map_with", "mmap", &[libc::EPERM], When::Once, WorksOrErrno),
     // Holes filled by `fallocate` where they cannot be mapped.
     ("verify Populate", "mmap", &[libc::EPERM], When::Always, Works),
     // Advice need not be taken. Where memory was asked for, only a kernel that lacks the advice, or a
@@ -61,7 +67,18 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("map_with", "madvise", &[libc::EINVAL, libc::EPERM], When::Always, Works),
     ("fill in place", "madvise", ANY, When::Always, Works),
     ("draft", "madvise", ANY, When::Always, Works),
-    ("from_bytes huge", "madvise", ANY, When::Always, Works),
+    // No huge page is worth an error: where its size, its place or the page itself cannot be had, the
+    // file gets ordinary ones.
+    ("huge", "open", ANY, When::Always, Works),
+    ("huge", "read", ANY, When::Always, Works),
+    ("huge", "mmap(PROT_NONE)", ANY, When::Always, Works),
+    ("huge", "madvise", ANY, When::Always, Works),
+    ("huge", COLLAPSE, ANY, When::Always, Works),
+    // What cannot be read into huge pages is copied as without them.
+    ("huge copy_of", "pread", ANY, When::Always, Works),
+    ("huge copy_of", "copy_file_range", ANY, When::Always, Works),
+    ("huge copy_of", "sendfile", ANY, When::Always, Works),
+    ("huge copy_of", "splice", ANY, When::Always, Works),
     // The next way of copying.
     ("copy_", "copy_file_range", ANY, When::Always, Works),
     ("copy_", "sendfile", ANY, When::Always, Works),

@@ -2,26 +2,17 @@
 //! it is the errno under the call's name, or the documented way around. Nothing panics, no
 //! descriptor and no mapping is left over.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::multiple_unsafe_ops_per_block,
-    reason = "the kernel's structures hold the registers of a call as they are"
-)]
-
 mod calls;
 mod expect;
-mod supervisor;
 
 use std::fs;
 
 use memfile::MemFile;
 
 use crate::support::proc_self::descriptors;
+use crate::support::supervisor::{Fault, watch};
 use crate::support::{child, seccomp};
 use calls::all;
-use supervisor::{Fault, watch};
 
 const ERRNOS: [i32; 8] =
     [libc::ENOSYS, libc::EPERM, libc::EACCES, libc::EINVAL, libc::ENOMEM, libc::EMFILE, libc::ENOSPC, libc::EINTR];

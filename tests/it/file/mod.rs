@@ -10,6 +10,7 @@ mod from_fd;
 mod inherit;
 mod io;
 mod is_memfd;
+mod listen;
 mod old_kernel;
 mod proc;
 mod punch_hole;

@@ -1,6 +1,8 @@
 //! The builders: what is in the file, what it costs, and what remains after an error or a panic.
 
 mod draft;
+mod huge;
+mod share;
 
 use std::io::{self, ErrorKind, Read};
 use std::iter;

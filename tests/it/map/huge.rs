@@ -1,6 +1,6 @@
-//! Huge pages, of hugetlbfs and transparent ones: building, mapping and verifying files of them.
+//! Huge pages of hugetlbfs: building, mapping and verifying files of them.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use memfile::kernel::Feature;
 use memfile::{
@@ -10,12 +10,10 @@ use memfile::{
 use rustix::fs::{FallocateFlags, MemfdFlags};
 
 use crate::support::check::{NO_ADDRESS_SPACE, NO_MEMORY, holes as holes_in, refused};
-use crate::support::huge::{POLICY, Pool, Setting, page};
+use crate::support::huge::{Pool, page};
 use crate::support::pattern;
-use crate::support::proc_self::{descriptors_of, mappings, smaps};
-use crate::support::{child, seccomp, skip};
-
-const MIB: usize = 1 << 20;
+use crate::support::proc_self::{descriptors_of, mappings};
+use crate::support::{seccomp, skip};
 
 fn options() -> SealedFileOptions {
     SealedFile::options().create_options(CreateOptions::new().huge_tlb(HugeTlb::Default))
@@ -66,6 +64,7 @@ fn a_file_of_huge_pages() {
         for (start, end) in [(0, 1), (len - 1, len), (len / 2, len), (len / 3, len / 2), (len, len)] {
             let part = file.map_range(start as u64..end as u64).unwrap();
             assert!(*part == bytes[start..end]);
+            assert_eq!(part.as_ptr().addr() % 4096, if start < end { start % 4096 } else { 0 });
         }
         drop(map);
         assert!(mappings("huge file").is_empty(), "every part of it is unmapped");
@@ -189,56 +188,6 @@ fn holes_of_huge_pages() {
     map.write_all_at(b"end", map.len() - 3).unwrap();
     drop(map);
     assert!(mappings("huge holes").is_empty());
-}
-
-/// With transparent huge pages the bytes are the same, under every policy, and they are used where
-/// they are allowed.
-#[test]
-fn transparent() {
-    // So that it may be skipped aloud and alone: smaps of a busy process is long.
-    child::alone(|| {
-        let policy = Setting::take(POLICY);
-        let shared = !skip::lacks(Feature::MapSealedShared);
-        for value in ["as it is", "never", "advise", "within_size", "always"] {
-            match &policy {
-                _ if value == "as it is" => {}
-                Some(policy) => policy.set(value).unwrap(),
-                None => return,
-            }
-            for len in [1, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3] {
-                let bytes = pattern(len);
-                let huge = SealedFile::options().huge_pages(true);
-                let options = MapOptions::new().huge_pages(true).populate(true);
-                let files = [
-                    huge.from_bytes("huge transparent", &bytes).unwrap(),
-                    huge.create_with("huge transparent", len, |target| target.copy_from_slice(&bytes)).unwrap(),
-                    SealedFile::from_bytes("huge transparent", &bytes).unwrap(),
-                ];
-                for (i, file) in files.iter().enumerate() {
-                    assert_eq!((file.len(), file.as_mem_file().len().unwrap()), (len as u64, len as u64));
-                    let map = file.map_with(.., options).unwrap();
-                    assert!(*map == bytes, "{value}, {len}, {i}");
-                    let by_huge_pages = smaps("huge transparent", "ShmemPmdMapped") as usize * 1024;
-                    // A private map is made of small ones.
-                    if value == "advise" && len > 4 * MIB && shared {
-                        assert_eq!(by_huge_pages, if i == 2 { 0 } else { 4 * MIB }, "{len}, {i}");
-                    }
-                    if value == "never" {
-                        assert_eq!(by_huge_pages, 0);
-                    }
-                    drop(map);
-                    // Where the policy is `always` the block size of every file is 2 MiB, far more
-                    // than it may hold.
-                    let received = SealedFile::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap();
-                    for start in [0, 1, len as u64 / 2, len as u64 - 1] {
-                        let part = received.map_with(start.., options).unwrap();
-                        assert!(*part == bytes[start as usize..], "{value}, {len}, {i}, {start}");
-                    }
-                    assert!(mappings("huge transparent").is_empty());
-                }
-            }
-        }
-    });
 }
 
 /// Where the kernel refuses a shared map of a sealed file: a private one would take huge pages of

@@ -3,3 +3,4 @@
 mod huge;
 mod lock;
 mod sealed;
+mod transparent;

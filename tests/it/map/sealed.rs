@@ -91,6 +91,31 @@ fn ranges() {
     assert!(mappings("map ranges").is_empty(), "all of it is unmapped");
 }
 
+/// The address and the start of the range leave the same remainder when they are divided by the
+/// smallest page size. An empty map is aligned too.
+#[test]
+fn alignment() {
+    const PAGE: usize = 4096;
+    for options in [SealedFile::options(), SealedFile::options().huge_pages(true)] {
+        let draft = options.draft("map aligned", 5 << 20).unwrap();
+        assert_eq!(draft.as_ptr().addr() % PAGE, 0);
+        assert_eq!(options.draft("map aligned", 0).unwrap().as_ptr().addr() % PAGE, 0);
+
+        let file = draft.seal().unwrap();
+        for start in [0, 1, 8, 4095, 4096, 4104, 65_535, 65_544, 2 << 20, (2 << 20) + 16, (5 << 20) - 4] {
+            for options in [MapOptions::new(), MapOptions::new().huge_pages(true)] {
+                let map = file.map_with(start as u64.., options).unwrap();
+                assert_eq!(map.as_ptr().addr() % PAGE, start % PAGE, "{start}, {options:?}");
+                let copy = file.map_copy_on_write_with(start as u64.., options).unwrap();
+                assert_eq!(copy.as_ptr().addr() % PAGE, start % PAGE, "{start}, {options:?}");
+                let empty = file.map_with(start as u64..start as u64, options).unwrap();
+                assert_eq!(empty.as_ptr().addr() % PAGE, 0, "{start}, {options:?}");
+            }
+        }
+    }
+    assert_eq!(SealedFile::from_bytes("map aligned", b"").unwrap().map().unwrap().as_ptr().addr() % PAGE, 0);
+}
+
 #[test]
 fn out_of_bounds() {
     use Bound::{Excluded, Included, Unbounded};

@@ -8,4 +8,5 @@ mod kinds;
 mod limit;
 mod reopen;
 mod stdio;
+mod to_vec;
 mod waiting;

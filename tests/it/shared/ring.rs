@@ -181,7 +181,7 @@ fn disturb(map: &SharedMap, random: usize) {
     match (random >> 1) % 8 {
         0 => index.store(value, Relaxed),
         1 => index.store(value % 4096, Relaxed),
-        2 => index.store(value % 4096 & !7, Relaxed),
+        2 => index.store((value % 4096) & !7, Relaxed),
         3 => index.store(0, Relaxed),
         4 => flag.store(value as u32 & 1, Relaxed),
         5 => drop(flag.wake_all().unwrap()),

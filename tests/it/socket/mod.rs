@@ -1,17 +1,20 @@
-//! Descriptors over Unix sockets: every row of the API, and peers that were not written in Rust.
+//! Descriptors over Unix sockets: every row of the API.
 
 mod options;
+mod peers;
 
 use core::time::Duration;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 
-use memfile::socket::{recv, send};
+use memfile::socket::{recv, send, send_to};
 use memfile::{Cause, Error, MemFile, SealedFile, Seals};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -19,11 +22,11 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, holes, missing};
+use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, holes};
 use crate::support::child;
 use crate::support::proc_self::open_descriptors;
-use crate::support::skip::skip;
 
+const ENOENT: i32 = 2;
 const EBADF: i32 = 9;
 const EAGAIN: i32 = 11;
 const EINVAL: i32 = 22;
@@ -31,6 +34,7 @@ const EPIPE: i32 = 32;
 const ENOTSOCK: i32 = 88;
 const EMSGSIZE: i32 = 90;
 const ECONNRESET: i32 = 104;
+const EISCONN: i32 = 106;
 
 const NO_DESCRIPTOR: &str = "the message carries no descriptor, 1 was expected";
 
@@ -342,6 +346,39 @@ fn a_closed_peer_is_an_error_and_no_signal() {
     });
 }
 
+/// Datagrams to a path, from a socket that is not connected.
+#[test]
+fn a_datagram_goes_to_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let c_path = |name: &str| CString::new(folder.path().join(name).into_os_string().into_vec()).unwrap();
+    let path = c_path("socket");
+    let journal = UnixDatagram::bind(folder.path().join("socket")).unwrap();
+    let client = UnixDatagram::unbound().unwrap();
+    let (one, two) = (sealed("1"), sealed("2"));
+    assert_eq!(send_to(&client, &path, b"both", &[one.as_fd(), two.as_fd()]).unwrap(), 4);
+    assert_eq!(send_to(&client, &path, b"", &[one.as_fd()]).unwrap(), 0);
+    let (mut payload, mut fds) = ([0; 8], [None, None]);
+    assert_eq!(received(&journal, &mut payload, &mut fds), (4, 2));
+    assert_eq!(&SealedFile::try_from(fds[1].take().unwrap()).unwrap().map().unwrap()[..], b"2");
+    assert_eq!(received(&journal, &mut payload, &mut fds), (0, 1));
+
+    let refused = |path: &CStr| send_to(&client, path, b"", &[one.as_fd()]).unwrap_err();
+    let nobody = "nobody receives at the other end: no socket is bound to its path, or it is closed";
+    drop(journal);
+    for (path, errno) in [(&path, "ECONNREFUSED"), (&c_path("none"), "ENOENT")] {
+        let error = refused(path);
+        assert!(error.is_closed_by_peer());
+        assert_eq!(error.to_string(), format!("sendmsg: {errno}: {nobody}"));
+    }
+    let error = refused(&CString::new("x".repeat(109)).unwrap());
+    let text = "sendmsg: ENAMETOOLONG: the path of a socket can have 108 bytes at most";
+    assert_eq!((error.to_string().as_str(), error.cause()), (text, Cause::InvalidInput));
+    assert_eq!(refused(&CString::new("x".repeat(108)).unwrap()).raw_os_error(), Some(ENOENT), "that many fit");
+    let (stream, _other) = UnixStream::pair().unwrap();
+    let error = send_to(&stream, &path, b"1", &[one.as_fd()]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(EISCONN));
+}
+
 #[test]
 fn the_kernel_refuses_what_is_too_long_and_what_is_no_socket() {
     let (ours, _theirs) = UnixDatagram::pair().unwrap();
@@ -422,48 +459,6 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
         thread::sleep(Duration::from_millis(1));
     }
     panic!("in vain: {what}");
-}
-
-#[test]
-fn a_peer_in_python_gives_and_takes() {
-    match Command::new("python3").arg("--version").output() {
-        Ok(output) if output.status.success() => {}
-        other => return skip(format_args!("no python3: {other:?}")),
-    }
-    let mut peer = Command::new("python3");
-    peer.args(["-c", include_str!("peers/peer.py")]);
-    give_and_take(peer, b"from Python");
-}
-
-#[test]
-fn a_peer_in_c_gives_and_takes() {
-    let program = concat!(env!("CARGO_TARGET_TMPDIR"), "/peer");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/socket/peers/peer.c");
-    match Command::new("cc").args(["-Wall", "-Werror", "-o", program, source]).status() {
-        Ok(status) => assert!(status.success(), "{status}"),
-        Err(error) => return skip(format_args!("no cc: {error}")),
-    }
-    give_and_take(Command::new(program), b"from C");
-}
-
-fn give_and_take(mut peer: Command, text: &[u8]) {
-    let (ours, theirs) = pair(SockType::SeqPacket);
-    let child = peer.stdin(theirs).stdout(Stdio::piped()).spawn().unwrap();
-    drop(peer);
-    sealed("from Rust").send(&ours, b"hello").unwrap();
-
-    let mut payload = [0; 64];
-    let (len, file) = SealedFile::recv(&ours, &mut payload).unwrap();
-    assert_eq!((&payload[..len], &file.map().unwrap()[..]), (&b"sealed"[..], text));
-    let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
-    assert_refused(error, &missing(Seals::from(memfile::Seal::Write)));
-    let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
-    assert_refused(error, &too_many(1));
-    assert!(SealedFile::recv(&ours, &mut payload).unwrap_err().is_closed_by_peer());
-
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "hello from Rust 15\n");
 }
 
 #[test]

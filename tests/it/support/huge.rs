@@ -1,10 +1,17 @@
 //! Settings of the kernel that concern huge pages, changed for the time of a test.
 
+use std::ffi::c_void;
 use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
+use std::ptr;
 
-use rustix::fs::FlockOperation;
+use memfile::kernel::{Feature, Support};
+use rustix::fs::{FlockOperation, MemfdFlags};
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
+use super::proc_self::{allocated, smaps};
 use super::skip;
 
 /// A setting of the kernel, changed until this is dropped. Tests in other threads and processes
@@ -31,7 +38,7 @@ impl Setting {
         }
     }
 
-    pub(crate) fn set(&self, value: &str) -> std::io::Result<()> {
+    pub(crate) fn set(&self, value: &str) -> io::Result<()> {
         self.file.write_all_at(value.as_bytes(), 0)
     }
 }
@@ -52,6 +59,117 @@ pub(crate) fn steady_policy() -> Option<File> {
     let file = File::open(POLICY).ok()?;
     rustix::fs::flock(&file, FlockOperation::LockShared).unwrap();
     Some(file)
+}
+
+/// The size of a transparent huge page. `None` where the kernel has none, or where they are too large
+/// for a test (512 MiB), after saying so.
+#[track_caller]
+pub(crate) fn affordable_page() -> Option<usize> {
+    let size = match std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") {
+        Ok(text) => text.trim().parse().unwrap(),
+        Err(error) => {
+            skip::skip(format_args!("no transparent huge pages: {error}"));
+            return None;
+        }
+    };
+    if size > 32 << 20 {
+        skip::skip(format_args!("huge pages of {size} bytes"));
+        return None;
+    }
+    Some(size)
+}
+
+/// The C library's own name for it is younger than some that are tested.
+pub(crate) const MADV_COLLAPSE: i32 = 25;
+
+/// Whether the kernel makes huge pages on demand, under the policy that it has now. Asked without the
+/// crate, which must find the same.
+pub(crate) fn collapses() -> bool {
+    let page = affordable_page().unwrap();
+    let file = File::from(rustix::fs::memfd_create("collapses", MemfdFlags::CLOEXEC).unwrap());
+    file.set_len(page as u64).unwrap();
+    file.write_all_at(b"touched", 0).unwrap();
+    let map = Aligned::map(&file, page);
+    map.touch(page);
+    let collapses = map.advise(page, MADV_COLLAPSE).is_ok() && allocated(&file) >= page as u64;
+    assert_eq!(Support::probe().get(Feature::Collapse).is_ok(), collapses);
+    collapses
+}
+
+const POLICIES: [&str; 6] = ["never", "advise", "within_size", "always", "deny", "force"];
+
+/// Runs `body` under each policy for transparent huge pages that this machine lets a test set, or
+/// else under the one that it has, with the policy and the size of a huge page.
+#[track_caller]
+pub(crate) fn under_each_policy(body: impl Fn(&str, usize)) {
+    let Some(page) = affordable_page() else { return };
+    let Some(policy) = Setting::take(POLICY) else { return body("as it is", page) };
+    for value in POLICIES {
+        match policy.set(value) {
+            Ok(()) => body(value, page),
+            Err(error) => skip::skip(format_args!("the policy {value}: {error}")),
+        }
+    }
+}
+
+/// A shared read-only map of a file from its start, at a multiple of the size of a huge page.
+pub(crate) struct Aligned {
+    space: *mut c_void,
+    room: usize,
+    base: *mut c_void,
+    len: usize,
+}
+
+impl Aligned {
+    /// Maps the file through a descriptor of its own, open for reading: before Linux 6.7 a sealed file
+    /// can be mapped shared through no other.
+    pub(crate) fn map(file: impl AsFd, page: usize) -> Self {
+        let file = File::open(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).unwrap();
+        let len = usize::try_from(file.metadata().unwrap().len()).unwrap();
+        let room = len + page;
+        // SAFETY: Address space of the kernel's choice.
+        let space = unsafe { mmap_anonymous(ptr::null_mut(), room, ProtFlags::empty(), MapFlags::PRIVATE) }.unwrap();
+        let base = space.map_addr(|address| address.next_multiple_of(page));
+        // SAFETY: A part of that space, which nobody else has.
+        unsafe { mmap(base, len, ProtFlags::READ, MapFlags::SHARED | MapFlags::FIXED, &file, 0) }.unwrap();
+        Self { space, room, base, len }
+    }
+
+    /// Reads a byte of each huge page.
+    pub(crate) fn touch(&self, page: usize) {
+        for offset in (0..self.len).step_by(page) {
+            // SAFETY: Within the mapping, which ends with the file.
+            let byte = unsafe { self.base.cast::<u8>().add(offset) };
+            // SAFETY: As above; it is readable.
+            unsafe { byte.read_volatile() };
+        }
+    }
+
+    /// `madvise` on the first `len` bytes. The advice leaves the contents as they are.
+    pub(crate) fn advise(&self, len: usize, advice: i32) -> io::Result<()> {
+        assert!(len <= self.len);
+        // SAFETY: Within the mapping, which nothing has a reference to.
+        match unsafe { libc::madvise(self.base, len, advice) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Drop for Aligned {
+    fn drop(&mut self) {
+        // SAFETY: All of the space, which nothing has a reference to.
+        unsafe { munmap(self.space, self.room) }.unwrap();
+    }
+}
+
+/// How many bytes of a memory file of this name can be mapped by huge pages. Nothing else may map
+/// it.
+pub(crate) fn by_huge_pages(file: impl AsFd, name: &str) -> usize {
+    let page = affordable_page().unwrap();
+    let map = Aligned::map(file, page);
+    map.touch(page);
+    usize::try_from(smaps(name, "ShmemPmdMapped")).unwrap() * 1024
 }
 
 fn read(file: &File) -> String {

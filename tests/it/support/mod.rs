@@ -8,12 +8,16 @@ pub(crate) mod peer;
 pub(crate) mod proc_self;
 pub(crate) mod seccomp;
 pub(crate) mod skip;
+pub(crate) mod supervisor;
 pub(crate) mod syscalls;
 
 /// Bytes of which each page and each word differs from its neighbours, so that a shifted or
 /// repeated part is noticed.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
-    (0..251).cycle().take(len).collect()
+    let period: Vec<u8> = (0..251).collect();
+    let mut bytes = period.repeat(len / period.len() + 1);
+    bytes.truncate(len);
+    bytes
 }
 
 /// Compiles only for types that can go to any thread and live there for ever.

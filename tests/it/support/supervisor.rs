@@ -1,6 +1,14 @@
 //! Makes one system call of a thread fail: a seccomp filter hands the thread's calls to its
 //! supervisor, which lets them go on or answers with an errno.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "the kernel's structures hold the registers of a call as they are"
+)]
+
 use core::mem::zeroed;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -8,23 +16,28 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc;
 use std::{io, thread};
 
-use crate::support::syscalls;
+use super::huge::MADV_COLLAPSE;
+use super::syscalls;
+
+/// The name of the call that makes huge pages.
+pub(crate) const COLLAPSE: &str = "madvise(MADV_COLLAPSE)";
 
 /// The call that is to fail, and how.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// Counted from 0 among the calls of [`syscalls`] that the thread makes.
-    pub(super) at: usize,
-    pub(super) errno: i32,
+    pub(crate) at: usize,
+    /// 0 lets the call seem to succeed.
+    pub(crate) errno: i32,
     /// Every later call of the same name fails too.
-    pub(super) again: bool,
+    pub(crate) again: bool,
     /// Calls of this name are left alone.
-    pub(super) spared: Option<&'static str>,
+    pub(crate) spared: Option<&'static str>,
 }
 
 /// Runs `action` in a thread of its own. Returns what it returned, or its panic, and the calls that
 /// it made.
-pub(super) fn watch<T: Send>(
+pub(crate) fn watch<T: Send>(
     fault: Fault,
     action: impl FnOnce() -> T + Send,
 ) -> (thread::Result<T>, Vec<&'static str>) {
@@ -118,10 +131,15 @@ fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool) -> Vec<&'stat
 /// makes before it closes it in a build with debug assertions.
 fn is_not_ours(call: &libc::seccomp_data) -> bool {
     match plain_name(call) {
-        "mmap" => call.args[3] as i32 & libc::MAP_ANONYMOUS != 0,
+        "mmap" => call.args[3] as i32 & libc::MAP_ANONYMOUS != 0 && !is_reserved(call),
         "fcntl" => call.args[1] as i32 == libc::F_GETFD,
         _ => false,
     }
+}
+
+/// Address space without memory, by which a free address is found.
+fn is_reserved(call: &libc::seccomp_data) -> bool {
+    call.args[2] as i32 == libc::PROT_NONE
 }
 
 fn plain_name(call: &libc::seccomp_data) -> &'static str {
@@ -140,6 +158,8 @@ fn name(call: &libc::seccomp_data) -> &'static str {
         ("socketcall", 16, _) => "sendmsg",
         ("socketcall", 17, _) => "recvmsg",
         ("madvise", ..) if call.args[2] as i32 == libc::MADV_HUGEPAGE => "madvise(MADV_HUGEPAGE)",
+        ("madvise", ..) if call.args[2] as i32 == MADV_COLLAPSE => COLLAPSE,
+        ("mmap", ..) if is_reserved(call) => "mmap(PROT_NONE)",
         (name, ..) => name,
     }
 }

@@ -1,0 +1,76 @@
+//! [`MemFile::find_listen_fd`]: a file that a service manager has passed on.
+
+use std::env;
+use std::ffi::OsStr;
+use std::format;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::MemFile;
+use super::inherit::{is_inherited, reopen};
+use crate::error::{Error, Reason};
+
+/// Where they begin: `SD_LISTEN_FDS_START`.
+const FIRST: usize = 3;
+
+impl MemFile {
+    /// Opens once more the memory file that the service manager has passed under this name, by
+    /// `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`, with the same access. Of several with that name
+    /// it is the first. `None`: the variables are not set, are meant for another process, or do not
+    /// have the name.
+    ///
+    /// For what systemd keeps for a service across restarts (`FDSTORE=1`), opens for it (`OpenFile=`),
+    /// or what a parent passes in the same way. The new descriptor is close-on-exec and has its own
+    /// position, at 0. The inherited one stays open: only unsafe code, `OwnedFd::from_raw_fd`, can
+    /// take over a descriptor by its number.
+    ///
+    /// A descriptor that is close-on-exec was not passed on, and may be any other file of this
+    /// process: call this before something makes all of them close-on-exec, as
+    /// `sd_listen_fds` does.
+    ///
+    /// # Errors
+    /// - ENOENT: `/proc` is not mounted, or no descriptor with that number is open any more;
+    ///   `NotFound` without an errno: the one with that number is close-on-exec
+    /// - no errno: it is not a memory file ([`NotAMemoryFile`](crate::Cause::NotAMemoryFile))
+    /// - EACCES: the file's mode forbids opening it; EMFILE, ENFILE: out of descriptors
+    /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`), for which this call does not
+    ///   wait
+    ///
+    /// # Example
+    /// ```
+    /// use memfile::{MemFile, SealedFile};
+    ///
+    /// let config = match MemFile::find_listen_fd("config")? {
+    ///     Some(kept) => SealedFile::try_from(kept)?,
+    ///     None => SealedFile::from_bytes("config", b"limit=5")?,
+    /// };
+    /// assert_eq!(&config.map()?[..], b"limit=5");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// [sd_listen_fds(3)](https://man7.org/linux/man-pages/man3/sd_listen_fds.3.html)
+    #[doc(alias = "LISTEN_FDS")]
+    #[doc(alias = "sd_listen_fds")]
+    pub fn find_listen_fd(name: impl AsRef<OsStr>) -> io::Result<Option<Self>> {
+        let Some(number) = number(name.as_ref()) else { return Ok(None) };
+        let path = format!("/proc/thread-self/fd/{number}");
+        let path = Path::new(&path);
+        let file = reopen(path)?.ok_or(Error::new(Reason::NotAMemoryFile))?;
+        // Under a number that was passed on in vain, or was closed since, there can be a file that this
+        // process is about to fill. A second descriptor of it would break the promise of a draft.
+        if is_inherited(path, &file)? { Ok(Some(file)) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+}
+
+/// The number of the descriptor with this name, if the variables are for this process.
+fn number(name: &OsStr) -> Option<usize> {
+    if env::var("LISTEN_PID").ok()?.parse() != Ok(std::process::id()) {
+        return None;
+    }
+    let count = env::var("LISTEN_FDS").ok()?.parse().ok()?;
+    let names = env::var_os("LISTEN_FDNAMES")?;
+    let mut names = names.as_bytes().split(|&byte| byte == b':').take(count);
+    names.position(|entry| entry == name.as_bytes())?.checked_add(FIRST)
+}

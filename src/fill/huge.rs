@@ -1,0 +1,149 @@
+//! [`HugePages`]: transparent huge pages for a file that is being filled, where they can be had.
+
+use crate::error::Error;
+use crate::map::Exclusive;
+use crate::sealed::Fresh;
+use crate::sys;
+
+/// How the file gets its next huge page, which is found out while it is filled, and never from the
+/// version of the kernel or from its settings.
+///
+/// The kernel makes a huge page in one of two ways. Where its policy
+/// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) allows them, the first byte that is touched
+/// brings one. Whatever the policy, a range that has a page can be collapsed to a huge one (since
+/// Linux 6.1, unless the policy is `deny`). So a byte is touched, the range is collapsed, and what
+/// memory the file has by then shows whether there is a huge page. If not, the rest of the file gets
+/// ordinary pages: a kernel that has no room for one will not have it for the next one, and asking
+/// is expensive then.
+pub(super) struct HugePages {
+    wanted: bool,
+    /// The size of one, or 1 if none are wanted, or the file is too short for them so far.
+    size: usize,
+    /// How much of the file has huge pages.
+    end: usize,
+    /// Whether collapsing has worked so far.
+    collapses: bool,
+}
+
+/// How many huge pages are got at once. Each call of `madvise(MADV_COLLAPSE)` makes all processors
+/// hand in the pages that they have put aside; and what was cleared last is still in the cache when
+/// it is filled.
+const AT_ONCE: usize = 4;
+
+impl HugePages {
+    pub(super) const fn new(wanted: bool) -> Self {
+        Self { wanted, size: 1, end: 0, collapses: true }
+    }
+
+    /// The size of one for a file of this length, or 1 if there are to be none.
+    pub(super) fn size(&mut self, len: usize) -> usize {
+        if self.wanted && self.size == 1 {
+            self.size = sys::transparent_huge_page_size(len);
+        }
+        if len < self.size { 1 } else { self.size }
+    }
+
+    /// Whether collapsing has worked so far.
+    pub(super) const fn collapses(&self) -> bool {
+        self.collapses
+    }
+
+    /// Gets the next huge pages of the file. Returns where they end, or `None` if the rest of the file
+    /// is for ordinary pages.
+    #[inline(never)]
+    pub(super) fn take(&mut self, map: &mut Exclusive) -> Result<Option<usize>, Error> {
+        let whole = map.fresh().len() & !(self.size - 1);
+        if self.size == 1 || self.end >= whole {
+            return Ok(None);
+        }
+        let end = whole.min(self.end.saturating_add(self.size.saturating_mul(AT_ONCE)));
+        let touched = (self.end..end).step_by(self.size).all(|page| map.touch(page));
+        self.collapses = touched && self.collapses && map.collapse(self.end, end);
+        if !touched || map.fresh().memory()? < end as u64 {
+            // If there is no memory at all, ordinary pages will say so.
+            self.give_up();
+            return Ok(None);
+        }
+        map.set_allocated(end);
+        self.end = end;
+        Ok(Some(end))
+    }
+
+    /// Makes the file longer, up to `len` or a little less, by what `read` puts into whole huge
+    /// pages. It ends earlier if `read` returns 0, or if there are no more huge pages, or no room to map
+    /// them.
+    pub(super) fn fill<E: From<Error>>(
+        &mut self,
+        mut fresh: Fresh,
+        len: usize,
+        mut read: impl FnMut(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<Fresh, E> {
+        let mut done = fresh.len();
+        let size = self.size(len);
+        let len = len & !(size - 1);
+        if size == 1 || len <= done {
+            return Ok(fresh);
+        }
+        fresh.resize(len)?;
+        let mut map = match Exclusive::new(fresh, size) {
+            Ok(map) => map,
+            Err(error) => {
+                // No address space is left, which ordinary pages do without: they are written.
+                self.give_up();
+                let mut fresh = error.into_inner();
+                fresh.resize(done)?;
+                return Ok(fresh);
+            }
+        };
+        'filling: while let Some(end) = self.take(&mut map)? {
+            while let Some(page @ [_, ..]) = map.bytes_mut().get_mut(done..end) {
+                match read(page)? {
+                    0 => break 'filling,
+                    n => done = done.saturating_add(n),
+                }
+            }
+        }
+        let mut fresh = map.into_fresh();
+        if done < len {
+            fresh.resize(done)?;
+        }
+        Ok(fresh)
+    }
+
+    /// How much of a source of unknown length goes to ordinary pages first: it may have no more.
+    pub(super) fn least(&mut self, limit: usize) -> usize {
+        match self.size(limit) {
+            1 => 0,
+            size => size,
+        }
+    }
+
+    /// As [`fill`](Self::fill), for a source of unknown length, of which the file has the
+    /// [`least`](Self::least) already. The file does not become longer than `limit`.
+    pub(super) fn stream<E: From<Error>>(
+        &mut self,
+        mut fresh: Fresh,
+        limit: usize,
+        mut read: impl FnMut(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<Fresh, E> {
+        loop {
+            let len = fresh.len().saturating_add(self.size);
+            if len > limit || fresh.len() < self.size {
+                return Ok(fresh);
+            }
+            fresh = self.fill(fresh, len, &mut read)?;
+            if fresh.len() < len {
+                return Ok(fresh);
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        (self.wanted, self.size) = (false, 1);
+    }
+
+    /// The file was made shorter.
+    pub(super) fn cut(&mut self, len: usize) {
+        self.end = self.end.min(len & !(self.size - 1));
+    }
+}

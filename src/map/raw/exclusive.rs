@@ -1,0 +1,130 @@
+//! [`Exclusive`]: the mapping of a file that nobody else has.
+
+use core::slice;
+
+use super::shared::{Shared, SharedWritable};
+use super::{Extent, Mapping, PAGE_MASK};
+use crate::error::{Error, ErrorWith};
+use crate::sealed::Fresh;
+use crate::sys::fd::AsFd;
+use crate::sys::{self, Access};
+
+/// Bytes of a file that nobody else has, together with the file. There is no mapping of it but this
+/// one.
+pub(crate) struct Exclusive {
+    mapping: Mapping,
+    fresh: Fresh,
+}
+
+impl Exclusive {
+    /// Maps the file in its whole length, for huge pages of this size, or 1.
+    ///
+    /// # Errors
+    /// The file comes back with the error.
+    pub(crate) fn new(fresh: Fresh, huge_page: usize) -> Result<Self, ErrorWith<Fresh>> {
+        match Self::map(&fresh, huge_page) {
+            Ok(mapping) => Ok(Self { mapping, fresh }),
+            Err(error) => Err(ErrorWith::new(error, fresh)),
+        }
+    }
+
+    /// Without a mapping, for a file that cannot be mapped for writing any more. Its bytes are an
+    /// empty slice.
+    pub(crate) fn unmapped(fresh: Fresh) -> Self {
+        Self { mapping: Mapping::EMPTY, fresh }
+    }
+
+    fn map(fresh: &Fresh, huge_page: usize) -> Result<Mapping, Error> {
+        let extent = Extent::within(fresh.len() as u64, ..)?;
+        let mapping = Mapping::new(fresh.as_fd(), extent, fresh.granule(), huge_page, Access::SharedWrite)?;
+        if huge_page > 1 {
+            mapping.advise_huge_pages();
+        }
+        Ok(mapping)
+    }
+
+    pub(crate) fn fresh(&self) -> &Fresh {
+        &self.fresh
+    }
+
+    /// Unmaps the file.
+    pub(crate) fn into_fresh(self) -> Fresh {
+        self.fresh
+    }
+
+    /// Gives up the `&mut [u8]`: from now on others may have the file. It must have Shrink.
+    pub(in crate::map) fn into_shared(self) -> (SharedWritable, Fresh) {
+        (SharedWritable(Shared { mapping: self.mapping, start: 0 }), self.fresh)
+    }
+
+    /// Maps the file, if that has failed before.
+    pub(crate) fn map_again(&mut self, huge_page: usize) -> Result<(), Error> {
+        if self.mapping.len < self.fresh.len() {
+            self.mapping = Self::map(&self.fresh, huge_page)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the file's length, and maps it anew, as [`new`](Self::new) does. If the file cannot be
+    /// mapped any more, its bytes are an empty slice.
+    pub(crate) fn resize(&mut self, len: usize, huge_page: usize) -> Result<(), Error> {
+        // Unmapped first, so that no mapping ever reaches beyond the end of the file.
+        self.mapping = Mapping::EMPTY;
+        let resized = self.fresh.resize(len);
+        self.mapping = Self::map(&self.fresh, huge_page)?;
+        resized
+    }
+
+    /// Makes the page present that begins at `start`, if there is memory for it. (A store would raise
+    /// SIGBUS if there is none.) It is the one that [`collapse`](Self::collapse) needs.
+    pub(crate) fn touch(&mut self, start: usize) -> bool {
+        // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
+        start < self.mapping.len && sys::madvise_populate_write(unsafe { self.mapping.base.add(start) }, 1).is_ok()
+    }
+
+    /// Makes huge pages of a range that begins and ends at multiples of their size. Returns whether the
+    /// kernel says that it did.
+    pub(crate) fn collapse(&mut self, start: usize, end: usize) -> bool {
+        // SAFETY: `start` is less than the length of the mapping, as above.
+        let place = (start < end && end <= self.mapping.len).then(|| unsafe { self.mapping.base.add(start) });
+        place.is_some_and(|place| sys::madvise_collapse(place, end.saturating_sub(start)))
+    }
+
+    /// Notes that the file has memory up to here.
+    pub(crate) fn set_allocated(&mut self, end: usize) {
+        self.fresh.set_allocated(end);
+    }
+
+    /// Allocates the file from where it is allocated already up to `end`, and makes those pages
+    /// present. So no byte of them can be SIGBUS, and none is a hole.
+    pub(crate) fn populate(&mut self, end: usize) -> Result<(), Error> {
+        let end = end.min(self.mapping.len);
+        if end <= self.fresh.allocated() {
+            return Ok(());
+        }
+        // `madvise` wants whole pages, and what is there already is none the worse for it.
+        let offset = self.fresh.allocated() & !PAGE_MASK;
+        // SAFETY: `offset` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
+        let start = unsafe { self.mapping.base.add(offset) };
+        if sys::madvise_populate_write(start, end.saturating_sub(offset)).is_err() {
+            // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM), `madvise`
+            // does not.
+            self.fresh.fallocate_to(end)?;
+        }
+        self.fresh.set_allocated(end);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: As for `bytes_mut`, and `self` is borrowed, so nobody writes meanwhile.
+        unsafe { slice::from_raw_parts(self.mapping.data().as_ptr(), self.mapping.len) }
+    }
+
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: The mapping is writable, of the length that the file has, and the only one of it;
+        // the only descriptor of the file is in `fresh`, which gives it to nobody.
+        unsafe { slice::from_raw_parts_mut(self.mapping.data().as_ptr(), self.mapping.len) }
+    }
+}

@@ -1,0 +1,446 @@
+//! Transparent huge pages: every way to fill a file of them has the same bytes as without, whatever
+//! the kernel's policy is and whichever call fails.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::iter;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use memfile::kernel::{Feature, Support};
+use memfile::{Cause, Error, MemFile, SealedFile, SealedFileOptions};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::{Script, look};
+use crate::support::check::{NO_ADDRESS_SPACE, refused, source_beyond_limit};
+use crate::support::huge::{
+    MADV_COLLAPSE, POLICY, Setting, affordable_page, by_huge_pages, collapses, under_each_policy,
+};
+use crate::support::proc_self::{allocated, descriptors_of, mappings};
+use crate::support::supervisor::{COLLAPSE, Fault, watch};
+use crate::support::{child, pattern, seccomp, skip};
+
+const NAME: &str = "fill huge";
+
+fn options() -> SealedFileOptions {
+    SealedFile::options().huge_pages(true)
+}
+
+/// As [`look`], and that all the memory is there.
+#[track_caller]
+fn look_full(file: &SealedFile, bytes: &[u8]) {
+    assert!(allocated(file) >= bytes.len() as u64);
+    look(file, bytes);
+}
+
+#[track_caller]
+fn nothing_is_left() {
+    assert_eq!(descriptors_of(NAME), 0);
+    assert!(mappings(NAME).is_empty());
+}
+
+/// A way to make a file of these bytes, with its name.
+type Way = (&'static str, fn(&[u8]) -> SealedFile);
+
+const WAYS: [Way; 9] = [
+    ("from_bytes", |bytes| options().from_bytes(NAME, bytes).unwrap()),
+    ("create_with", |bytes| {
+        let fill = |target: &mut [u8]| {
+            assert!(*target == *vec![0; bytes.len()]);
+            target.copy_from_slice(bytes);
+        };
+        options().create_with(NAME, bytes.len(), fill).unwrap()
+    }),
+    ("draft that grows", |bytes| {
+        let mut draft = options().draft(NAME, bytes.len() / 3).unwrap();
+        draft.copy_from_slice(&bytes[..bytes.len() / 3]);
+        draft.set_len(bytes.len()).unwrap();
+        draft[bytes.len() / 3..].copy_from_slice(&bytes[bytes.len() / 3..]);
+        draft.seal().unwrap()
+    }),
+    ("draft that is cut", |bytes| {
+        let mut draft = options().draft(NAME, bytes.len() + bytes.len() / 2).unwrap();
+        draft.fill(7);
+        draft.set_len(bytes.len() / 2).unwrap();
+        draft.set_len(bytes.len()).unwrap();
+        let zeros = vec![0; bytes.len() - bytes.len() / 2];
+        assert!(draft[bytes.len() / 2..] == zeros, "what was cut off does not come back");
+        draft.copy_from_slice(bytes);
+        draft.seal().unwrap()
+    }),
+    ("copy_of a file", |bytes| options().copy_of(NAME, source(bytes)).unwrap()),
+    ("copy_of a pipe", |bytes| {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        through(File::from(write), bytes, || options().copy_of(NAME, read).unwrap())
+    }),
+    ("copy_of a socket", |bytes| {
+        let (read, write) = UnixStream::pair().unwrap();
+        through(OwnedFd::from(write).into(), bytes, || options().copy_of(NAME, read).unwrap())
+    }),
+    ("from_reader", |bytes| options().from_reader(NAME, bytes).unwrap()),
+    ("from_reader in pieces", |bytes| {
+        // Odd, so that no read ends with a page, and interrupted.
+        let pieces = bytes.chunks(100_003).map(|piece| Ok(piece.to_vec()));
+        let interrupted = iter::repeat_with(|| Err(ErrorKind::Interrupted.into()));
+        let reader = Pieces { script: pieces.zip(interrupted).flat_map(|(a, b)| [b, a]).collect(), rest: Vec::new() };
+        options().from_reader(NAME, reader).unwrap()
+    }),
+];
+
+fn source(bytes: &[u8]) -> MemFile {
+    let source = MemFile::create_default("fill huge source").unwrap();
+    source.write_all_at(bytes, 0).unwrap();
+    source
+}
+
+/// What `read` returns while the bytes are written at the other end.
+fn through<T>(mut end: File, bytes: &[u8], read: impl FnOnce() -> T) -> T {
+    thread::scope(|scope| {
+        scope.spawn(move || end.write_all(bytes).unwrap());
+        read()
+    })
+}
+
+/// A reader that does at each call what comes next, or a part of it if the buffer is shorter.
+struct Pieces {
+    script: std::collections::VecDeque<io::Result<Vec<u8>>>,
+    rest: Vec<u8>,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            self.rest = self.script.pop_front().transpose()?.unwrap_or_default();
+        }
+        let n = self.rest.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&self.rest[..n]);
+        // More than it tells, which nobody may see.
+        buffer[n..].iter_mut().take(5000).for_each(|byte| *byte = 0xff);
+        self.rest.drain(..n);
+        Ok(n)
+    }
+}
+
+/// Around one, two and three huge pages; fewer where they are large.
+fn sizes(page: usize) -> Vec<usize> {
+    if page > 4 << 20 {
+        return vec![page - 1, 2 * page + 4097];
+    }
+    vec![page - 1, page, page + 1, 2 * page - 1, 2 * page, 2 * page + 4097, 3 * page]
+}
+
+#[test]
+fn every_way_and_size_under_every_policy() {
+    child::alone(|| {
+        under_each_policy(|policy, page| {
+            let collapses = collapses();
+            assert!(policy != "deny" || !collapses);
+            let bytes = pattern(3 * page);
+            for (len, (name, make)) in sizes(page).into_iter().flat_map(|len| WAYS.map(|way| (len, way))) {
+                let file = make(&bytes[..len]);
+                look_full(&file, &bytes[..len]);
+                let (by_huge_pages, whole) = (by_huge_pages(&file, NAME), len - len % page);
+                match policy {
+                    // On demand, or not at all.
+                    "never" if collapses => assert_eq!(by_huge_pages, whole, "{name}, {len} bytes"),
+                    "never" | "deny" => assert_eq!(by_huge_pages, 0, "{name}, {len} bytes"),
+                    // The other policies can make one of the end, too.
+                    _ if collapses => assert!(by_huge_pages >= whole, "{policy}: {name}, {len} bytes"),
+                    _ => {}
+                }
+            }
+            nothing_is_left();
+        });
+    });
+}
+
+/// A page that the kernel has made for the end of a file shows no byte of what was there before to
+/// one who maps the whole page.
+#[test]
+fn nothing_is_behind_the_end() {
+    child::alone(|| {
+        under_each_policy(|policy, page| {
+            let len = page + 5000;
+            for (name, make) in WAYS {
+                let file = MemFile::from_fd(make(&pattern(len)).into_fd()).unwrap().reopen_read_only().unwrap();
+                // SAFETY: The file is sealed, and its last page is mapped as a whole.
+                let map = unsafe { memmap2::MmapOptions::new().len(page + 8192).map(&file) }.unwrap();
+                assert!(map[len..].iter().all(|&byte| byte == 0), "{policy}: {name}");
+            }
+        });
+    });
+}
+
+/// A source that is longer than it says, and one that grows meanwhile: as much as there is.
+#[test]
+fn sources_whose_length_is_not_known() {
+    let Some(page) = affordable_page() else { return };
+    let proc = File::open("/proc/filesystems").unwrap();
+    look_full(&options().copy_of(NAME, &proc).unwrap(), &std::fs::read("/proc/filesystems").unwrap());
+
+    let bytes = pattern(2 * page + 5000);
+    let source = source(&bytes[..page + 1]);
+    let copy = thread::scope(|scope| {
+        scope.spawn(|| {
+            for (i, piece) in bytes[page + 1..].chunks(4096).enumerate() {
+                source.write_all_at(piece, (page + 1 + i * 4096) as u64).unwrap();
+            }
+        });
+        options().copy_of(NAME, &source).unwrap()
+    });
+    assert!(copy.len() > page as u64);
+    look_full(&copy, &bytes[..copy.len() as usize]);
+    // It has all of it afterwards.
+    look_full(&options().copy_of(NAME, &source).unwrap(), &bytes);
+
+    // A source that does not block and has nothing yet.
+    let (read, _write) = UnixStream::pair().unwrap();
+    read.set_nonblocking(true).unwrap();
+    let error = options().copy_of(NAME, &read).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
+    drop(copy);
+    nothing_is_left();
+}
+
+/// A source of just the limit is taken, and one that is longer by a byte is refused.
+#[test]
+fn limits() {
+    let Some(page) = affordable_page() else { return };
+    for limit in [page - 1, page, page + 1, 2 * page, 2 * page + 1] {
+        let bytes = pattern(limit + 1);
+        for len in [limit, limit + 1] {
+            let bytes = &bytes[..len];
+            let builder = options().limit(limit as u64);
+            let (read, write) = rustix::pipe::pipe().unwrap();
+            let write = File::from(write);
+            let piped = thread::scope(|scope| {
+                // It is refused as soon as it is too long, and the pipe breaks.
+                scope.spawn(move || drop((&write).write_all(bytes)));
+                builder.copy_of(NAME, read)
+            });
+            let read = builder.from_reader(NAME, bytes).map_err(|error| error.downcast::<Error>().unwrap());
+            for result in [builder.copy_of(NAME, source(bytes)), piped, read] {
+                if len == limit {
+                    look_full(&result.unwrap(), bytes);
+                } else {
+                    let error = refused(result, None, &source_beyond_limit(limit as u64));
+                    assert_eq!(error.cause(), Cause::LimitExceeded);
+                }
+            }
+        }
+    }
+    nothing_is_left();
+}
+
+/// Readers that lie, fail or panic once the file has its first huge pages.
+#[test]
+fn readers_that_go_wrong() {
+    let Some(page) = affordable_page() else { return };
+    let first = || io::repeat(7).take(2 * page as u64 + 5000);
+    struct Liar(usize);
+    impl Read for Liar {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            Ok(buf.len() + self.0)
+        }
+    }
+    for lie in [1, 1 << 20, isize::MAX as usize] {
+        let error = options().from_reader(NAME, first().chain(Liar(lie))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        nothing_is_left();
+    }
+    let broken = Script(iter::once(Err(io::Error::other("broken"))));
+    let error = options().from_reader(NAME, first().chain(broken)).unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Other, "broken"));
+    nothing_is_left();
+
+    let panics = Script(iter::from_fn(|| std::panic::resume_unwind(Box::new("stop"))));
+    let read = || options().from_reader(NAME, first().chain(panics));
+    let panic = catch_unwind(AssertUnwindSafe(read)).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"stop"));
+    nothing_is_left();
+}
+
+/// The calls that a way makes, with a fault in one of them, and the file that comes of it.
+fn with_fault(way: fn(&[u8]) -> SealedFile, bytes: &[u8], at: usize, errno: i32) -> (SealedFile, Vec<&'static str>) {
+    let fault = Fault { at, errno, again: false, spared: None };
+    let (result, made) = watch(fault, || way(bytes));
+    (result.unwrap(), made)
+}
+
+fn places(made: &[&str], name: &str) -> Vec<usize> {
+    made.iter().enumerate().filter(|&(_, made)| *made == name).map(|(place, _)| place).collect()
+}
+
+/// Once the kernel has refused a huge page, nobody asks again for this file: the rest gets ordinary
+/// pages. A sandbox that claims to have done it is found out.
+#[test]
+fn a_refused_collapse_is_the_last_one() {
+    if !seccomp::is_allowed(libc::SECCOMP_RET_USER_NOTIF) {
+        return;
+    }
+    child::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        // Under a policy that allows them the kernel makes huge pages without a collapse.
+        let Some(policy) = Setting::take(POLICY) else { return };
+        policy.set("never").unwrap();
+        if !collapses() {
+            return skip::skip("no huge pages on demand");
+        }
+        // More than one call gets.
+        let huge = 6 * page;
+        let bytes = pattern(huge + 5000);
+        for name in ["from_bytes", "create_with", "copy_of a file", "from_reader"] {
+            let (_, way) = *WAYS.iter().find(|way| way.0 == name).unwrap();
+            let (file, made) = with_fault(way, &bytes, usize::MAX, 0);
+            assert_eq!(by_huge_pages(&file, NAME), huge);
+            drop(file);
+            let collapses = places(&made, COLLAPSE);
+            assert!(collapses.len() > 1, "{made:?}");
+            let mut pages = 0;
+            for (before, at) in collapses.into_iter().enumerate() {
+                for errno in [0, libc::EINVAL, libc::ENOMEM, libc::EAGAIN, libc::EBUSY, libc::EPERM, libc::ENOSYS] {
+                    let (file, made) = with_fault(way, &bytes, at, errno);
+                    look_full(&file, &bytes);
+                    assert_eq!(places(&made, COLLAPSE).len(), before + 1, "{errno}: {made:?}");
+                    assert_eq!(by_huge_pages(&file, NAME), pages * page, "{errno} at the collapse {before}");
+                }
+                // Each page was touched by a call.
+                pages = places(&made[..at], "madvise").len();
+            }
+        }
+        nothing_is_left();
+    });
+}
+
+/// What a filter refuses for good, and a name for it.
+type Refusal = (&'static str, fn());
+
+/// Kernels and sandboxes that lack one rung of the ladder, or several.
+#[test]
+fn every_rung_can_be_missing() {
+    let refusals: [Refusal; 7] = [
+        ("MADV_POPULATE_WRITE", || seccomp::on_values("madvise", 2, &[23], seccomp::errno(libc::EINVAL))),
+        ("MADV_HUGEPAGE", || seccomp::on_values("madvise", 2, &[14], seccomp::errno(libc::EINVAL))),
+        ("all advice", || seccomp::always("madvise", seccomp::errno(libc::EINVAL))),
+        ("all advice, by a sandbox", || seccomp::always("madvise", seccomp::errno(libc::EPERM))),
+        // No room for an aligned map, so that the file is mapped anywhere.
+        ("the place", || seccomp::on_values("mmap", 2, &[0], seccomp::errno(libc::ENOMEM))),
+        ("the size", || seccomp::always("open", seccomp::errno(libc::EACCES))),
+        ("a collapse that is pretended", || {
+            seccomp::on_values("madvise", 2, &[MADV_COLLAPSE.unsigned_abs()], seccomp::errno(0));
+        }),
+    ];
+    seccomp::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        let bytes = &pattern(2 * page + 5000);
+        for (missing, refuse) in refusals {
+            // A filter stays with its thread.
+            thread::scope(|scope| {
+                let ways = scope.spawn(move || {
+                    refuse();
+                    WAYS.map(|(name, make)| (name, make(bytes)))
+                });
+                for (name, file) in ways.join().unwrap() {
+                    assert_eq!((name, file.len()), (name, bytes.len() as u64));
+                    assert!(*file.map().unwrap() == **bytes, "{missing} is missing: {name}");
+                    look_full(&file, bytes);
+                }
+            });
+        }
+        nothing_is_left();
+    });
+}
+
+/// A kernel without them says so, and why.
+#[test]
+fn the_report_tells() {
+    seccomp::alone(|| {
+        seccomp::on_values("madvise", 2, &[MADV_COLLAPSE.unsigned_abs()], seccomp::errno(libc::EINVAL));
+        let error = Support::probe().get(Feature::Collapse).unwrap_err();
+        assert_eq!((error.call(), error.raw_os_error(), error.is_unsupported()), (None, None, true));
+    });
+}
+
+/// Advice, and not memory: a file of huge pages that does not fit is refused as any other one is.
+#[test]
+fn no_memory() {
+    seccomp::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        seccomp::on_values("madvise", 2, &[23, MADV_COLLAPSE.unsigned_abs()], seccomp::errno(libc::ENOMEM));
+        seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
+        seccomp::always("pwrite", seccomp::errno(libc::ENOSPC));
+        for way in [
+            |len| options().create_with(NAME, len, |_| unreachable!("no memory to fill")).map(drop),
+            |len| options().from_bytes(NAME, &vec![1; len]).map(drop),
+        ] {
+            let error = way(page).unwrap_err();
+            assert_eq!((error.raw_os_error(), error.cause()), (Some(libc::ENOSPC), Cause::OutOfMemory));
+            nothing_is_left();
+        }
+    });
+}
+
+/// A draft that found no memory for its new end has lost the new huge pages with it. When it is made
+/// longer again, it gets them again.
+#[test]
+fn a_draft_that_could_not_grow() {
+    seccomp::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        if !collapses() {
+            return;
+        }
+        let draft = options().draft(NAME, 5000).unwrap();
+        let thread = thread::spawn(move || {
+            let mut draft = draft;
+            // Behind the huge pages.
+            seccomp::on_values("madvise", 1, &[6000], seccomp::errno(libc::EFAULT));
+            seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
+            assert_eq!(draft.set_len(2 * page + 6000).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+            assert_eq!(*draft, [0; 5000]);
+            draft
+        });
+        let mut draft = thread.join().unwrap();
+        draft.set_len(2 * page + 6000).unwrap();
+        assert_eq!(by_huge_pages(draft.seal().unwrap(), NAME), 2 * page);
+    });
+}
+
+/// What can be written needs no map, so it needs no address space either.
+#[test]
+fn no_address_space() {
+    child::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        let bytes = pattern(4 * page + 5000);
+        let source = source(&bytes);
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let used = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB")).unwrap();
+        let current = Some(used.trim().parse::<u64>().unwrap() * 1024 + page as u64);
+        let limit = getrlimit(Resource::As);
+        setrlimit(Resource::As, Rlimit { current, ..limit }).unwrap();
+        let results = [
+            options().from_bytes(NAME, &bytes).map_err(io::Error::from),
+            options().copy_of(NAME, &source).map_err(io::Error::from),
+            options().from_reader(NAME, &bytes[..]),
+        ];
+        let draft = options().draft(NAME, bytes.len());
+        setrlimit(Resource::As, limit).unwrap();
+
+        refused(draft, libc::ENOMEM, &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}"));
+        for file in results {
+            look_full(&file.unwrap(), &bytes);
+        }
+        nothing_is_left();
+    });
+}
+
+/// Nobody who gets the file gets less than the one who made it: all pages are there, and by huge
+/// ones.
+#[test]
+fn a_received_file_is_full() {
+    let Some(page) = affordable_page() else { return };
+    let file = options().from_bytes(NAME, &pattern(page + 1)).unwrap();
+    let received = SealedFile::try_from(file.as_fd().try_clone_to_owned().unwrap()).unwrap();
+    look_full(&received, &pattern(page + 1));
+}

@@ -1,0 +1,226 @@
+//! Transparent huge pages of maps, of files that were made of them and of others.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use memfile::kernel::Feature;
+use memfile::{Cause, Holes, MapOptions, MemFile, SealedFile};
+
+use crate::support::huge::{Aligned, MADV_COLLAPSE, POLICY, Setting, affordable_page, collapses, under_each_policy};
+use crate::support::peer::{Channel, Peer};
+use crate::support::proc_self::{allocated, mappings, smaps};
+use crate::support::{child, pattern, skip};
+
+const NAME: &str = "transparent";
+const HUGE: MapOptions = MapOptions::new().huge_pages(true);
+
+/// With transparent huge pages the bytes are the same, under every policy, and they are used where
+/// they can be had: whatever the policy, by a kernel that collapses.
+#[test]
+fn transparent() {
+    // Alone, since smaps of a busy process is long.
+    child::alone(|| under_each_policy(the_same_bytes));
+}
+
+fn the_same_bytes(value: &str, page: usize) {
+    let shared = !skip::lacks(Feature::MapSealedShared);
+    let collapses = collapses();
+    for len in [1, page - 1, page, 2 * page + page / 2 + 3] {
+        let bytes = pattern(len);
+        let huge = SealedFile::options().huge_pages(true);
+        let options = MapOptions::new().huge_pages(true).populate(true);
+        let files = [
+            huge.from_bytes(NAME, &bytes).unwrap(),
+            huge.create_with(NAME, len, |target| target.copy_from_slice(&bytes)).unwrap(),
+            SealedFile::from_bytes(NAME, &bytes).unwrap(),
+        ];
+        for (i, file) in files.iter().enumerate() {
+            assert_eq!((file.len(), file.as_mem_file().len().unwrap()), (len as u64, len as u64));
+            let map = file.map_with(.., options).unwrap();
+            assert!(*map == bytes, "{value}, {len}, {i}");
+            let by_huge_pages = smaps(NAME, "ShmemPmdMapped") as usize * 1024;
+            let whole = len - len % page;
+            match value {
+                // A private map is made of small ones.
+                "never" if collapses && shared => assert_eq!(by_huge_pages, whole, "{len}, {i}"),
+                "advise" | "within_size" | "always" | "force" if collapses && shared => {
+                    assert!(by_huge_pages >= whole, "{value}, {len}, {i}");
+                }
+                "advise" if shared && len > 2 * page => {
+                    assert_eq!(by_huge_pages, if i == 2 { 0 } else { whole }, "{len}, {i}");
+                }
+                "never" | "deny" => assert_eq!(by_huge_pages, 0, "{len}, {i}"),
+                _ => {}
+            }
+            drop(map);
+            // Where the policy is `always` the block size of every file is 2 MiB, far more
+            // than it may hold.
+            let received = SealedFile::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap();
+            for start in [0, 1, len as u64 / 2, len as u64 - 1] {
+                let part = received.map_with(start.., options).unwrap();
+                assert!(*part == bytes[start as usize..], "{value}, {len}, {i}, {start}");
+            }
+            assert!(mappings(NAME).is_empty());
+        }
+    }
+}
+
+/// Every range of a file that was made of ordinary pages, whatever part of a huge page it is, with
+/// every other option.
+#[test]
+fn ranges() {
+    let Some(page) = affordable_page() else { return };
+    let len = 2 * page + 5000;
+    let bytes = pattern(len);
+    let places = [0, 1, 4097, page - 1, page, page + 1, 2 * page - 5, 2 * page, 2 * page + 1, len - 1, len];
+    for options in [HUGE, HUGE.populate(true), HUGE.lock(true), HUGE.populate(true).lock(true)] {
+        let sender = SealedFile::from_bytes(NAME, &bytes).unwrap();
+        let through = [sender.try_clone().unwrap(), sender.reopen_read_only().unwrap()];
+        for (received, start) in through.iter().flat_map(|file| places.map(|start| (file, start))) {
+            for end in places.into_iter().filter(|&end| end >= start) {
+                let range = start as u64..end as u64;
+                let map = match received.map_with(range.clone(), options) {
+                    // RLIMIT_MEMLOCK.
+                    Err(error) if error.cause() == Cause::OutOfMemory => continue,
+                    result => result.unwrap(),
+                };
+                assert!(*map == bytes[start..end], "{range:?}, {options:?}");
+                let mut copy = received.map_copy_on_write_with(range.clone(), HUGE).unwrap();
+                assert!(*copy == bytes[start..end], "{range:?}");
+                if let [first, ..] = &mut *copy {
+                    *first ^= 1;
+                    assert_eq!(map[0], bytes[start], "what is written is the writer's own");
+                }
+            }
+        }
+    }
+    assert!(mappings(NAME).is_empty());
+}
+
+/// Each copy-on-write map has its own changes; the file and later maps have none of them.
+#[test]
+fn copies_on_write() {
+    let Some(page) = affordable_page() else { return };
+    let bytes = pattern(2 * page + 5000);
+    for builder in [SealedFile::options(), SealedFile::options().huge_pages(true)] {
+        let file = builder.from_bytes(NAME, &bytes).unwrap();
+        let map = file.map_with(.., HUGE).unwrap();
+        let mut copies = [1, 2].map(|_| file.map_copy_on_write_with(.., HUGE).unwrap());
+        for (copy, byte) in copies.iter_mut().zip([0xf1, 0xf2]) {
+            assert!(**copy == bytes);
+            copy[page - 10..page + 10].fill(byte);
+            copy[2 * page..].fill(byte);
+        }
+        for (copy, byte) in copies.iter().zip([0xf1, 0xf2]) {
+            let mut expected = bytes.clone();
+            expected[page - 10..page + 10].fill(byte);
+            expected[2 * page..].fill(byte);
+            assert!(**copy == expected);
+        }
+        assert!(*map == bytes && *file.map_with(.., HUGE).unwrap() == bytes);
+    }
+}
+
+/// Holes that were accepted read as zero, and a huge page that has one is still whole.
+#[test]
+fn holes() {
+    let Some(page) = affordable_page() else { return };
+    let file = || MemFile::create_sealable(NAME).unwrap();
+    let empty = file();
+    empty.set_len(2 * page as u64 + 5000).unwrap();
+    let half = file();
+    half.set_len(3 * page as u64 + 5000).unwrap();
+    half.write_all_at(&pattern(page), page as u64 / 2).unwrap();
+    for (file, data) in [(empty, 0..0), (half, page / 2..page / 2 + page)] {
+        let sealed = SealedFile::options().holes(Holes::Accept).seal(file).unwrap();
+        let mut expected = vec![0; sealed.len() as usize];
+        expected[data.clone()].copy_from_slice(&pattern(data.len()));
+        for options in [HUGE, HUGE.populate(true)] {
+            assert!(*sealed.map_with(.., options).unwrap() == expected, "{data:?}, {options:?}");
+            assert!(*sealed.map_copy_on_write_with(.., options).unwrap() == expected, "{data:?}, {options:?}");
+        }
+    }
+}
+
+/// The sender chose the length, and mapping takes no memory for it: only a reader of the holes would.
+#[test]
+fn holes_take_no_memory() {
+    child::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        // Other policies give a whole huge page to the first byte of it.
+        let Some(policy) = Setting::take(POLICY) else { return };
+        policy.set("never").unwrap();
+        let file = MemFile::create_sealable(NAME).unwrap();
+        file.set_len(8 * page as u64).unwrap();
+        file.write_all_at(b"all there is", 0).unwrap();
+        let sealed = SealedFile::options().holes(Holes::Accept).seal(file).unwrap();
+        let before = allocated(&sealed);
+        let maps = (sealed.map_with(.., HUGE).unwrap(), sealed.map_copy_on_write_with(.., HUGE).unwrap());
+        assert_eq!(allocated(&sealed), before);
+        assert!(maps.0.starts_with(b"all there is") && maps.1[8 * page - 1] == 0);
+    });
+}
+
+/// The pages are dirty, whoever made them huge: another process that maps the file cannot make the
+/// kernel drop them.
+#[test]
+fn nobody_takes_the_pages_away() {
+    let peer = Peer::start(|channel| {
+        let page = affordable_page().unwrap();
+        while let Some((b'f', fds)) = channel.receive() {
+            let map = Aligned::map(&fds[0], page);
+            map.touch(page);
+            // The kernel can refuse it for a page that is in use.
+            let _ = map.advise(2 * page, libc::MADV_PAGEOUT);
+            channel.send(b'd', &[]);
+        }
+    });
+    let (Some(peer), Some(page)) = (peer, affordable_page()) else { return };
+    let bytes = pattern(2 * page);
+    let made = SealedFile::options().huge_pages(true).from_bytes(NAME, &bytes).unwrap();
+    let collapsed = SealedFile::from_bytes(NAME, &bytes).unwrap();
+    drop(collapsed.map_with(.., HUGE).unwrap());
+    let drafted = SealedFile::options().huge_pages(true).create_with(NAME, 2 * page, |_| ()).unwrap();
+    for (file, bytes) in [(made, &bytes), (collapsed, &bytes), (drafted, &vec![0; 2 * page])] {
+        peer.channel().send(b'f', &[file.reopen_read_only().unwrap().as_fd()]);
+        peer.channel().expect(b'd');
+        assert_eq!(allocated(&file), 2 * page as u64);
+        assert!(*file.map().unwrap() == *bytes);
+    }
+}
+
+/// Another process that makes huge pages of a file at this moment holds them: sealing is refused as
+/// busy at worst, and gets through to one who waits.
+#[test]
+fn sealed_while_a_peer_collapses() {
+    fn collapse(channel: &Channel) {
+        let page = affordable_page().unwrap();
+        while let Some((b'f', fds)) = channel.receive() {
+            let map = Aligned::map(&fds[0], page);
+            channel.send(b's', &[]);
+            for _ in 0..20 {
+                // Whatever comes of it: the sealing process writes and seals meanwhile.
+                let _ = map.advise(2 * page, MADV_COLLAPSE);
+            }
+            channel.send(b'd', &[]);
+        }
+    }
+    let peer = Peer::start(|channel| {
+        collapse(channel);
+    });
+    let (Some(peer), Some(page)) = (peer, affordable_page()) else { return };
+    let bytes = pattern(2 * page);
+    for _ in 0..10 {
+        let file = MemFile::create_sealable(NAME).unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        peer.channel().send(b'f', &[file.reopen_read_only().unwrap().as_fd()]);
+        peer.channel().expect(b's');
+        let sealed = file.into_sealed().or_else(|error| {
+            assert_eq!((error.error().raw_os_error(), error.error().is_busy()), (Some(libc::EBUSY), true));
+            error.into_inner().into_sealed_timeout(Duration::from_secs(60))
+        });
+        let sealed = sealed.unwrap();
+        peer.channel().expect(b'd');
+        assert!(*sealed.map().unwrap() == bytes);
+    }
+}

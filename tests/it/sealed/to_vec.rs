@@ -1,0 +1,72 @@
+//! [`SealedFile::to_vec`]: the whole file, and no more than there is memory for.
+
+use memfile::{Cause, CreateOptions, Holes, HugeTlb, MemFile, SealedFile};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::support::check::{beyond_limit, refused};
+use crate::support::huge::{Pool, page};
+use crate::support::proc_self::mappings;
+use crate::support::{child, pattern};
+
+#[test]
+fn every_size() {
+    for len in [0, 1, 4095, 4096, 4097, 1 << 20, (5 << 20) + 3] {
+        let bytes = pattern(len);
+        let file = SealedFile::from_bytes("to_vec", &bytes).unwrap();
+        // Whatever the position, which stays.
+        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(3)).unwrap();
+        for file in [file.try_clone().unwrap(), file.reopen_read_only().unwrap(), file] {
+            let read = file.to_vec().unwrap();
+            assert!(read == bytes && read.capacity() >= len, "{len}");
+        }
+    }
+    assert!(mappings("to_vec").is_empty());
+}
+
+#[test]
+fn a_limit_comes_first() {
+    let received = || SealedFile::from_bytes("to_vec limit", &[7; 9]).unwrap();
+    assert_eq!(SealedFile::options().limit(9).verify(received()).unwrap().to_vec().unwrap(), [7; 9]);
+    refused(SealedFile::options().limit(8).verify(received()), None, &beyond_limit(9, 8));
+}
+
+/// Holes that were accepted read as zero, and reading takes no memory for them in the file.
+#[test]
+fn holes() {
+    let file = MemFile::create_sealable("to_vec holes").unwrap();
+    file.set_len(1 << 20).unwrap();
+    file.write_all_at(b"data", 500_000).unwrap();
+    let sealed = SealedFile::options().holes(Holes::Accept).seal(file).unwrap();
+    let mut expected = vec![0; 1 << 20];
+    expected[500_000..500_004].copy_from_slice(b"data");
+    assert!(sealed.to_vec().unwrap() == expected);
+}
+
+/// A file of huge pages ends with its page. Whoever made it knows where the data end.
+#[test]
+fn data_shorter_than_the_file() {
+    let Some(_pool) = Pool::of(2) else { return };
+    let options = SealedFile::options().create_options(CreateOptions::new().huge_tlb(HugeTlb::Default));
+    for len in [1, 5000, page() + 1] {
+        let file = options.from_bytes("to_vec huge", &pattern(len)).unwrap();
+        assert!(file.to_vec().unwrap() == pattern(len), "{len}");
+        let received = SealedFile::try_from(file.into_fd()).unwrap().to_vec().unwrap();
+        assert_eq!(received.len(), len.next_multiple_of(page()));
+        assert!(received[..len] == pattern(len) && received[len..].iter().all(|&byte| byte == 0));
+    }
+}
+
+/// An error, and not the end of the process.
+#[test]
+fn out_of_memory() {
+    child::alone(|| {
+        const LEN: u64 = 1 << 30;
+        let file = MemFile::create_sealable("to_vec memory").unwrap();
+        file.set_len(LEN).unwrap();
+        let sealed = SealedFile::options().holes(Holes::Accept).seal(file).unwrap();
+        setrlimit(Resource::As, Rlimit { current: Some(LEN / 2), maximum: getrlimit(Resource::As).maximum }).unwrap();
+        let error = refused(sealed.to_vec(), None, "no memory is left for a copy of 1073741824 bytes");
+        assert_eq!(error.cause(), Cause::OutOfMemory);
+        assert_eq!(sealed.map_range(LEN - 5..).unwrap().len(), 5);
+    });
+}
