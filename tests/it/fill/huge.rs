@@ -326,7 +326,9 @@ fn every_rung_can_be_missing() {
         ("all advice", || seccomp::always("madvise", seccomp::errno(libc::EINVAL))),
         ("all advice, by a sandbox", || seccomp::always("madvise", seccomp::errno(libc::EPERM))),
         // No room for an aligned map, so that the file is mapped anywhere.
-        ("the place", || seccomp::on_values("mmap", 2, &[0], seccomp::errno(libc::ENOMEM))),
+        ("the place", || {
+            seccomp::on_bits("mmap", 3, libc::MAP_NORESERVE.unsigned_abs(), seccomp::errno(libc::ENOMEM));
+        }),
         ("the size", || seccomp::always("open", seccomp::errno(libc::EACCES))),
         ("a collapse that is pretended", || {
             seccomp::on_values("madvise", 2, &[MADV_COLLAPSE.unsigned_abs()], seccomp::errno(0));
