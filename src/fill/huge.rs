@@ -29,7 +29,7 @@ pub(super) struct HugePages {
 /// How many huge pages to get at once. Getting many saves calls of `madvise(MADV_COLLAPSE)`, each
 /// of which makes all processors hand in the pages that they have put aside. Getting few means that
 /// memory that was just cleared is still in the cache when it is filled.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 2;
 
 impl HugePages {
     pub(super) const fn new(wanted: bool) -> Self {
