@@ -142,7 +142,7 @@ impl Mapping {
     /// the kernel refuses them, with two exceptions: failing to populate or to lock memory if the
     /// caller asked for it.
     #[inline]
-    fn follow(&self, fd: BorrowedFd<'_>, options: MapOptions, huge_page: usize) -> Result<(), Error> {
+    fn follow(&self, options: MapOptions) -> Result<(), Error> {
         if self.mapped == 0 {
             return Ok(());
         }
@@ -152,9 +152,6 @@ impl Mapping {
         let used = self.lead.saturating_sub(skipped).saturating_add(self.len);
         // SAFETY: `skipped` is at most `lead`, which is less than `mapped`.
         let first = unsafe { self.base.add(skipped) };
-        if huge_page > 1 {
-            self.collapse(fd, huge_page);
-        }
         if options.populate {
             match sys::madvise_populate_read(first, used) {
                 // EINVAL: a kernel before 5.14. EPERM: a sandbox. Reading then populates the

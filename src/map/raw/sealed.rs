@@ -23,7 +23,10 @@ impl Constant {
         let extent = Extent::within(file.len(), range)?;
         let huge_page = options.huge_page_size(extent.len);
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::ConstantRead)?;
-        mapping.follow(file.as_fd(), options, huge_page)?;
+        if huge_page > 1 {
+            mapping.collapse(file.as_fd(), huge_page);
+        }
+        mapping.follow(options)?;
         Ok(Self(mapping))
     }
 
@@ -49,7 +52,10 @@ impl Private {
         let extent = Extent::within(file.len(), range)?;
         let huge_page = options.huge_page_size(extent.len);
         let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::PrivateWrite)?;
-        mapping.follow(file.as_fd(), options, huge_page)?;
+        if huge_page > 1 {
+            mapping.collapse(file.as_fd(), huge_page);
+        }
+        mapping.follow(options)?;
         Ok(Self(mapping))
     }
 
