@@ -62,8 +62,8 @@ impl Reader {
 
     /// Sleeps until there is a value that this reader has not seen, and returns the latest.
     ///
-    /// Fails with `TimedOut` if there is none for so long, or none that is whole, because the
-    /// writer has died while it wrote.
+    /// Fails with `TimedOut` if no new value comes in time, or none that is whole because the
+    /// writer died while it wrote.
     pub fn next(&mut self, timeout: Duration) -> Result<Value> {
         let sequence = self.view.atomic::<u32>(SEQUENCE)?;
         let start = Instant::now();

@@ -1,10 +1,10 @@
-//! A ring: records from one process to another, with system calls only to sleep and to wake.
+//! A ring: records from one process to another, with system calls only to wait and to wake.
 //! Run it with `cargo run --release --example ring`.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
-use core::{hint::spin_loop, time::Duration};
+use core::time::Duration;
 use std::io::{ErrorKind, Result, stdin};
-use std::{env, os::fd::AsFd, process::Command, time::Instant};
+use std::{env, os::fd::AsFd, process::Command, thread::yield_now, time::Instant};
 
 use memfile::{MemFile, Seals, SharedMap};
 
@@ -15,9 +15,9 @@ pub(crate) const SENT: usize = 0;
 pub(crate) const RECEIVED: usize = 128;
 pub(crate) const DATA: usize = 256;
 
-/// The one side that sends. It goes on where the sender before it ended.
+/// The one side that sends. It continues where the previous sender stopped.
 pub type Sender = Ring<SENT, RECEIVED>;
-/// The one side that receives. If it goes on for another, it may receive the last records again.
+/// The one side that receives. If it replaces another receiver, it may get the last records again.
 pub type Receiver = Ring<RECEIVED, SENT>;
 
 /// The ring as one side sees it. The other side can write all of the memory at any time, so what is
@@ -26,7 +26,7 @@ pub type Receiver = Ring<RECEIVED, SENT>;
 pub struct Ring<const OWN: usize, const OTHER: usize> {
     map: SharedMap,
     capacity: usize,
-    /// The own index. At least `available` bytes from there on are free, or were sent.
+    /// This side's own index. At least `available` bytes from there on are free, or were sent.
     position: usize,
     available: usize,
 }
@@ -53,7 +53,7 @@ impl Sender {
 }
 
 impl Receiver {
-    /// Waits until there is a record, and replaces the content of `record` by it.
+    /// Waits until there is a record, and replaces the contents of `record` with it.
     pub fn recv(&mut self, record: &mut Vec<u8>, timeout: Duration) -> Result<()> {
         self.wait(WORD, timeout)?;
         let len = self.map.atomic(self.place(0))?.load(Relaxed);
@@ -75,7 +75,7 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
         Ok(Self { map, capacity, position, available: 0 })
     }
 
-    /// What a record takes with its length, in whole words, if the ring can hold it.
+    /// The room for a record and its length, in whole words, if the ring can hold it.
     fn size(&self, len: usize) -> Option<usize> {
         len.checked_add(WORD)?.checked_next_multiple_of(WORD).filter(|&size| size <= self.capacity)
     }
@@ -85,7 +85,7 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
     }
 
     fn wait(&mut self, wanted: usize, timeout: Duration) -> Result<()> {
-        let (mut looks, mut start) = (0..10, None);
+        let (mut looks, mut start) = (0..40, None);
         while self.available < wanted {
             let (index, sleeps) = (self.map.atomic::<usize>(OTHER)?, self.map.atomic::<u32>(OTHER + WORD)?);
             let seen = index.load(Acquire);
@@ -93,8 +93,8 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
             let available = Some(end.wrapping_sub(self.position)).filter(|&len| len <= self.capacity);
             self.available = available.ok_or(ErrorKind::InvalidData)?;
             if self.available < wanted && looks.next().is_some() {
-                // Seldom, so that the index does not change processors for each record.
-                (0..16).for_each(|_| spin_loop());
+                // Lets the other side run here, or write some more records elsewhere.
+                yield_now();
             } else if self.available < wanted {
                 let slept = start.get_or_insert_with(Instant::now).elapsed();
                 let left = timeout.checked_sub(slept).ok_or(ErrorKind::TimedOut)?;

@@ -8,7 +8,7 @@ use memfile::SealedFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
-/// What goes with each file. A single byte, since a stream may split what is longer, and merge the rest with the next message.
+/// The payload of each file. A single byte, since a stream may split a longer one and merge the rest with the next message.
 const MESSAGE: &[u8] = b"f";
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,7 +27,7 @@ async fn main() -> Result<()> {
 
 /// Sends files from one task while another one receives the answers.
 async fn publish(feed: UnixStream) -> Result<()> {
-    // The halves have no `AsFd`; the stream that they share has, and `as_ref` gives it.
+    // The halves lack `AsFd`, but the stream that they share has it: `as_ref` returns the stream.
     let (answers, requests) = feed.into_split();
     let sender = tokio::spawn(async move {
         for repeat in [1, 1000, 50_000] {
@@ -50,8 +50,8 @@ async fn serve(feed: UnixStream, mut browser: UnixStream) -> Result<()> {
         let answer = format!("{} bytes, {} lines", page.len(), lines(&page));
         send(&feed, &sealed("answer", answer).await?).await?;
 
-        let start = page.slice(..20);
-        assert_eq!(start.as_ptr(), page.as_ptr(), "a part of a page is not a copy");
+        let start = page.slice(..page.len().min(20));
+        assert!(start.is_empty() || start.as_ptr() == page.as_ptr(), "a part of a page is not a copy");
         browser.write_all_buf(&mut page.clone()).await?;
     }
     Ok(())

@@ -45,8 +45,8 @@ fn main() -> Result<()> {
 
 /// The client's picture, blue above and orange below.
 ///
-/// The file has its memory, and nobody can change its size. FutureWrite must not be added, nor may
-/// the descriptor be read-only: libwayland maps each pool for writing too.
+/// The file is fully allocated, and nobody can change its size. Do not add FutureWrite or pass a
+/// read-only descriptor: libwayland maps each pool for writing too.
 fn draw() -> Result<SharedMap> {
     let pool = MemFile::create_sealable("wl_shm")?;
     pool.allocate(0, LEN.into())?;

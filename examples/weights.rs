@@ -68,7 +68,7 @@ fn worker(tensor: &str) -> Result<()> {
     Ok(())
 }
 
-/// What this process uses. Pss counts a page that several processes share for each of them in part.
+/// The memory of this process. Pss divides each shared page among the processes that share it.
 fn memory() -> Result<String> {
     let text = std::fs::read_to_string("/proc/self/smaps_rollup")?;
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();

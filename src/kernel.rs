@@ -72,9 +72,9 @@ pub enum Feature {
     /// `MADV_POPULATE_READ`, for [`Holes::Populate`](crate::Holes::Populate) and
     /// [`MapOptions::populate`](crate::MapOptions::populate), since Linux 5.14.
     Populate,
-    /// `MADV_COLLAPSE` of memory files, for
-    /// [`SealedFileOptions::huge_pages`](crate::SealedFileOptions::huge_pages) whatever the policy, since
-    /// Linux 6.1. The probe takes a huge page and gives it back.
+    /// `MADV_COLLAPSE` of memory files, available since Linux 6.1. With it,
+    /// [`SealedFileOptions::huge_pages`](crate::SealedFileOptions::huge_pages) works under every
+    /// policy but `deny`. The probe allocates a huge page and frees it.
     Collapse,
     /// `/proc/self/fd`, for [`MemFile::proc_path`] and [`MemFile::reopen_read_only`].
     ProcFd,

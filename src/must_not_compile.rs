@@ -52,7 +52,7 @@ must_not_compile! {
     // Nor does it outlive the growth that moves it.
     E0502: "let atomic = shared.atomic::<u8>(0).unwrap(); shared.grow(16).unwrap(); atomic.load(Relaxed);",
     E0502: "let atomic = view.atomic::<u8>(0).unwrap(); view.refresh(&shared, Holes::Refuse).unwrap(); atomic.load(Relaxed);",
-    // Nothing but four bytes can be waited for.
+    // Only integers of four bytes can be waited on, and only writers can wake.
     E0599: "shared.atomic::<u64>(0).unwrap().wait(0).unwrap();",
     E0599: "view.atomic::<u32>(0).unwrap().wake_one().unwrap();",
     // Only integers that fit a word, and have no invalid values.

@@ -43,9 +43,9 @@ impl CreateOptions {
     /// Whether the descriptor is closed when this process executes another program. Default: yes.
     ///
     /// To give the file to one child, leave this on and pass the descriptor to that child alone: as
-    /// its stdin (`SealedFile::to_stdio`), or under a number of your choice by the crate command-fds,
-    /// without `unsafe` (`examples/listen_fds.rs`). With `false` every child that any thread starts
-    /// inherits it.
+    /// its stdin (`SealedFile::to_stdio`), or, with the crate command-fds and without `unsafe`,
+    /// under a number of your choice (`examples/listen_fds.rs`). With `false` every child that any
+    /// thread starts inherits it.
     #[doc(alias = "MFD_CLOEXEC")]
     pub const fn close_on_exec(mut self, value: bool) -> Self {
         self.close_on_exec = value;

@@ -1,7 +1,8 @@
 //! Descriptors over Unix sockets.
 //!
 //! - One sealed file: [`SealedFile::send`] and [`SealedFile::recv`], which checks what it receives.
-//! - Several files, or others: [`send`] and [`recv`]; [`send_to`] for datagrams to a path.
+//! - Several files, or files that are not sealed: [`send`] and [`recv`]. Datagrams to a path:
+//!   [`send_to`].
 
 use core::ffi::CStr;
 
@@ -69,16 +70,17 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
     send_msg(socket.as_fd(), None, payload, fds)
 }
 
-/// As [`send`], to the socket that is bound to `path`: for datagrams from a socket that is not
-/// connected, as `sendto(2)`.
+/// As [`send`], but to the socket that is bound to `path`: for datagrams from a socket that is not
+/// connected, as with `sendto(2)`. A socket for packets (`SOCK_SEQPACKET`) ignores the path, and
+/// sends to where it is connected to.
 ///
 /// # Errors
 /// Those of [`send`], and
 /// - ENOENT, ECONNREFUSED: there is no socket at the path, or nobody receives from it
 ///   ([`is_closed_by_peer`](Error::is_closed_by_peer))
-/// - ENAMETOOLONG: the path has more than 108 bytes; ENOTDIR, ELOOP: it leads nowhere
+/// - ENAMETOOLONG: the path has more than 108 bytes; ENOTDIR, ELOOP: the path leads nowhere
 /// - EACCES: no permission to write to the socket, or to search the path
-/// - EPROTOTYPE: a socket of another type; EISCONN, EOPNOTSUPP: this one is a stream
+/// - EPROTOTYPE: the socket at the path has another type; EISCONN, EOPNOTSUPP: `socket` is a stream
 ///
 /// # Example
 /// ```no_run

@@ -1,7 +1,7 @@
 //! The plain recipes that `memfile` is compared with.
 
 use std::fs::File;
-use std::io::{Seek, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use memmap2::MmapMut;
@@ -18,7 +18,18 @@ pub fn create() -> OwnedFd {
 }
 
 pub fn seal(fd: impl AsFd) {
-    fcntl_add_seals(fd, IMMUTABLE).expect("F_ADD_SEALS");
+    unless_busy(|| fcntl_add_seals(&fd, IMMUTABLE));
+}
+
+/// Again while it fails with EBUSY: where the kernel watches or moves memory, it can hold a page of a
+/// new file for longer than adding a seal waits.
+pub fn unless_busy<T, E: Into<io::Error>>(mut seal: impl FnMut() -> Result<T, E>) -> T {
+    loop {
+        match seal().map_err(Into::into) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+            result => return result.expect("a sealed file"),
+        }
+    }
 }
 
 /// The usual recipe: set the length, map, copy, unmap, seal.

@@ -60,9 +60,9 @@ impl MemFile {
     }
 }
 
-/// Copies from a source of which `target` has the first `len` bytes already, until it has `end` or
-/// the source ends. Returns how many it then has. A source that has positions keeps its own; of
-/// another one, what is left follows.
+/// Continues copying a source whose first `len` bytes `target` already has, until `target` has
+/// `end` bytes or the source ends. Returns the new length. The position of a seekable source does
+/// not move; any other source is read from where it is.
 pub(crate) fn copy_more(source: BorrowedFd<'_>, target: &MemFile, len: u64, end: u64) -> Result<u64, Error> {
     let start = sys::has_position(source)?.then_some(len);
     if len > 0 {
@@ -72,7 +72,7 @@ pub(crate) fn copy_more(source: BorrowedFd<'_>, target: &MemFile, len: u64, end:
     Ok(len.saturating_add(copied))
 }
 
-/// Whether a source has a byte behind the first `len`, or left to be read.
+/// Whether a source has a byte after the first `len` or, if it is not seekable, any byte left.
 pub(crate) fn has_more(source: BorrowedFd<'_>, len: u64) -> Result<bool, Error> {
     let mut byte = [0];
     let read =

@@ -11,27 +11,27 @@ use super::MemFile;
 use super::inherit::{is_inherited, reopen};
 use crate::error::{Error, Reason};
 
-/// Where they begin: `SD_LISTEN_FDS_START`.
+/// The number of the first descriptor: `SD_LISTEN_FDS_START`.
 const FIRST: usize = 3;
 
 impl MemFile {
-    /// Opens once more the memory file that the service manager has passed under this name, by
-    /// `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`, with the same access. Of several with that name
-    /// it is the first. `None`: the variables are not set, are meant for another process, or do not
-    /// have the name.
+    /// Reopens, with the same access, the memory file that the service manager passed under this
+    /// name (`LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`). If several files have the name, this
+    /// is the first. Returns `None` if the variables are not set, are meant for another process, or
+    /// do not contain the name.
     ///
-    /// For what systemd keeps for a service across restarts (`FDSTORE=1`), opens for it (`OpenFile=`),
-    /// or what a parent passes in the same way. The new descriptor is close-on-exec and has its own
-    /// position, at 0. The inherited one stays open: only unsafe code, `OwnedFd::from_raw_fd`, can
-    /// take over a descriptor by its number.
+    /// Use it for files that systemd keeps for a service across restarts (`FDSTORE=1`) or opens for
+    /// it (`OpenFile=`), or that a parent passes in the same way. The new descriptor is
+    /// close-on-exec and has its own position, at 0. The inherited descriptor stays open: only
+    /// unsafe code (`OwnedFd::from_raw_fd`) can take over a descriptor by its number.
     ///
-    /// A descriptor that is close-on-exec was not passed on, and may be any other file of this
-    /// process: call this before something makes all of them close-on-exec, as
-    /// `sd_listen_fds` does.
+    /// A close-on-exec descriptor cannot have been inherited and may be any other file of this
+    /// process, so it is refused. Call this before anything sets close-on-exec on the inherited
+    /// descriptors, as `sd_listen_fds` does.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted, or no descriptor with that number is open any more;
-    ///   `NotFound` without an errno: the one with that number is close-on-exec
+    ///   `NotFound` without an errno: the descriptor with that number is close-on-exec
     /// - no errno: it is not a memory file ([`NotAMemoryFile`](crate::Cause::NotAMemoryFile))
     /// - EACCES: the file's mode forbids opening it; EMFILE, ENFILE: out of descriptors
     /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`), for which this call does not
@@ -58,8 +58,9 @@ impl MemFile {
         let path = format!("/proc/thread-self/fd/{number}");
         let path = Path::new(&path);
         let file = reopen(path)?.ok_or(Error::new(Reason::NotAMemoryFile))?;
-        // Under a number that was passed on in vain, or was closed since, there can be a file that this
-        // process is about to fill. A second descriptor of it would break the promise of a draft.
+        // If the descriptor was not passed after all, or was closed since, its number may belong to
+        // a file that this process is filling. A second descriptor of that file would break the
+        // promise of a draft.
         if is_inherited(path, &file)? { Ok(Some(file)) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 }

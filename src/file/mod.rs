@@ -58,8 +58,8 @@ pub struct MemFile {
 impl MemFile {
     /// `memfd_create(name, flags)` — creates a file of length 0.
     ///
-    /// The name is a `&str` or a `&CStr`. It is for people: it shows in `/proc/self/fd` and `/proc/self/maps`, need not be
-    /// unique, and may be empty.
+    /// The name is a `&str` or a `&CStr`. It is only a label: it shows in `/proc/self/fd` and
+    /// `/proc/self/maps`, need not be unique, and may be empty.
     ///
     /// # Errors
     /// - no errno: the name has a NUL byte or more than 249 bytes; the kernel is not asked
@@ -84,7 +84,7 @@ impl MemFile {
         name.with(|name| sys::create(name, &options)).map(Self::from_owned)
     }
 
-    /// [`create`](Self::create) for programs written for memfile 0.3.
+    /// The same as [`create`](Self::create), for programs written for memfile 0.3.
     ///
     /// # Errors
     /// As for [`create`](Self::create).
@@ -564,7 +564,7 @@ impl CreateOptions {
         MemFile::create(name, *self)
     }
 
-    /// [`create`](Self::create) for programs written for memfile 0.3.
+    /// The same as [`create`](Self::create), for programs written for memfile 0.3.
     ///
     /// # Errors
     /// As for [`MemFile::create`].

@@ -6,7 +6,7 @@ use crate::error::{Error, Reason};
 use crate::sys;
 
 /// A name for a new memory file: a `&str`, or a `&CStr`, which is not copied and need not be UTF-8.
-/// With feature `std` also a `String` or a `CString`. Nothing else can implement it.
+/// With feature `std` also a `String` or a `CString`. No other type can implement it.
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -19,7 +19,7 @@ use crate::sys;
 /// ```
 pub trait FileName: private::Sealed {}
 
-/// The longest name that the kernel takes, without the NUL.
+/// The longest name that the kernel accepts, without the NUL.
 const MAX: usize = 249;
 
 pub(crate) mod private {

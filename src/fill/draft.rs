@@ -42,7 +42,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Of an empty file.
+    /// Makes a draft of an empty file.
     pub(super) fn new(mut fresh: Fresh, len: usize, mut pages: HugePages) -> Result<Self, Error> {
         fresh.resize(len)?;
         let mut draft = Self { map: Exclusive::new(fresh, pages.size(len))?, pages };
@@ -76,6 +76,7 @@ impl Draft {
         if result.is_err() {
             // A slice with bytes that may not be there is worse than one that is too short.
             let len = before.min(len);
+            self.pages.cut(len);
             let _ = self.map.resize(len, self.pages.size(len));
         }
         self.clear_to_page_end(before);
@@ -123,21 +124,22 @@ impl Draft {
         })
     }
 
-    /// Shares the draft, as it is: adds FutureWrite, Shrink and Grow, and turns it into the one map
-    /// that can write the file. Nothing is mapped anew. See [`MemFile::share`] for what readers do.
+    /// Shares the draft as it is: adds FutureWrite, Shrink and Grow, and turns the draft into the
+    /// one map that can write the file, without mapping it anew. See [`MemFile::share`] for what
+    /// readers do.
     ///
-    /// So the memory can be prepared as a slice, and have [huge
-    /// pages](crate::SealedFileOptions::huge_pages). A draft of which nothing may be left to chance
-    /// later is made with [`Exec::DenyUnsealed`](crate::Exec::DenyUnsealed): otherwise
+    /// This way the memory can be prepared as a slice, and can have [huge
+    /// pages](crate::SealedFileOptions::huge_pages). If you want to freeze the file later, create
+    /// the draft with [`Exec::DenyUnsealed`](crate::Exec::DenyUnsealed): otherwise
     /// [`SharedMap::freeze`] fails on a kernel whose Exec seal can forge Write.
     ///
     /// [`MemFile::share`]: crate::MemFile::share
     ///
     /// # Errors
-    /// The draft comes back with the error, unchanged; it may have the seals by then.
+    /// The error returns the draft, unchanged except that it may already have the seals.
     /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
-    /// - ENOSPC, ENOMEM: [`set_len`](Self::set_len) or [`seal`](Self::seal) has failed, and there is
-    ///   still no memory, or no address space
+    /// - ENOSPC, ENOMEM: an earlier [`set_len`](Self::set_len) or [`seal`](Self::seal) failed, and
+    ///   there is still no memory or no address space
     /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
     ///
     /// # Example

@@ -1,23 +1,24 @@
-//! [`HugePages`]: transparent huge pages for a file that is being filled, where they can be had.
+//! [`HugePages`]: transparent huge pages for a file that is being filled, where the kernel has
+//! them.
 
 use crate::error::Error;
 use crate::map::Exclusive;
 use crate::sealed::Fresh;
 use crate::sys;
 
-/// How the file gets its next huge page, which is found out while it is filled, and never from the
-/// version of the kernel or from its settings.
+/// How the file gets its next huge page. This is found out while the file is filled, never from the
+/// kernel's version or settings.
 ///
 /// The kernel makes a huge page in one of two ways. Where its policy
-/// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) allows them, the first byte that is touched
-/// brings one. Whatever the policy, a range that has a page can be collapsed to a huge one (since
-/// Linux 6.1, unless the policy is `deny`). So a byte is touched, the range is collapsed, and what
-/// memory the file has by then shows whether there is a huge page. If not, the rest of the file gets
-/// ordinary pages: a kernel that has no room for one will not have it for the next one, and asking
-/// is expensive then.
+/// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) allows huge pages, touching the first byte
+/// allocates one. Under any policy but `deny`, a range that already has a page can be collapsed
+/// into a huge page (since Linux 6.1). So we touch a byte and collapse the range; how much memory
+/// the file then has shows whether there is a huge page. If there is none, the rest of the file
+/// gets ordinary pages: a kernel that has no room for one huge page will not have it for the next,
+/// and asking again is expensive.
 pub(super) struct HugePages {
     wanted: bool,
-    /// The size of one, or 1 if none are wanted, or the file is too short for them so far.
+    /// The size of a huge page, or 1 if none are wanted or the file is still too short for one.
     size: usize,
     /// How much of the file has huge pages.
     end: usize,
@@ -25,17 +26,17 @@ pub(super) struct HugePages {
     collapses: bool,
 }
 
-/// How many huge pages are got at once. Each call of `madvise(MADV_COLLAPSE)` makes all processors
-/// hand in the pages that they have put aside; and what was cleared last is still in the cache when
-/// it is filled.
-const AT_ONCE: usize = 4;
+/// How many huge pages to get at once. Getting many saves calls of `madvise(MADV_COLLAPSE)`, each
+/// of which makes all processors hand in the pages that they have put aside. Getting few means that
+/// memory that was just cleared is still in the cache when it is filled.
+const AT_ONCE: usize = 2;
 
 impl HugePages {
     pub(super) const fn new(wanted: bool) -> Self {
         Self { wanted, size: 1, end: 0, collapses: true }
     }
 
-    /// The size of one for a file of this length, or 1 if there are to be none.
+    /// The size of a huge page for a file of this length, or 1 if it is to have none.
     pub(super) fn size(&mut self, len: usize) -> usize {
         if self.wanted && self.size == 1 {
             self.size = sys::transparent_huge_page_size(len);
@@ -48,8 +49,8 @@ impl HugePages {
         self.collapses
     }
 
-    /// Gets the next huge pages of the file. Returns where they end, or `None` if the rest of the file
-    /// is for ordinary pages.
+    /// Gets the next huge pages of the file. Returns where they end, or `None` if the rest of the
+    /// file gets ordinary pages.
     #[inline(never)]
     pub(super) fn take(&mut self, map: &mut Exclusive) -> Result<Option<usize>, Error> {
         let whole = map.fresh().len() & !(self.size - 1);
@@ -60,7 +61,7 @@ impl HugePages {
         let touched = (self.end..end).step_by(self.size).all(|page| map.touch(page));
         self.collapses = touched && self.collapses && map.collapse(self.end, end);
         if !touched || map.fresh().memory()? < end as u64 {
-            // If there is no memory at all, ordinary pages will say so.
+            // If there is no memory at all, allocating ordinary pages will report it.
             self.give_up();
             return Ok(None);
         }
@@ -69,9 +70,9 @@ impl HugePages {
         Ok(Some(end))
     }
 
-    /// Makes the file longer, up to `len` or a little less, by what `read` puts into whole huge
-    /// pages. It ends earlier if `read` returns 0, or if there are no more huge pages, or no room to map
-    /// them.
+    /// Makes the file longer by huge pages that `read` fills, up to `len` rounded down to whole
+    /// ones. Stops earlier if `read` returns 0, or if there are no more huge pages or no room to
+    /// map them.
     pub(super) fn fill<E: From<Error>>(
         &mut self,
         mut fresh: Fresh,
@@ -88,7 +89,7 @@ impl HugePages {
         let mut map = match Exclusive::new(fresh, size) {
             Ok(map) => map,
             Err(error) => {
-                // No address space is left, which ordinary pages do without: they are written.
+                // No address space is left. Ordinary pages need none, because they are written.
                 self.give_up();
                 let mut fresh = error.into_inner();
                 fresh.resize(done)?;
@@ -110,7 +111,7 @@ impl HugePages {
         Ok(fresh)
     }
 
-    /// How much of a source of unknown length goes to ordinary pages first: it may have no more.
+    /// How much of a source of unknown length goes to ordinary pages first, as it may have no more.
     pub(super) fn least(&mut self, limit: usize) -> usize {
         match self.size(limit) {
             1 => 0,
@@ -118,8 +119,8 @@ impl HugePages {
         }
     }
 
-    /// As [`fill`](Self::fill), for a source of unknown length, of which the file has the
-    /// [`least`](Self::least) already. The file does not become longer than `limit`.
+    /// As [`fill`](Self::fill), for a source of unknown length, once the file has its
+    /// [`least`](Self::least) bytes. The file does not become longer than `limit`.
     pub(super) fn stream<E: From<Error>>(
         &mut self,
         mut fresh: Fresh,

@@ -54,7 +54,7 @@ impl SealedFileOptions {
         fresh.seal().map_err(ErrorWith::into_error)
     }
 
-    /// A file that takes its pages from a pool has no transparent ones.
+    /// A file of hugetlbfs takes its pages from a pool, and cannot have transparent huge pages.
     fn transparent(&self) -> HugePages {
         HugePages::new(self.huge_pages && self.create_options.huge_tlb.is_none())
     }
@@ -176,9 +176,9 @@ impl SealedFileOptions {
         fresh.seal().map_err(ErrorWith::into_error)
     }
 
-    /// Fills whole huge pages by reading into them, which is faster than a copy inside the kernel: that
-    /// one looks up each small part of them. What cannot be read here is left to the ordinary copy,
-    /// and so is its error.
+    /// Fills whole huge pages by reading into them. This is faster than a copy inside the kernel,
+    /// which looks up each small part of them. If reading fails, the ordinary copy continues from
+    /// there and reports the error.
     fn read_to_huge_pages(&self, mut fresh: Fresh, source: BorrowedFd<'_>) -> Result<Fresh, Error> {
         if sys::has_position(source)? {
             let len = to_usize(sys::fstat(source)?.len.min(self.limit));
@@ -241,7 +241,7 @@ impl SealedFileOptions {
     }
 }
 
-/// Writes what is read to the end of the file, until it has `len` bytes or nothing comes any more.
+/// Appends what `read` returns to the file, until the file has `len` bytes or the source ends.
 #[cfg(feature = "std")]
 fn pour(
     fresh: &mut Fresh,
@@ -260,13 +260,13 @@ fn pour(
     Ok(())
 }
 
-/// A length that exceeds the address space stands for all of it.
+/// A length that exceeds the address space becomes `usize::MAX`.
 fn to_usize(len: u64) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX)
 }
 
-/// Fills a file of hugetlbfs, which is only possible through a map: step by step, so that what the
-/// kernel has just cleared is still in the cache when it is written.
+/// Fills a file of hugetlbfs, which is only possible through a map. It does so step by step, so
+/// that memory that the kernel has just cleared is still in the cache when it is written.
 fn copy(bytes: &[u8], mut fresh: Fresh) -> Result<Fresh, Error> {
     const STEP: usize = 2 << 20;
     fresh.resize(bytes.len())?;

@@ -10,8 +10,8 @@ use super::field::{Field, Integer};
 use super::raw::{Futex, ReadOnlyWord, WORD};
 use crate::error::{Error, Reason};
 
-/// The integers that fit a word: `u8`, `u16`, `u32`, `usize`, and `u64` where pointers have 64
-/// bits; and the signed ones, `i8`, `i16`, `i32`, `isize` and `i64`. Nothing else can implement it.
+/// The integers that fit a word: `u8`, `u16`, `u32`, `usize`, `i8`, `i16`, `i32`, `isize`, and
+/// where pointers have 64 bits `u64` and `i64`. No other type can implement it.
 pub trait AtomicInteger: Copy + Ord + Integer {}
 
 impl AtomicInteger for u8 {}
@@ -59,7 +59,7 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         Ok(Self { word, field })
     }
 
-    /// The place as the kernel takes it, if the integer is one that it can compare.
+    /// The address for `futex(2)`, which is of use only for an integer of four bytes.
     pub(super) fn futex(&self) -> Futex<'map> {
         Futex::of(self.word, self.field.first_byte())
     }
@@ -117,8 +117,8 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         self.fetch_update(success, failure, |value| (value == current).then_some(new))
     }
 
-    /// As [`compare_exchange`](Self::compare_exchange), but it may fail spuriously, even if the
-    /// value is `current`. In a loop that costs less on some processors.
+    /// As [`compare_exchange`](Self::compare_exchange), but it may fail spuriously even if the
+    /// value is `current`, which makes a loop faster on some processors.
     ///
     /// # Errors
     /// The value. Nothing is stored.
@@ -257,7 +257,7 @@ impl<'map, T: AtomicInteger> SharedAtomicView<'map, T> {
         Ok(Self { word, field })
     }
 
-    /// The place as the kernel takes it, if the integer is one that it can compare.
+    /// The address for `futex(2)`, which is of use only for an integer of four bytes.
     pub(super) fn futex(&self) -> Futex<'map> {
         self.word.futex(self.field.first_byte())
     }
@@ -282,7 +282,7 @@ impl<'map, T: AtomicInteger> SharedAtomicView<'map, T> {
     }
 }
 
-/// `offset` is that in the file.
+/// `offset` is the offset in the file.
 fn field_at<T: Integer>(offset: u64) -> Result<Field<T>, Error> {
     Field::at(offset).ok_or(Error::new(Reason::Misaligned).with_numbers(offset, T::SIZE as u64))
 }

@@ -32,9 +32,9 @@ use crate::sealed::SealedFile;
 /// # Alignment
 /// A map of the whole file begins at a page: its address is a multiple of 4096, whatever the page
 /// size. With [`map_range`](SealedFile::map_range) the address and the start of the range leave the
-/// same remainder when they are divided by 4096. So what is aligned within the file is aligned in
-/// memory, up to that alignment, and can be cast without a copy (zerocopy, bytemuck). An empty map is
-/// aligned to 4096 as well. The same holds for a [`CowMap`](crate::CowMap) and a
+/// same remainder when they are divided by 4096. So data that is aligned within the file, to 4096
+/// at most, has the same alignment in memory, and can be cast without a copy (zerocopy, bytemuck).
+/// An empty map is aligned to 4096 as well. The same holds for a [`CowMap`](crate::CowMap) and a
 /// [`Draft`](crate::Draft).
 ///
 /// ```
@@ -73,8 +73,8 @@ impl SealedFile {
         self.map_range(..)
     }
 
-    /// Maps a range of the file, in bytes. It need not be aligned to anything; how the map is aligned,
-    /// [`Map`](Map#alignment) says.
+    /// Maps a range of the file, in bytes. The range need not be aligned. [`Map`](Map#alignment)
+    /// says how the map is aligned.
     ///
     /// # Errors
     /// As for [`map`](Self::map), and without an errno where the range does not lie within the file

@@ -1,5 +1,5 @@
 //! [`Field`]: where an integer lies within its word. It uses `core` alone, so that a test can run
-//! it under Miri as if on other processors.
+//! it under Miri for other processors.
 
 use core::marker::PhantomData;
 
@@ -14,7 +14,7 @@ pub trait Integer: Copy + Ord {
     fn wrapping_sub(self, other: Self) -> Self;
 }
 
-/// An integer of the one size that `futex(2)` compares.
+/// An integer of four bytes, the only size that `futex(2)` compares.
 pub trait Waitable: Integer {
     #[allow(clippy::cast_possible_truncation, reason = "it has 32 bits")]
     fn to_u32(self) -> u32 {
@@ -25,7 +25,7 @@ pub trait Waitable: Integer {
 impl Waitable for u32 {}
 impl Waitable for i32 {}
 
-/// One list of integers for all that depends on their width.
+/// Lists the integers once, for everything that depends on their width.
 macro_rules! integers {
     ($($(#[$cfg:meta])? $Int:ty),*) => {$(
         $(#[$cfg])?
@@ -79,8 +79,8 @@ pub(super) struct Field<T> {
 }
 
 impl<T: Integer> Field<T> {
-    /// `offset` is that in the file, whose words begin at multiples of their size. An integer lies
-    /// within one word if it is aligned to its size: otherwise `None`.
+    /// `offset` is the offset in the file, whose words begin at multiples of their size. Returns
+    /// `None` if the integer is not aligned to its size, so that it may not lie within one word.
     #[allow(clippy::cast_possible_truncation, reason = "a place within a word is a small number")]
     pub(super) fn at(offset: u64) -> Option<Self> {
         let first_byte = offset as usize & (WORD - 1);
@@ -100,18 +100,18 @@ impl<T: Integer> Field<T> {
         low as u32 * u8::BITS
     }
 
-    /// The integer's bits of a word, at its low end.
+    /// A word in which as many low bits are set as the integer has.
     const MASK: usize = usize::MAX >> ((WORD - T::SIZE) * 8);
 
-    /// The integer that the word has.
+    /// The integer in the word.
     pub(super) fn get(self, word: usize) -> T {
         T::from_word(word >> self.shift())
     }
 
-    /// The word with another integer.
+    /// The word with the integer replaced by `value`.
     pub(super) fn set(self, word: usize, value: T) -> usize {
         let mask = Self::MASK << self.shift();
-        // A negative integer as a word has ones above its own bits.
+        // A negative integer is sign-extended to a word: it has ones above its own bits.
         (word & !mask) | ((value.to_word() & Self::MASK) << self.shift())
     }
 }

@@ -1,6 +1,6 @@
 //! Files that grow while they are shared: [`SharedMap::grow`] and [`SharedView::refresh`].
 //!
-//! Both need the map alone, so that no integer of it is still borrowed when it moves.
+//! Both borrow the map exclusively, so that no integer of it is still in use when it moves.
 
 use super::raw::SharedWritable;
 use super::shared::{SharedMap, SharedView, explain_map, shrink};
@@ -10,28 +10,30 @@ use crate::sys;
 use crate::sys::fd::AsFd;
 
 impl SharedMap {
-    /// `fallocate(fd, 0, old_len, len - old_len)`, then `mmap` — makes the map `len` bytes long, and
-    /// the file too, unless it is longer already. What is added is zero and allocated.
+    /// `fallocate(fd, 0, old_len, len - old_len)`, then `mmap` — makes the map `len` bytes long,
+    /// and the file too, unless it is longer already. All of it is then allocated, and what was
+    /// added to the file is zero.
     ///
-    /// If the map has `len` bytes or more, nothing happens: a map and its file never become
-    /// shorter. To follow a file that somebody else has made longer, grow to its
+    /// If the map already has `len` bytes or more, nothing happens: a map and its file never become
+    /// shorter. To follow a file that somebody else has made longer, grow to the file's
     /// [length](crate::MemFile::len).
     ///
     /// Allocating waits while another process holds the file's lock:
     /// [which calls can wait](crate::guide::receiving).
     ///
     /// The memory moves to another address. Other maps of the file stay as they are until they grow
-    /// too; views follow by [`refresh`](SharedView::refresh).
+    /// too; views follow with [`refresh`](SharedView::refresh).
     ///
     /// # Errors
     /// The map stays as it was.
-    /// - EPERM ([`Cause::Sealed`](crate::Cause::Sealed)): the file has the seal Grow, as every file that
-    ///   was [shared](crate::MemFile::share) has; or FutureWrite or Write, which forbid a new map.
-    ///   In that case the file may be longer already
-    /// - ENOSPC, ENOMEM: no memory for it; ENOMEM of `mmap`: no address space. In that case the file
-    ///   is longer already
+    /// - EPERM ([`Cause::Sealed`](crate::Cause::Sealed)): the file has the seal Grow, as every file
+    ///   that was [shared](crate::MemFile::share) has; or it has FutureWrite or Write, which forbid
+    ///   a new map; then the file may already be longer
+    /// - ENOSPC, ENOMEM: no memory for it; ENOMEM of `mmap`: no address space, and the file is
+    ///   already longer
     /// - EFBIG: beyond `RLIMIT_FSIZE`
-    /// - no errno: longer than the address space; not a multiple of the file's huge pages
+    /// - no errno: `len` exceeds the address space, or is not a multiple of the file's huge page
+    ///   size
     ///
     /// # Example
     /// ```
@@ -63,7 +65,7 @@ impl SharedMap {
         if len <= old_len {
             return Ok(());
         }
-        // Before the file grows, since it can never become shorter again.
+        // Checked before the file grows, since it can never become shorter again.
         let end = match isize::try_from(len) {
             Ok(_) => start.saturating_add(len),
             Err(_) => return Err(Error::too_long(len)),
@@ -72,8 +74,8 @@ impl SharedMap {
         if sys::huge_page_size(fd)?.is_some_and(|page| end % page != 0) {
             return Err(Error::new(Reason::HugeLength));
         }
-        // Not `ftruncate`, which fails if somebody else has made the file longer than `end`
-        // meanwhile, and which would leave a longer file behind if there is no memory for it.
+        // `ftruncate` would fail if somebody else has made the file longer than `end` meanwhile,
+        // and would leave a longer file behind if there is no memory for it.
         sys::fallocate(fd, start.saturating_add(old_len), len.saturating_sub(old_len))?;
         let proof = prove(fd, shrink(Holes::Accept))?;
         self.map = SharedWritable::new(fd, proof, start..end).map_err(|error| explain_map(error, fd))?;
@@ -82,21 +84,21 @@ impl SharedMap {
 }
 
 impl SharedView {
-    /// Maps what the file has now, from the start of the view to the end of the file. Returns
-    /// whether that is more than before; if not, the view stays as it was.
+    /// Maps the file anew, from the start of the view to the current end of the file. Returns
+    /// whether the view has become longer; if not, it stays as it was.
     ///
-    /// A view keeps no descriptor, so that thousands of them cost none: pass the one that it was
-    /// made of. The seal Shrink is proven again, and the `holes` policy is applied, as by
-    /// [`map`](Self::map): whoever made the file longer may have left a hole.
+    /// A view keeps no descriptor, so thousands of views need none: pass the descriptor that the
+    /// view was made from. The seal Shrink is proven again and the `holes` policy is applied, as in
+    /// [`map`](Self::map), because whoever made the file longer may have left a hole.
     ///
     /// # Errors
     /// The view stays as it was.
-    /// - no errno: `file` is another file than the view's
+    /// - no errno: `file` is not the file that the view maps
     /// - those of [`map`](Self::map)
     #[doc(alias = "mremap")]
     pub fn refresh(&mut self, file: impl AsFd, holes: Holes) -> Result<bool, Error> {
         let now = Self::map_range(file, self.map.start().., holes)?;
-        // The numbers belong to this file alone as long as the view maps it.
+        // Device and inode identify the file as long as the view maps it.
         if now.file != self.file {
             return Err(Error::new(Reason::OtherFile));
         }

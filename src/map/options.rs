@@ -39,21 +39,22 @@ impl MapOptions {
         self
     }
 
-    /// Map the file by huge pages, as far as whole ones go: `madvise(MADV_HUGEPAGE)` and
+    /// Map the file with huge pages wherever a whole one fits: `madvise(MADV_HUGEPAGE)` and
     /// `madvise(MADV_COLLAPSE)`. Default: no.
     ///
-    /// For a large table that is read at random, or again and again. If the file was
+    /// Use it for a large table that is read at random or repeatedly. If the file was
     /// [made](crate::SealedFileOptions::huge_pages) of huge pages, this costs little, and even a
-    /// single reading is faster. Otherwise the kernel copies each page into a huge one first, for all
-    /// who have the file, before this call returns: about half of what writing the file costs. That
-    /// pays once the file has been mapped and read twice, or been read at random many times over
-    /// ([the figures](crate::guide#benchmarks)).
+    /// single reading is faster. Otherwise the kernel first copies each page into a huge one, for
+    /// everybody who has the file, before this call returns. That costs about half as much as
+    /// writing the file, and pays off once the file has been mapped and read twice, or been read at
+    /// random many times over ([the figures](crate::guide#benchmarks)).
     ///
-    /// Without effect for a file with holes ([`Holes::Accept`](crate::Holes::Accept)), which would take
-    /// memory for its whole length, and where the kernel has no huge pages for the file: before Linux
-    /// 6.1, if the policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is `deny`, or if memory
-    /// is short. The call can take long where the kernel has to make room, and while it lasts the file
-    /// cannot be sealed further (EBUSY).
+    /// It has no effect on a file with holes ([`Holes::Accept`](crate::Holes::Accept)), which would
+    /// take memory for its whole length. It also has none where the kernel has no huge pages for
+    /// the file: before Linux 6.1, if the policy
+    /// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is `deny`, or if memory is short. The
+    /// call can take long if the kernel has to make room, and meanwhile adding seals to the file
+    /// can fail with EBUSY.
     ///
     /// # References
     /// [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html);
@@ -65,7 +66,7 @@ impl MapOptions {
         self
     }
 
-    /// The size of a huge page for a map of this length, or 1 if there are to be none.
+    /// The size of a huge page for a map of this length, or 1 if it is to have none.
     #[inline]
     pub(super) fn huge_page_size(self, len: usize) -> usize {
         if self.huge_pages { sys::transparent_huge_page_size(len) } else { 1 }

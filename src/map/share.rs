@@ -1,5 +1,5 @@
-//! How sharing begins and ends: one writer, many readers, by [`MemFile::share`] and
-//! [`SharedMap::freeze`], since Linux 5.1, which brought FutureWrite; many writers, by
+//! How sharing begins and ends. For one writer and many readers: [`MemFile::share`] and
+//! [`SharedMap::freeze`], since Linux 5.1, which introduced FutureWrite. For many writers:
 //! [`SharedMap::create_fixed_size`].
 
 use super::raw::Exclusive;
@@ -89,7 +89,7 @@ impl SharedMap {
         Ok(file.share()?)
     }
 
-    /// Of a file that only this process had, mapped for writing as it is.
+    /// Makes one from a file that only this process had, and keeps its mapping.
     pub(crate) fn of(map: Exclusive) -> Result<Self, ErrorWith<Exclusive>> {
         match map.fresh().share() {
             Ok(()) => {
@@ -100,13 +100,13 @@ impl SharedMap {
         }
     }
 
-    /// Creates a file of `len` zero bytes that all who get it can write, but nobody can resize: with
-    /// [`Seals::FIXED_SIZE`], allocated in full.
+    /// Creates a file of `len` zero bytes that everybody who receives it can write, but nobody can
+    /// resize. It has the seals [`Seals::FIXED_SIZE`] and is fully allocated.
     ///
-    /// It is for peers that map a file for writing, even if they only read it: a Wayland compositor
-    /// with libwayland, another writer. They cannot use a file of [`create`](Self::create), whose
-    /// seal FutureWrite makes their `mmap` fail with EPERM, nor a read-only descriptor (EACCES). So
-    /// hand over the descriptor itself, by `as_fd`, not that of
+    /// Use it for peers that map the file for writing: other writers, or a Wayland compositor with
+    /// libwayland, although it only reads. Their `mmap` fails with EPERM for a file from
+    /// [`create`](Self::create), which has the seal FutureWrite, and with EACCES for a read-only
+    /// descriptor. So pass them the descriptor from `as_fd`, not the one from
     /// [`reader`](Self::reader).
     ///
     /// # Errors

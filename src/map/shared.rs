@@ -20,11 +20,11 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 /// part of a new value; nothing worse can happen.
 ///
 /// # The order of copies
-/// A copy counts as one relaxed atomic access to each of its bytes, in no order among themselves. So
-/// atomic integers and [fences](core::sync::atomic::fence) order copies as they order relaxed loads
-/// and stores, between processes too: whoever loads with `Acquire` what was stored with `Release`
-/// reads at least what was copied in before that. [Sharing memory](crate::guide::sharing) shows a
-/// sequence lock, which needs fences.
+/// A copy counts as one relaxed atomic access to each of its bytes, in no order among themselves.
+/// So atomic integers and [fences](core::sync::atomic::fence) order copies as they order relaxed
+/// loads and stores, even between processes: a reader that loads with `Acquire` what was stored
+/// with `Release` then reads at least what was copied in before the store. [Sharing
+/// memory](crate::guide::sharing) shows a sequence lock, which needs fences.
 ///
 /// # Seals
 /// The file must have the seal Shrink, so that nobody can take pages away. With Grow too
@@ -111,15 +111,15 @@ impl SharedMap {
         Self::map_range(file, .., holes)
     }
 
-    /// Maps a range of the file, in bytes. It need not be aligned to anything. The `holes` policy
-    /// is applied to the whole file: if that is too much memory, allocate the range with
+    /// Maps a range of the file, in bytes. The range need not be aligned. The `holes` policy is
+    /// applied to the whole file: if that is too much memory, allocate the range with
     /// [`MemFile::allocate`] and accept the other holes.
     ///
     /// Offsets in the map are counted from the start of the range. An [atomic](Self::atomic)
-    /// integer must be aligned in the file, so that all who share it agree.
+    /// integer must be aligned in the file, so that everybody who shares it agrees.
     ///
     /// # Errors
-    /// As for [`map`](Self::map), and without an errno where the range does not lie within the file
+    /// As for [`map`](Self::map), and without an errno if the range does not lie within the file
     /// ([`is_out_of_bounds`](Error::is_out_of_bounds)).
     ///
     /// # Example
@@ -169,8 +169,8 @@ impl SharedMap {
     }
 
     /// Copies bytes into the memory, to `offset`: relaxed stores, in no
-    /// [order](Self#the-order-of-copies) among themselves. Others may see a part of them first, not
-    /// only the first part.
+    /// [order](Self#the-order-of-copies) among themselves. Others may see any part of them before
+    /// the rest.
     ///
     /// # Errors
     /// No errno: the range does not lie within the map; nothing is copied.
@@ -179,8 +179,8 @@ impl SharedMap {
         self.map.copy_in(buf, offset)
     }
 
-    /// The atomic integer at `offset`, a multiple of its size. (In a map of a
-    /// [range](Self::map_range), its place in the file must be one.)
+    /// The atomic integer at `offset`, which must be a multiple of its size. (In a map of a
+    /// [range](Self::map_range), its offset in the file must be one.)
     ///
     /// # Errors
     /// No errno: it does not lie within the map, or is not aligned.
@@ -192,15 +192,15 @@ impl SharedMap {
         }
     }
 
-    /// The address of the memory, for what takes one: a renderer in C, an upload to a device.
-    /// Dangling if the length is 0.
+    /// The address of the memory, for code that takes a pointer, such as a renderer in C or an
+    /// upload to a device. It dangles if the length is 0.
     ///
-    /// Reading or writing through it is unsafe: stay within [`len`](Self::len) bytes and the life of
-    /// the map, and form no reference to bytes that others may write meanwhile. In Rust's memory
-    /// model this process accesses the memory as aligned words. An access by this pointer, in Rust,
-    /// that may happen at the same time as a copy or an atomic operation on the same bytes in
-    /// another thread must be one too: atomic, of a whole `usize`. A volatile access, or an atomic
-    /// of another size, would be a data race. What is ordered by a lock, or done by code in other
+    /// Reading or writing through it is unsafe: stay within [`len`](Self::len) bytes and the
+    /// lifetime of the map, and form no reference to bytes that others may write meanwhile. In
+    /// Rust's memory model this crate accesses the memory as aligned words. If Rust code uses this
+    /// pointer while another thread may copy or operate atomically on the same bytes, its access
+    /// must be atomic and of a whole `usize`, too. A volatile access, or an atomic one of another
+    /// size, would be a data race. Accesses that are ordered by a lock, or made by code in other
     /// languages, may have any size.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
@@ -257,7 +257,7 @@ impl SharedView {
     /// Maps a range of the file, in bytes: [`SharedMap::map_range`].
     ///
     /// # Errors
-    /// As for [`map`](Self::map), and without an errno where the range does not lie within the file
+    /// As for [`map`](Self::map), and without an errno if the range does not lie within the file
     /// ([`is_out_of_bounds`](Error::is_out_of_bounds)).
     #[doc(alias = "mmap")]
     pub fn map_range(file: impl AsFd, range: impl RangeBounds<u64>, holes: Holes) -> Result<Self, Error> {
@@ -307,8 +307,8 @@ impl SharedView {
         self.map.copy_out(offset, buf)
     }
 
-    /// The atomic integer at `offset`, a multiple of its size. (In a map of a
-    /// [range](Self::map_range), its place in the file must be one.)
+    /// The atomic integer at `offset`, which must be a multiple of its size. (In a map of a
+    /// [range](Self::map_range), its offset in the file must be one.)
     ///
     /// # Errors
     /// No errno: it does not lie within the view, or is not aligned.
@@ -354,7 +354,7 @@ fn last_byte<T>(offset: usize) -> usize {
     offset.saturating_add(size_of::<T>().saturating_sub(1))
 }
 
-/// Where an offset of a map is in the file.
+/// The offset in the file of an offset in the map.
 fn in_file(map: &Shared, offset: usize) -> u64 {
     map.start().saturating_add(offset as u64)
 }

@@ -8,23 +8,23 @@ use crate::error::Error;
 
 /// Waiting, for `u32` and `i32`: available since Linux 2.6, not on FreeBSD.
 impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
-    /// `futex(addr, FUTEX_WAIT, expected, NULL)` — sleeps while the value is `expected`, until
-    /// somebody wakes this place. Returns at once if the value is another.
+    /// `futex(addr, FUTEX_WAIT, expected, NULL)` — sleeps until [`wake_one`](Self::wake_one) or
+    /// [`wake_all`](Self::wake_all) wakes it. Returns at once if the value is not `expected`.
     ///
-    /// It may also return for no reason ("spuriously"), as `std::thread::park` may: for instance
+    /// It may also return for no reason ("spuriously"), as `std::thread::park` may, for instance
     /// after a signal handler has run. So load the value again after each return, and wait again if
-    /// it is not what you wait for. Load it with `Acquire`, since `wait` itself orders no memory.
-    /// Between the load and the sleep no wake-up is lost: the kernel compares the value when it has
-    /// made this thread a sleeper.
+    /// it is not the one you are waiting for. Load it with `Acquire`, since `wait` itself orders no
+    /// memory. No wake-up is lost between the load and the sleep: the kernel compares the value
+    /// only after it has registered this thread as a sleeper.
     ///
-    /// Everybody who maps the file can wait and wake here, in this process or another. So a peer
-    /// can also keep you asleep, and one that dies wakes nobody: if you do not trust the peer to
-    /// live and to wake you, use [`wait_timeout`](Self::wait_timeout).
+    /// Everybody who maps the file can wait and wake here, in this process or another. But a peer
+    /// may never wake you, because it has died or means harm: if you do not trust it to wake you,
+    /// use [`wait_timeout`](Self::wait_timeout).
     ///
     /// # Errors
-    /// - ENOSYS: a system without `futex(2)`, or FreeBSD, without an errno
+    /// - ENOSYS, or on FreeBSD no errno: the system lacks `futex(2)`
     ///   ([`is_unsupported`](Error::is_unsupported))
-    /// - EFAULT, ENOMEM: the place lies in a hole, for which no memory is left
+    /// - EFAULT, ENOMEM: the integer lies in a hole, and no memory is left to fill it
     ///
     /// # Example
     /// ```
@@ -53,12 +53,12 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
         self.futex().wait(expected.to_u32(), None).map(drop)
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`. Returns `false` if that time has passed.
-    /// Otherwise it returns `true`: somebody woke this place, or the value is not `expected`, or
-    /// the return is spurious.
+    /// As [`wait`](Self::wait), for at most `timeout`. Returns `false` if that time has passed, and
+    /// `true` if somebody woke this thread, if the value is not `expected`, or if the return is
+    /// spurious.
     ///
-    /// The time is that of `CLOCK_MONOTONIC`, which stands still while the machine is suspended.
-    /// More than 68 years count as 68 years.
+    /// The time is measured by `CLOCK_MONOTONIC`, which stands still while the machine is
+    /// suspended. A timeout of more than 68 years counts as 68 years.
     ///
     /// # Errors
     /// Those of [`wait`](Self::wait).
@@ -78,10 +78,10 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
         self.futex().wait(expected.to_u32(), Some(timeout))
     }
 
-    /// `futex(addr, FUTEX_WAKE, 1)` — wakes one of those who wait for this place, in any process.
-    /// Returns whether somebody did.
+    /// `futex(addr, FUTEX_WAKE, 1)` — wakes one thread that waits here, in any process. Returns
+    /// whether there was one.
     ///
-    /// Change the value first, with `Release`: who is woken looks at it.
+    /// Change the value first, with `Release`, because the woken thread loads it again.
     ///
     /// # Errors
     /// Those of [`wait`](Self::wait).
@@ -94,10 +94,10 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
         self.futex().wake(1).map(|woken| woken > 0)
     }
 
-    /// `futex(addr, FUTEX_WAKE, INT_MAX)` — wakes all who wait for this place, in any process.
-    /// Returns how many did.
+    /// `futex(addr, FUTEX_WAKE, INT_MAX)` — wakes all threads that wait here, in any process.
+    /// Returns how many there were.
     ///
-    /// Change the value first, with `Release`: those who are woken look at it.
+    /// Change the value first, with `Release`, because the woken threads load it again.
     ///
     /// # Errors
     /// Those of [`wait`](Self::wait).
@@ -110,8 +110,8 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
 
 /// Waiting, for `u32` and `i32`: available since Linux 2.6, not on FreeBSD.
 impl<T: AtomicInteger + Waitable> SharedAtomicView<'_, T> {
-    /// Sleeps while the value is `expected`, until somebody wakes this place:
-    /// [`SharedAtomic::wait`]. A map that cannot be written is enough to wait.
+    /// If the value is `expected`, sleeps until a writer wakes this thread: [`SharedAtomic::wait`].
+    /// A read-only map is enough to wait.
     ///
     /// # Errors
     /// Those of [`SharedAtomic::wait`].

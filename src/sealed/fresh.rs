@@ -52,8 +52,8 @@ impl Fresh {
         Ok(())
     }
 
-    /// Copies more of a source, from which all is that the file has already, until the file has `end`
-    /// bytes or the source ends.
+    /// Continues copying the source from which the file has all its bytes so far, until the file
+    /// has `end` bytes or the source ends.
     pub(crate) fn copy(&mut self, source: BorrowedFd<'_>, end: u64) -> Result<(), Error> {
         let len = copy_more(source, &self.file, self.len as u64, end)?;
         self.len = usize::try_from(len).map_err(|_| Error::too_long(len))?;
@@ -108,7 +108,8 @@ impl Fresh {
         }
     }
 
-    /// Keeps the length for ever, and writing for the mappings that exist, and reads that back.
+    /// Fixes the length for ever, forbids writing except through existing mappings, and reads the
+    /// seals back.
     pub(crate) fn share(&self) -> Result<(), Error> {
         let fd = self.as_fd();
         let seals = Seals::FIXED_SIZE | Seal::FutureWrite;
@@ -124,7 +125,7 @@ impl Fresh {
         self.file
     }
 
-    /// If some memory is missing, that must show before seals are added, which cannot be undone.
+    /// A lack of memory must show before seals are added, because adding them cannot be undone.
     #[inline]
     fn allocate_rest(&self) -> Result<(), Error> {
         if self.allocated < self.len { self.fallocate_to(self.len) } else { Ok(()) }

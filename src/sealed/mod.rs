@@ -174,16 +174,17 @@ impl SealedFile {
 
 #[cfg(feature = "std")]
 impl SealedFile {
-    /// Reads the whole file. The copy is as constant as a map.
+    /// Reads the whole file into a vector. Since the file never changes, the copy is as good as a
+    /// map.
     ///
     /// For bytes that are read once, this is faster than a map up to about 1 MiB.
     ///
-    /// It takes memory for the whole length, which the sender chose: set a
+    /// It allocates memory for the whole length, which the sender chose, so set a
     /// [limit](SealedFileOptions::limit) for a received file.
     ///
     /// # Errors
-    /// - no errno: [`OutOfMemory`](crate::Cause::OutOfMemory): no memory is left for the copy; longer than the
-    ///   address space
+    /// - no errno: [`OutOfMemory`](crate::Cause::OutOfMemory): no memory is left for the copy, or
+    ///   it would exceed the address space
     /// - those of [`read_at`](Self::read_at)
     ///
     /// # Example
@@ -206,7 +207,7 @@ impl SealedFile {
                 return Err(Error::new(Reason::EndOfFile).with_numbers(offset, self.len()));
             }
         }
-        // The file may be longer: it ends with a huge page.
+        // The vector may now be longer than `len`, because the file ends with a whole huge page.
         bytes.truncate(len);
         Ok(bytes)
     }

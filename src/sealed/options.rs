@@ -70,25 +70,26 @@ impl SealedFileOptions {
         self
     }
 
-    /// Make the file of transparent huge pages, as far as whole ones go: `madvise(MADV_COLLAPSE)`
+    /// Make the file of transparent huge pages wherever a whole one fits: `madvise(MADV_COLLAPSE)`
     /// and `madvise(MADV_HUGEPAGE)`. Default: no.
     ///
     /// It is for large files that are filled once and read often: filling takes a quarter of the
     /// time, and reading through a map with
-    /// [`MapOptions::huge_pages`](crate::MapOptions::huge_pages) is faster too
-    /// ([the figures](crate::guide#benchmarks)). A huge page has 2 MiB on most machines, 32 MiB where
-    /// ordinary pages have 16 KiB, and 512 MiB where they have 64 KiB. What is left behind the last
-    /// whole one gets ordinary pages, and so does a file from a reader or a pipe until its first huge
-    /// page is full.
+    /// [`MapOptions::huge_pages`](crate::MapOptions::huge_pages) is faster too ([the
+    /// figures](crate::guide#benchmarks)). A huge page has 2 MiB on most machines, 32 MiB where
+    /// ordinary pages have 16 KiB, and 512 MiB where they have 64 KiB. The rest after the last
+    /// whole huge page gets ordinary pages. A file from a reader or a pipe has ordinary pages until
+    /// it is as long as a huge page.
     ///
-    /// The kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) need not allow it,
-    /// since Linux 6.1, unless it is `deny`. Before, it must be `advise` or more. If the kernel has no
-    /// huge page, the rest of the file gets ordinary ones, and nothing else changes:
-    /// [`Feature::Collapse`](crate::kernel::Feature::Collapse) tells whether it makes any.
+    /// The kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) need not allow
+    /// this since Linux 6.1, but must not be `deny`. Before, it must be `advise` or more, and before
+    /// 5.14 `always`. If the kernel has no huge page left, or the process has no address space to
+    /// map one, the rest of the file gets ordinary pages, and nothing else changes.
+    /// [`Feature::Collapse`](crate::kernel::Feature::Collapse) tells whether the kernel makes any.
     ///
-    /// The price: a huge page needs free memory in one piece. Where that is short the kernel moves
-    /// other pages away first, inside this call, which has taken a second for 256 MiB. So fill one
-    /// large file at a time, and not where such a wait does harm.
+    /// The price: a huge page needs free memory in one piece. Where such memory is short, the
+    /// kernel first moves other pages away, inside this call; for 256 MiB this has taken a second.
+    /// So fill one large file at a time, and not where such a wait does harm.
     ///
     /// # References
     /// [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html);

@@ -129,7 +129,7 @@ impl Proof {
         self.granule
     }
 
-    /// Device and inode: which file it is, as long as somebody has it.
+    /// Device and inode, which identify the file as long as somebody has it.
     pub(crate) const fn id(self) -> (u64, u64) {
         self.id
     }
@@ -154,9 +154,9 @@ pub(crate) struct Terms {
 /// asked of it.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// This crate has created it, and nobody else has had it. It does not get FutureWrite before it is
-    /// shared, and its length is a multiple of its huge pages. So steps 2 and 3 need no look at the
-    /// kernel or the file system, and a small program does not contain it.
+    /// This crate has created it, and nobody else has had it. It does not get FutureWrite before it
+    /// is shared, and its length is a multiple of its huge pages. So steps 2 and 3 need not ask the
+    /// kernel or the file system, and a small program does not contain that code.
     Fresh,
     /// Anything can be wrong with it.
     Received,

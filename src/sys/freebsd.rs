@@ -69,7 +69,7 @@ pub(crate) fn madvise_collapse(_: NonNull<u8>, _: usize) -> bool {
     false
 }
 
-/// The system makes them by itself.
+/// The system makes huge pages by itself.
 pub(crate) fn transparent_huge_page_size(_: usize) -> usize {
     1
 }

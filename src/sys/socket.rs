@@ -37,8 +37,8 @@ pub(crate) struct Message {
     pub(crate) control_truncated: bool,
 }
 
-/// Sends the payload with at most [`FDS_MAX`] descriptors, to a path or else to where the socket is
-/// connected to. Never raises SIGPIPE.
+/// Sends the payload with at most [`FDS_MAX`] descriptors, to a path, or else to the peer that the
+/// socket is connected to. Never raises SIGPIPE.
 pub(crate) fn sendmsg(
     socket: BorrowedFd<'_>,
     to: Option<&CStr>,

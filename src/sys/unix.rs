@@ -109,7 +109,7 @@ pub(crate) fn pread(fd: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> Result<u
     retry_on_intr(|| rustix::io::pread(fd, &mut *buf, offset)).map_err(failed(Call::Pread))
 }
 
-/// As [`pread`], to the end of a vector, as much as it has room for.
+/// As [`pread`], but appends to a vector, as much as it has room for.
 #[cfg(feature = "std")]
 pub(crate) fn pread_to_vec(fd: BorrowedFd<'_>, bytes: &mut std::vec::Vec<u8>, offset: u64) -> Result<usize, Error> {
     retry_on_intr(|| rustix::io::pread(fd, rustix::buffer::spare_capacity(bytes), offset)).map_err(failed(Call::Pread))

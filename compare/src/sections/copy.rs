@@ -34,7 +34,7 @@ pub fn run(report: &mut Report) {
 }
 
 fn in_memory(len: usize) -> File {
-    SealedFile::from_bytes("source", &pattern(len)).expect("a sealed file").into_fd().into()
+    files::unless_busy(|| SealedFile::from_bytes("source", &pattern(len))).into_fd().into()
 }
 
 fn chart<'a>(races: &[Race]) -> Chart<'a> {
@@ -87,8 +87,8 @@ fn copy(source: &File, len: usize) -> Race {
         candidate(SENDFILE, sendfile),
         candidate(IO_COPY, into_file),
         candidate(OLD, old),
-        candidate(PLAIN, || SealedFile::copy_of("bench", rewound()).expect("a sealed file")),
-        candidate(HUGE_PAGES, || huge.copy_of("bench", rewound()).expect("a sealed file")),
+        candidate(PLAIN, || files::unless_busy(|| SealedFile::copy_of("bench", rewound()))),
+        candidate(HUGE_PAGES, || files::unless_busy(|| huge.copy_of("bench", rewound()))),
     ];
     race(size(len), len, Cpu, effort(len), candidates)
 }

@@ -120,7 +120,7 @@ fn fill(len: usize) -> Race {
     let plain = SealedFile::options();
     let huge = plain.huge_pages(true);
     let in_place = |options: memfile::SealedFileOptions| {
-        options.create_with("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
+        files::unless_busy(|| options.create_with("bench", len, |target| target.copy_from_slice(bytes)))
     };
     let mut candidates = write_loops(bytes);
     candidates.extend([
@@ -129,10 +129,10 @@ fn fill(len: usize) -> Race {
         candidate(OLD, old),
         candidate(SHARED, shared),
         candidate(TMPFS, tmpfs),
-        candidate(PLAIN, || plain.from_bytes("bench", bytes).expect("a sealed file")),
-        candidate(READER, || plain.from_reader("bench", bytes).expect("a sealed file")),
+        candidate(PLAIN, || files::unless_busy(|| plain.from_bytes("bench", bytes))),
+        candidate(READER, || files::unless_busy(|| plain.from_reader("bench", bytes))),
         candidate(PLACE, || in_place(plain)),
-        candidate(HUGE_PAGES, || huge.from_bytes("bench", bytes).expect("a sealed file")),
+        candidate(HUGE_PAGES, || files::unless_busy(|| huge.from_bytes("bench", bytes))),
         candidate(HUGE_PLACE, || in_place(huge)),
         candidate(MEMCPY, move || warm.copy_from_slice(bytes)),
     ]);
@@ -151,9 +151,9 @@ fn with_advice(len: usize) -> Race {
     let huge = SealedFile::options().huge_pages(true);
     let mut candidates = write_loops(bytes);
     candidates.extend([
-        candidate(HUGE_PAGES, || huge.from_bytes("bench", bytes).expect("a sealed file")),
+        candidate(HUGE_PAGES, || files::unless_busy(|| huge.from_bytes("bench", bytes))),
         candidate(HUGE_PLACE, || {
-            huge.create_with("bench", len, |target| target.copy_from_slice(bytes)).expect("a sealed file")
+            files::unless_busy(|| huge.create_with("bench", len, |target| target.copy_from_slice(bytes)))
         }),
     ]);
     race(size(len), len, Cpu, effort(len), candidates).only_best(&LOOPS, WRITE)

@@ -53,7 +53,7 @@ pub fn run(report: &mut Report) {
 }
 
 fn file(bytes: &[u8], huge_pages: bool) -> SealedFile {
-    SealedFile::options().huge_pages(huge_pages).from_bytes("bench", bytes).expect("a sealed file")
+    files::unless_busy(|| SealedFile::options().huge_pages(huge_pages).from_bytes("bench", bytes))
 }
 
 fn sum(len: usize) -> Race {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use memfile::{MemFile, SharedMap};
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::bytes::pattern;
 use crate::race::median;
@@ -25,52 +26,56 @@ mod ring;
 pub const ARGUMENT: &str = "--stream";
 
 const SIZES: [usize; 3] = [64, 1 << 10, 16 << 10];
-/// As much as a pipe holds.
-const CAPACITY: usize = 64 << 10;
 const ROUNDS: usize = 21;
 /// A timeout that ends the other process if this one has gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The ways of the columns. The first is what the others are compared with.
-const WAYS: [&str; 4] = ["pipe", "socket", "eventfd", "ring"];
+const WAYS: [&str; 5] = ["pipe", "socket", "eventfd", "ring", APART];
+/// A ring between processes that are bound to two processors.
+const APART: &str = "ring, apart";
 
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("stream.md"));
     let stream = measure(report, "Messages in one direction, time of each", |len| (256 << 10) / len + 64);
     let round_trip = measure(report, "A message and its answer, of the same size", |_| 1);
     let mut goal = |what, least, reached: f64| report.goal(what, Wanted::AtLeast(least), Some(reached));
-    goal("stream, 64 B: ring against pipe", 20.0, stream[0]);
-    goal("stream, 16 KiB: ring against pipe", 2.5, stream[2]);
-    goal("round trip, 64 B: ring against pipe", 3.0, round_trip[0]);
+    goal("stream, 64 B: ring against pipe", 20.0, stream[0][0]);
+    goal("stream, 16 KiB: ring against pipe", 2.5, stream[2][0]);
+    goal("round trip, 64 B: ring against pipe, both awake", 3.0, round_trip[0][1]);
 }
 
 /// A table: so many messages of each size, then one answer. Returns how many times as fast as the
-/// pipe the ring is.
-fn measure(report: &mut Report, title: &str, count: impl Fn(usize) -> usize) -> Vec<f64> {
+/// pipe both rings are.
+fn measure(report: &mut Report, title: &str, count: impl Fn(usize) -> usize) -> Vec<[f64; 2]> {
     let races = SIZES.map(|len| race(len, count(len)));
     let speed = |pipe: &[f64], way: &[f64]| median(&pipe.iter().zip(way).map(|(a, b)| a / b).collect::<Vec<_>>());
-    let row = |(len, [pipe, socket, eventfd, ring]): (usize, &[Vec<f64>; 4])| {
-        let [socket, eventfd, faster] = [socket, eventfd, ring].map(|way| times(speed(pipe, way)));
-        vec![size(len), time(median(pipe)), socket, eventfd, faster, time(median(ring))]
+    let row = |(len, [pipe, others @ ..]): (usize, &[Vec<f64>; 5])| {
+        let speeds = others.iter().map(|way| times(speed(pipe, way)));
+        [size(len), time(median(pipe))].into_iter().chain(speeds).collect()
     };
     let caption = format!(
-        "**{title}.** First and last column: wall-clock time, lower is better. Other columns: how many \
+        "**{title}.** First column: wall-clock time, lower is better. Other columns: how many \
          times as fast as a pipe, higher is better."
     );
-    let head = ["bytes", "pipe", "socket", "eventfd", "ring", "ring, time"];
+    let head: Vec<&str> = ["bytes"].into_iter().chain(WAYS).collect();
     report.table(&caption, &head, &SIZES.into_iter().zip(&races).map(row).collect::<Vec<_>>());
-    races.iter().map(|[pipe, .., ring]| speed(pipe, ring)).collect()
+    races.iter().map(|[pipe, .., ring, apart]| [speed(pipe, ring), speed(pipe, apart)]).collect()
 }
 
 /// The seconds per message of each way, by rounds in which all take turns.
-fn race(len: usize, count: usize) -> [Vec<f64>; 4] {
+fn race(len: usize, count: usize) -> [Vec<f64>; 5] {
     let message = pattern(len);
     let mut answer = Vec::new();
     let mut others = WAYS.map(|way| Other::start(way, len, count));
-    let mut seconds = [const { Vec::new() }; 4];
+    let mut seconds = [const { Vec::new() }; 5];
     let repeat = 1024 / count + 1;
+    let processors = sched_getaffinity(None).expect("sched_getaffinity");
     for _ in 0..ROUNDS {
-        for (other, seconds) in others.iter_mut().zip(&mut seconds) {
+        for ((way, other), seconds) in WAYS.iter().zip(&mut others).zip(&mut seconds) {
+            if *way == APART {
+                bind(0);
+            }
             let mut exchange = || {
                 (0..count).for_each(|_| other.link.send(&message));
                 other.link.receive(&mut answer, len);
@@ -79,15 +84,25 @@ fn race(len: usize, count: usize) -> [Vec<f64>; 4] {
             let start = Instant::now();
             (0..repeat).for_each(|_| exchange());
             seconds.push(start.elapsed().as_secs_f64() / (repeat * count) as f64);
+            sched_setaffinity(None, &processors).expect("sched_setaffinity");
         }
     }
     seconds
 }
 
+/// Binds this process to one of its processors, if it has so many.
+fn bind(which: usize) {
+    let all = sched_getaffinity(None).expect("sched_getaffinity");
+    if let Some(processor) = (0..CpuSet::MAX_CPU).filter(|&processor| all.is_set(processor)).nth(which) {
+        let mut one = CpuSet::new();
+        one.set(processor);
+        sched_setaffinity(None, &one).expect("sched_setaffinity");
+    }
+}
+
 /// One end of a connection.
 trait Link {
     fn send(&mut self, message: &[u8]);
-    /// Ends this process if the other one has gone.
     fn receive(&mut self, message: &mut Vec<u8>, len: usize);
 }
 
@@ -104,7 +119,7 @@ impl Link for Bytes {
 
     fn receive(&mut self, message: &mut Vec<u8>, len: usize) {
         message.resize(len, 0);
-        self.input.read_exact(message).unwrap_or_else(|_| exit(0));
+        self.input.read_exact(message).unwrap_or_else(|error| gone(&error));
     }
 }
 
@@ -159,8 +174,14 @@ impl Link for Rings {
     }
 
     fn receive(&mut self, message: &mut Vec<u8>, _len: usize) {
-        self.0.recv(message, PATIENCE).unwrap_or_else(|_| exit(0));
+        self.0.recv(message, PATIENCE).unwrap_or_else(|error| gone(&error));
     }
+}
+
+/// The other process has ended.
+fn gone(error: &std::io::Error) -> ! {
+    eprintln!("the other process: {error}");
+    exit(1);
 }
 
 /// The other process, and this end of the connection to it.
@@ -173,7 +194,7 @@ impl Other {
     fn start(way: &str, len: usize, count: usize) -> Self {
         let mut command = Command::new(env::current_exe().expect("this program"));
         command.args([ARGUMENT, way, &len.to_string(), &count.to_string()]);
-        let rings = [(); 2].map(|()| ring::create(CAPACITY).expect("memfd_create"));
+        let rings = [(); 2].map(|()| ring::create((4 * len).max(32 << 10)).expect("memfd_create"));
         // The other process opens them through this one.
         command.args(rings.each_ref().map(|ring| format!("/proc/{}/fd/{}", id(), ring.as_raw_fd())));
         let ([input, output], [stdin, stdout]) = descriptors(way);
@@ -214,7 +235,7 @@ fn clone(file: &File) -> File {
 /// `asks`: this is the process that measures.
 fn connect(way: &str, asks: bool, bytes: Bytes, [there, back]: [MemFile; 2]) -> Box<dyn Link> {
     match way {
-        "ring" => {
+        "ring" | APART => {
             let (input, output) = if asks { (back, there) } else { (there, back) };
             Box::new(Rings(Receiver::new(input).expect("a ring"), Sender::new(output).expect("a ring")))
         }
@@ -237,6 +258,9 @@ pub fn answer(arguments: &[String]) {
     });
     let input = File::from(std::io::stdin().as_fd().try_clone_to_owned().expect("a descriptor"));
     let output = File::from(std::io::stdout().as_fd().try_clone_to_owned().expect("a descriptor"));
+    if way == APART {
+        bind(1);
+    }
     let mut link = connect(way, false, Bytes { input, output }, rings);
     let mut message = Vec::new();
     loop {

@@ -53,7 +53,7 @@ fn fill_huge(len: usize) -> Race {
     let bytes = pattern(len);
     let huge = SealedFile::options().huge_pages(true);
     let candidates = vec![
-        candidate(FROM_BYTES_HUGE, || huge.from_bytes("bench", &bytes).expect("a sealed file")),
+        candidate(FROM_BYTES_HUGE, || files::unless_busy(|| huge.from_bytes("bench", &bytes))),
         candidate(COPY_TWO, || collapse::fill(&bytes, HUGE_PAGE)),
         candidate(COPY_EIGHT, || collapse::fill(&bytes, 4 * HUGE_PAGE)),
         candidate(COPY_ALL, || collapse::fill(&bytes, len)),
@@ -67,7 +67,7 @@ fn copy_huge(len: usize) -> Race {
     let source = &source;
     let huge = SealedFile::options().huge_pages(true);
     let candidates = vec![
-        candidate(COPY_OF_HUGE, || huge.copy_of("bench", rewound(source)).expect("a sealed file")),
+        candidate(COPY_OF_HUGE, || files::unless_busy(|| huge.copy_of("bench", rewound(source)))),
         candidate(READ_TWO, || collapse::copy(source, len, HUGE_PAGE)),
         candidate(READ_EIGHT, || collapse::copy(source, len, 4 * HUGE_PAGE)),
         candidate(SENDFILE_ALL, || collapse::copy_by_sendfile(source, len)),
@@ -95,7 +95,7 @@ fn fill(len: usize) -> Race {
         fd
     };
     let candidates = vec![
-        candidate(FROM_BYTES, || SealedFile::from_bytes("bench", &bytes).expect("a sealed file")),
+        candidate(FROM_BYTES, || files::unless_busy(|| SealedFile::from_bytes("bench", &bytes))),
         candidate(POPULATE, populate),
         candidate(ALLOCATE, allocate),
     ];
@@ -135,7 +135,7 @@ fn copy(len: usize) -> Race {
         fd
     };
     let candidates = vec![
-        candidate(COPY_OF, || SealedFile::copy_of("bench", rewound(source)).expect("a sealed file")),
+        candidate(COPY_OF, || files::unless_busy(|| SealedFile::copy_of("bench", rewound(source)))),
         candidate(WRITE_MAP, map_and_write),
         candidate(READ_MAP, read_to_map),
         candidate(READ_WRITE, read_write),

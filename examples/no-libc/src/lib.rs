@@ -1,7 +1,7 @@
-//! What a C library would bring: the start of the program, its end, `fork`, and the functions that the compiler calls by itself:
-//! `memcpy`, `memmove`, `memset`, `memcmp`, `bcmp` and `strlen`, which are all that [`core`](https://doc.rust-lang.org/core) asks
-//! for. They are assembly, since the compiler makes a call of `memcpy` of a loop that copies. Each has a section of its own, so
-//! that the linker leaves out what a program does not need.
+//! What a C library would bring: the start of the program, its end, `fork`, and the functions that the compiler calls by
+//! itself: `memcpy`, `memmove`, `memset`, `memcmp`, `bcmp` and `strlen`, which are all that
+//! [`core`](https://doc.rust-lang.org/core) asks for. They are assembly, since the compiler turns a loop that copies into a
+//! call of `memcpy`. Each has a section of its own, so that the linker leaves out what a program does not need.
 //!
 //! The start calls `fn program() -> i32`, which each program of this package defines, and ends the process with what that
 //! returns.
@@ -18,7 +18,7 @@ unsafe extern "C" {
     pub safe fn fork() -> i32;
 }
 
-/// Without a word, so that the texts of panics are not linked in. `memfile` has none; rustix has one, for a kernel that
+/// Prints nothing, so that the texts of panics are not linked in. `memfile` has none; rustix has one, for a kernel that
 /// answers with the descriptor -1.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -9,18 +9,17 @@ use crate::sealed::Fresh;
 use crate::sys::fd::AsFd;
 use crate::sys::{self, Access};
 
-/// Bytes of a file that nobody else has, together with the file. There is no mapping of it but this
-/// one.
+/// The bytes of a file that nobody else has, together with the file. This is its only mapping.
 pub(crate) struct Exclusive {
     mapping: Mapping,
     fresh: Fresh,
 }
 
 impl Exclusive {
-    /// Maps the file in its whole length, for huge pages of this size, or 1.
+    /// Maps the whole file, for huge pages of this size, or 1 for none.
     ///
     /// # Errors
-    /// The file comes back with the error.
+    /// The error returns the file.
     pub(crate) fn new(fresh: Fresh, huge_page: usize) -> Result<Self, ErrorWith<Fresh>> {
         match Self::map(&fresh, huge_page) {
             Ok(mapping) => Ok(Self { mapping, fresh }),
@@ -28,8 +27,8 @@ impl Exclusive {
         }
     }
 
-    /// Without a mapping, for a file that cannot be mapped for writing any more. Its bytes are an
-    /// empty slice.
+    /// Makes one without a mapping, for a file that cannot be mapped for writing any more. Its
+    /// bytes are an empty slice.
     pub(crate) fn unmapped(fresh: Fresh) -> Self {
         Self { mapping: Mapping::EMPTY, fresh }
     }
@@ -52,12 +51,12 @@ impl Exclusive {
         self.fresh
     }
 
-    /// Gives up the `&mut [u8]`: from now on others may have the file. It must have Shrink.
+    /// Gives up the `&mut [u8]`: from now on others may have the file. The file must have Shrink.
     pub(in crate::map) fn into_shared(self) -> (SharedWritable, Fresh) {
         (SharedWritable(Shared { mapping: self.mapping, start: 0 }), self.fresh)
     }
 
-    /// Maps the file, if that has failed before.
+    /// Maps the file, if mapping it failed before.
     pub(crate) fn map_again(&mut self, huge_page: usize) -> Result<(), Error> {
         if self.mapping.len < self.fresh.len() {
             self.mapping = Self::map(&self.fresh, huge_page)?;
@@ -75,34 +74,34 @@ impl Exclusive {
         resized
     }
 
-    /// Makes the page present that begins at `start`, if there is memory for it. (A store would raise
-    /// SIGBUS if there is none.) It is the one that [`collapse`](Self::collapse) needs.
+    /// Makes the page that begins at `start` present, if there is memory for it. (A store would
+    /// raise SIGBUS if there is none.) [`collapse`](Self::collapse) needs this page.
     pub(crate) fn touch(&mut self, start: usize) -> bool {
         // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
         start < self.mapping.len && sys::madvise_populate_write(unsafe { self.mapping.base.add(start) }, 1).is_ok()
     }
 
-    /// Makes huge pages of a range that begins and ends at multiples of their size. Returns whether the
-    /// kernel says that it did.
+    /// Makes huge pages of a range that begins and ends at multiples of their size. Returns whether
+    /// the kernel reports success.
     pub(crate) fn collapse(&mut self, start: usize, end: usize) -> bool {
         // SAFETY: `start` is less than the length of the mapping, as above.
         let place = (start < end && end <= self.mapping.len).then(|| unsafe { self.mapping.base.add(start) });
         place.is_some_and(|place| sys::madvise_collapse(place, end.saturating_sub(start)))
     }
 
-    /// Notes that the file has memory up to here.
+    /// Records that the file is allocated up to `end`.
     pub(crate) fn set_allocated(&mut self, end: usize) {
         self.fresh.set_allocated(end);
     }
 
-    /// Allocates the file from where it is allocated already up to `end`, and makes those pages
-    /// present. So no byte of them can be SIGBUS, and none is a hole.
+    /// Allocates what the file still lacks up to `end`, and makes those pages present. So no access
+    /// to them can raise SIGBUS, and none of them is a hole.
     pub(crate) fn populate(&mut self, end: usize) -> Result<(), Error> {
         let end = end.min(self.mapping.len);
         if end <= self.fresh.allocated() {
             return Ok(());
         }
-        // `madvise` wants whole pages, and what is there already is none the worse for it.
+        // `madvise` needs whole pages. It does no harm to pages that are already present.
         let offset = self.fresh.allocated() & !PAGE_MASK;
         // SAFETY: `offset` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
         let start = unsafe { self.mapping.base.add(offset) };

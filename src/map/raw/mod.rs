@@ -78,8 +78,8 @@ impl Extent {
 ///   OFFSET_ALIGN   first byte          the granule
 /// ```
 ///
-/// An empty extent has no mapping (`mmap` of length 0 fails with EINVAL): then `base` dangles, aligned as
-/// the start of a mapping is, and `mapped` is 0.
+/// An empty extent has no mapping (`mmap` of length 0 fails with EINVAL): then `base` dangles,
+/// aligned as the start of a mapping is, and `mapped` is 0.
 struct Mapping {
     base: NonNull<u8>,
     mapped: usize,
@@ -105,9 +105,9 @@ impl Mapping {
     /// a huge page size when it merely may use huge pages, and then pages of the mapping lie beyond
     /// the end of the file.
     ///
-    /// `base` is a multiple of `huge_page`, the size of a transparent huge page, or 1 where none are
-    /// wanted, if address space for that can be had. The kernel would see to it only where its policy
-    /// is to use them.
+    /// If there is address space for it, `base` is a multiple of `huge_page`, which is the size of
+    /// a transparent huge page, or 1 where none are wanted. The kernel itself aligns a map only
+    /// where its policy is to use huge pages.
     #[inline]
     fn new(
         fd: BorrowedFd<'_>,
@@ -139,8 +139,8 @@ impl Mapping {
     }
 
     /// Follows the options as far as the kernel can. They change no byte, so it is not an error if
-    /// the kernel refuses them, with two exceptions: failing to populate or to lock memory for
-    /// which the caller asked that.
+    /// the kernel refuses them, with two exceptions: failing to populate or to lock memory if the
+    /// caller asked for it.
     #[inline]
     fn follow(&self, fd: BorrowedFd<'_>, options: MapOptions, huge_page: usize) -> Result<(), Error> {
         if self.mapped == 0 {
@@ -171,7 +171,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// Makes huge pages of the file as far as whole ones go, from the one that holds the first byte.
+    /// Makes huge pages of the file wherever a whole one fits, from the one that holds the first
+    /// byte.
     #[cold]
     fn collapse(&self, fd: BorrowedFd<'_>, huge_page: usize) {
         self.advise_huge_pages();
@@ -184,13 +185,14 @@ impl Mapping {
         for page in (0..whole).step_by(huge_page) {
             // SAFETY: `page` is less than `lead + len`.
             let page = unsafe { self.base.add(page) };
-            // Linux 6.1 and 6.12 stop at a huge page of which the mapping has no page yet.
+            // Linux 6.1 and 6.12 stop at a huge page in which the mapping has no page yet.
             let _ = sys::madvise_populate_read(page, 1);
         }
         sys::madvise_collapse(self.base, whole);
     }
 
-    /// Allows huge pages where the kernel's policy is `advise`. EINVAL: it was built without them.
+    /// Allows huge pages where the kernel's policy is `advise`. EINVAL means that the kernel was
+    /// built without them.
     fn advise_huge_pages(&self) {
         if self.mapped > 0 {
             let _ = sys::madvise_hugepage(self.base, self.mapped);

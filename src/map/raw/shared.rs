@@ -19,8 +19,8 @@ use crate::sys::{self, Access};
 /// than such accesses could: it reads and writes each byte once.) Across processes the hardware
 /// decides, and a torn or stale value is only a value.
 ///
-/// The words are those of the file: a map of a range that begins within a word has a part of it,
-/// and the whole word is accessed, as at the end of a map.
+/// The words are aligned in the file. If a map begins within a word, it has only a part of that
+/// word, but the whole word is accessed, as at the end of a map.
 pub(in crate::map) struct Shared {
     pub(super) mapping: Mapping,
     pub(super) start: u64,
@@ -44,7 +44,7 @@ impl Shared {
         self.mapping.len
     }
 
-    /// Where the first byte is in the file.
+    /// The offset of the first byte in the file.
     pub(in crate::map) fn start(&self) -> u64 {
         self.start
     }
@@ -105,14 +105,14 @@ impl<'map> ReadOnlyWord<'map> {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The four bytes of the word from `first_byte` on, to wait for.
+    /// The four bytes of the word from `first_byte` on, to wait on.
     pub(in crate::map) fn futex(self, first_byte: usize) -> Futex<'map> {
         Futex::of(self.0, first_byte)
     }
 }
 
-/// Four bytes of a word, for the kernel. It alone reads them as a `u32`: an atomic access of that
-/// size by this process could race with those to the whole word.
+/// Four bytes of a word, for the kernel. Only the kernel reads them as a `u32`: an atomic access of
+/// that size by this process could race with accesses to the whole word.
 pub(in crate::map) struct Futex<'map>(&'map AtomicU32);
 
 impl<'map> Futex<'map> {
@@ -122,17 +122,17 @@ impl<'map> Futex<'map> {
         // SAFETY: A multiple of 4 that is less than the word's size, which is 4 or 8.
         let place = unsafe { bytes.add(first_byte & (WORD - size_of::<u32>())) };
         // SAFETY: The four bytes lie within the word, which is mapped for `'map` and as aligned. A
-        // reference to an atomic is no access, so it may lie over memory that cannot be written;
-        // only its address is used (`sys::futex_wait`, `sys::futex_wake`).
+        // reference to an atomic is not an access, so it may lie over memory that cannot be
+        // written; only its address is used (`sys::futex_wait`, `sys::futex_wake`).
         Self(unsafe { place.cast::<AtomicU32>().as_ref() })
     }
 
-    /// Sleeps while the bytes are `expected`. Returns false if the time has passed.
+    /// Sleeps while the bytes are `expected`. Returns false if the timeout has passed.
     pub(in crate::map) fn wait(&self, expected: u32, timeout: Option<Duration>) -> Result<bool, Error> {
         sys::futex_wait(self.0, expected, timeout)
     }
 
-    /// Wakes those who sleep, and returns how many.
+    /// Wakes at most so many sleepers, and returns how many it woke.
     pub(in crate::map) fn wake(&self, most: u32) -> Result<usize, Error> {
         sys::futex_wake(self.0, most)
     }

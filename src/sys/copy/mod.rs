@@ -8,19 +8,21 @@
 //!
 //! # Order
 //!
-//! Both are at least what `SharedMap` promises: relaxed atomic accesses, which fences and other
-//! atomics order, and which have no order among themselves.
+//! Both are at least as ordered as `SharedMap` promises: as relaxed atomic accesses, which fences
+//! and other atomics order, and which have no order among themselves.
 //!
-//! - `words.rs` is that literally, so Rust's model says it for every processor, and Miri tests it.
-//!   On aarch64, for instance, the words are plain `ldr` and `str`, `fence(Acquire)` is `dmb ishld`,
-//!   which no earlier load passes, and `fence(Release)` is `dmb ish`, which no access passes.
+//! - `words.rs` makes exactly such accesses, so Rust's memory model guarantees the order on every
+//!   processor, and Miri tests it. On aarch64, for instance, the words are plain `ldr` and `str`,
+//!   `fence(Acquire)` is `dmb ishld`, which no earlier load passes, and `fence(Release)` is `dmb
+//!   ish`, which no access passes.
 //! - The compiler moves no access to shared memory across an `asm!` block without `nomem`, which
-//!   might contain any such access itself. The processor does not pass a load by a load, nor a store
-//!   by a store or a load (Intel's manual, volume 3A, "Memory Ordering in P6 and More Recent
-//!   Processor Families"). String stores are the exception, among themselves alone: "stores within a
-//!   single string operation may be executed out of order", but "string operations are not reordered
-//!   with other store operations" ("Fast-String Operation and Out-of-Order Stores"). So acquire and
-//!   release fences need no instruction here, as everywhere on x86_64.
+//!   might contain any such access itself. The processor reorders neither loads with other loads,
+//!   nor stores with other stores or earlier loads (Intel's manual, volume 3A, "Memory Ordering in
+//!   P6 and More Recent Processor Families"). String stores are the exception, but only among
+//!   themselves: "stores within a single string operation may be executed out of order", but
+//!   "string operations are not reordered with other store operations" ("Fast-String Operation and
+//!   Out-of-Order Stores"). So acquire and release fences need no instruction here, as everywhere
+//!   on x86_64.
 
 cfg_if::cfg_if! {
     // Not x32, whose pointers leave the upper halves of the registers undefined.

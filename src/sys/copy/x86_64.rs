@@ -13,8 +13,8 @@ const LONG: usize = 1536;
 /// From this length on, registers of 32 bytes are faster than those of 16.
 const WIDE: usize = 128;
 
-/// Whether the processor and the system have registers of 32 bytes. Without std only the compiler's
-/// settings tell.
+/// Whether the processor and the system have registers of 32 bytes. Without std, only the
+/// compiler's settings are known.
 #[inline]
 fn has_avx() -> bool {
     cfg_if::cfg_if! {
@@ -42,7 +42,7 @@ pub(crate) unsafe fn copy_to_shared(source: &[u8], target: NonNull<u8>) {
     unsafe { copy(source.as_ptr(), target.as_ptr(), source.len()) }
 }
 
-/// Writes each byte once: what others write who have seen it must not be undone by a second time.
+/// Writes each byte once: a second write could undo what others wrote after seeing the first.
 ///
 /// # Safety
 /// `source` is readable and `target` writable for `len` bytes. Either may be changed by others
@@ -70,9 +70,9 @@ unsafe fn copy(source: *const u8, target: *mut u8, len: usize) {
             return;
         }
     }
-    // SAFETY: The ranges are the caller's: `i` goes up to `len`, by 64 as long as as many are left,
-    // then by each of 32, 16, 8, 4, 2 and 1 that the rest has. From `rest`, which has gone below 0
-    // by 64, its low six bits tell.
+    // SAFETY: The ranges are the caller's: `i` goes up to `len`, by 64 while that many bytes are
+    // left, then by each of 32, 16, 8, 4, 2 and 1 that the remainder contains. `rest` ends 64 below
+    // the remainder, so its low six bits are the same.
     unsafe {
         asm!(
             "sub {rest}, 64",
@@ -141,15 +141,15 @@ unsafe fn copy(source: *const u8, target: *mut u8, len: usize) {
     }
 }
 
-/// Copies as many rounds of 64 bytes as there are, and returns their bytes.
+/// Copies all whole rounds of 64 bytes, and returns how many bytes it copied.
 ///
 /// # Safety
 /// As for [`copy`]; `len` is at least 64, and the processor has AVX.
 #[inline]
 unsafe fn copy_rounds(source: *const u8, target: *mut u8, len: usize) -> usize {
     let end = len & !63;
-    // SAFETY: The ranges are the caller's: `rax` goes up to `end`. The upper halves of the registers
-    // are zero again in the end, since instructions without AVX would be slow otherwise.
+    // SAFETY: The ranges are the caller's: `rax` goes up to `end`. The upper halves of the
+    // registers are cleared at the end, since instructions without AVX would be slow otherwise.
     unsafe {
         asm!(
             "2:",

@@ -1,19 +1,19 @@
 //! `madvise(MADV_COLLAPSE)`. For memory files since Linux 6.1 (7d8faaf15545).
 //!
-//! rustix 1.1 has no name for this advice, and a value that an enum does not list must not be made
-//! up. So the call is made here, and where rustix makes its calls without libc, so is this one. The
-//! file can go when `rustix::mm::Advice` lists the advice.
+//! rustix 1.1 has no name for this advice, and a value that is not in its enum would be undefined
+//! behaviour. So the call is made here, without libc wherever rustix does without it. This file can
+//! go when `rustix::mm::Advice` lists the advice.
 
 use core::ffi::c_int;
 use core::ptr::NonNull;
 
 const MADV_COLLAPSE: c_int = 25;
 
-/// Makes huge pages of a mapping, whatever the policy: of each range with the size of one, aligned
-/// in memory and in the file, that has a page already. The contents stay. It takes as long as
-/// copying them, and longer if the kernel has to make room first.
+/// Makes huge pages of a mapping, whatever the policy: one of each range that has the size of a
+/// huge page, is aligned in memory and in the file, and already has a page. The contents stay. The
+/// call takes as long as copying them, and longer if the kernel has to make room first.
 ///
-/// Returns whether the kernel says that it did so everywhere.
+/// Returns whether the kernel reports success for the whole mapping.
 pub(crate) fn madvise_collapse(base: NonNull<u8>, len: usize) -> bool {
     // SAFETY: The advice makes pages larger, and changes neither contents nor mappings. A range that
     // is not mapped fails with ENOMEM.
@@ -38,7 +38,8 @@ cfg_if::cfg_if! {
         /// As for `madvise(2)`.
         unsafe fn madvise(base: *mut u8, len: usize, advice: c_int) -> isize {
             let result;
-            // SAFETY: The kernel takes its arguments from these registers, and keeps all others.
+            // SAFETY: The kernel takes its arguments from these registers, and preserves all
+            // others.
             unsafe {
                 #[cfg(target_arch = "x86_64")]
                 asm!(
@@ -60,7 +61,7 @@ cfg_if::cfg_if! {
                     in("x2") advice,
                     options(nostack),
                 );
-                // In Thumb code r7 belongs to the compiler, and gets its value back.
+                // In Thumb code the compiler reserves r7, so its value is restored.
                 #[cfg(target_arch = "arm")]
                 asm!(
                     "mov {saved}, r7",
@@ -80,7 +81,7 @@ cfg_if::cfg_if! {
                     inlateout("a0") base => result,
                     in("a1") len,
                     in("a2") advice,
-                    // A system call keeps no vector register.
+                    // A system call preserves no vector register.
                     clobber_abi("C"),
                     options(nostack),
                 );

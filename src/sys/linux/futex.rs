@@ -10,8 +10,8 @@ use rustix::thread::futex::{self, Flags};
 use crate::error::{Call, Error};
 use crate::sys::unix::failed;
 
-/// Without `FUTEX_PRIVATE_FLAG`, so that the kernel looks for sleepers by the file and the offset,
-/// and finds those of other processes.
+/// Without `FUTEX_PRIVATE_FLAG`, so that the kernel looks up sleepers by file and offset, and finds
+/// those of other processes.
 const SHARED: Flags = Flags::empty();
 
 /// `FUTEX_WAIT`. Returns false if the time has passed. A signal ends the wait too, so a return says
@@ -31,8 +31,8 @@ pub(crate) fn futex_wake(word: &AtomicU32, most: u32) -> Result<usize, Error> {
     retry_on_intr(|| futex::wake(word, SHARED, most)).map_err(failed(Call::FutexWake))
 }
 
-/// More than `i32::MAX` seconds, 68 years, count as that: where pointers have 32 bits, a kernel
-/// before 5.1 knows no longer time.
+/// More than `i32::MAX` seconds (68 years) count as that many: where pointers have 32 bits, kernels
+/// before 5.1 support no longer time.
 fn timespec(duration: Duration) -> Timespec {
     let seconds = duration.as_secs().try_into().unwrap_or(i32::MAX);
     Timespec { tv_sec: seconds.into(), tv_nsec: duration.subsec_nanos().into() }

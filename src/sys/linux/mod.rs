@@ -81,10 +81,10 @@ pub(crate) fn madvise_hugepage(base: NonNull<u8>, len: usize) -> Result<(), Erro
 }
 
 /// The size of a transparent huge page, or 1 if `len` is less: 2 MiB, but 32 or 512 MiB where pages
-/// have 16 or 64 KiB. Without `/sys` it is taken for 2 MiB. The kernel is asked once in the life of
-/// the process.
+/// have 16 or 64 KiB. Without `/sys` it is assumed to be 2 MiB. The kernel is asked once per
+/// process.
 pub(crate) fn transparent_huge_page_size(len: usize) -> usize {
-    /// No processor has smaller ones.
+    /// No processor has smaller huge pages.
     const SMALLEST: usize = 1 << 20;
     const USUAL: usize = 2 << 20;
     static SIZE: AtomicUsize = AtomicUsize::new(0);

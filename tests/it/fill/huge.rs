@@ -326,7 +326,9 @@ fn every_rung_can_be_missing() {
         ("all advice", || seccomp::always("madvise", seccomp::errno(libc::EINVAL))),
         ("all advice, by a sandbox", || seccomp::always("madvise", seccomp::errno(libc::EPERM))),
         // No room for an aligned map, so that the file is mapped anywhere.
-        ("the place", || seccomp::on_values("mmap", 2, &[0], seccomp::errno(libc::ENOMEM))),
+        ("the place", || {
+            seccomp::on_bits("mmap", 3, libc::MAP_NORESERVE.unsigned_abs(), seccomp::errno(libc::ENOMEM));
+        }),
         ("the size", || seccomp::always("open", seccomp::errno(libc::EACCES))),
         ("a collapse that is pretended", || {
             seccomp::on_values("madvise", 2, &[MADV_COLLAPSE.unsigned_abs()], seccomp::errno(0));
@@ -379,6 +381,31 @@ fn no_memory() {
             assert_eq!((error.raw_os_error(), error.cause()), (Some(libc::ENOSPC), Cause::OutOfMemory));
             nothing_is_left();
         }
+    });
+}
+
+/// A draft that found no memory for its new end has lost the new huge pages with it. When it is made
+/// longer again, it gets them again.
+#[test]
+fn a_draft_that_could_not_grow() {
+    seccomp::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        if !collapses() {
+            return;
+        }
+        let draft = options().draft(NAME, 5000).unwrap();
+        let thread = thread::spawn(move || {
+            let mut draft = draft;
+            // Behind the huge pages.
+            seccomp::on_values("madvise", 1, &[6000], seccomp::errno(libc::EFAULT));
+            seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
+            assert_eq!(draft.set_len(2 * page + 6000).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+            assert_eq!(*draft, [0; 5000]);
+            draft
+        });
+        let mut draft = thread.join().unwrap();
+        draft.set_len(2 * page + 6000).unwrap();
+        assert_eq!(by_huge_pages(draft.seal().unwrap(), NAME), 2 * page);
     });
 }
 

@@ -154,7 +154,7 @@ fn a_hostile_peer() {
     peer.channel().send(b'r', &[file.as_fd()]);
     peer.channel().expect(b'r');
     let mut bytes = Vec::new();
-    let (mut sent, mut got, mut wrong, mut late) = (0, 0, 0, 0);
+    let (mut sent, mut got, mut wrong) = (0, 0, 0);
     for number in 0..3000 {
         let mut sender = Sender::new(file.try_clone().unwrap()).unwrap();
         let mut receiver = Receiver::new(file.try_clone().unwrap()).unwrap();
@@ -164,13 +164,14 @@ fn a_hostile_peer() {
         for error in results.into_iter().filter_map(Result::err) {
             match error.kind() {
                 InvalidData => wrong += 1,
-                TimedOut => late += 1,
+                // Only if the peer does not run meanwhile.
+                TimedOut => {}
                 // The index is no multiple of a word.
                 _ => assert!(error.to_string().contains("is not a multiple"), "{error}"),
             }
         }
     }
-    assert!(sent > 0 && got > 0 && wrong > 0 && late > 0, "{sent} {got} {wrong} {late}");
+    assert!(sent > 0 && got > 0 && wrong > 0, "{sent} {got} {wrong}");
 }
 
 /// Something that no honest peer does, or something that one might.

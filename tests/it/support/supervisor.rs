@@ -133,13 +133,15 @@ fn is_not_ours(call: &libc::seccomp_data) -> bool {
     match plain_name(call) {
         "mmap" => call.args[3] as i32 & libc::MAP_ANONYMOUS != 0 && !is_reserved(call),
         "fcntl" => call.args[1] as i32 == libc::F_GETFD,
+        // musl gives freed memory back so.
+        "madvise" => matches!(call.args[2] as i32, libc::MADV_FREE | libc::MADV_DONTNEED),
         _ => false,
     }
 }
 
 /// Address space without memory, by which a free address is found.
 fn is_reserved(call: &libc::seccomp_data) -> bool {
-    call.args[2] as i32 == libc::PROT_NONE
+    call.args[2] as i32 == libc::PROT_NONE && call.args[3] as i32 & libc::MAP_NORESERVE != 0
 }
 
 fn plain_name(call: &libc::seccomp_data) -> &'static str {
