@@ -11,6 +11,7 @@ use memfile::{
 };
 
 use crate::support::check::{BUSY, MISSING_BOTH, MISSING_SHRINK, NO_MEMORY_FILE, UNSEALABLE};
+use crate::support::noexec;
 
 fn unsealable() -> Error {
     MemFile::create_default("unsealable").unwrap().add_seal(Seal::Write).unwrap_err()
@@ -71,14 +72,14 @@ fn parts() {
 /// Each cause that a call can provoke simply, with the values that its message has.
 #[test]
 fn causes() {
-    let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
+    let options = CreateOptions::new().allow_sealing(true).exec(noexec::plain());
     let plain = |bytes: &[u8]| {
         let file = options.create("cause").unwrap();
         file.write_all_at(bytes, 0).unwrap();
         file
     };
     let one = SealedFile::from_bytes("cause", b"1").unwrap();
-    let shared = SharedMap::create("cause", 10).unwrap();
+    let shared = plain(&[0; 10]).share().unwrap();
     let sparse = || {
         let file = plain(b"");
         file.set_len(10_000).unwrap();

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use memfile::{Cause, CreateOptions, Exec, HugeTlb, MemFile, Seal, SealedFile, SealedFileOptions, Seals};
 
 use crate::support::check::{NO_MEMORY_FILE, PATH_ONLY, refused};
+use crate::support::noexec;
 
 const ALL: [Seal; 6] = [Seal::Seal, Seal::Shrink, Seal::Grow, Seal::Write, Seal::FutureWrite, Seal::Exec];
 
@@ -167,13 +168,13 @@ fn sets_in_constants() {
 /// Options that a program always uses can be constants too.
 #[test]
 fn options_in_constants() {
-    const CREATE: CreateOptions = CreateOptions::new().exec(Exec::DenyUnsealed);
+    const CREATE: CreateOptions = CreateOptions::new().exec(Exec::Deny);
     const HUGE: CreateOptions = CREATE.huge_tlb(HugeTlb::Huge2MB);
     const OPTIONS: SealedFileOptions =
         SealedFile::options().create_options(CREATE).huge_pages(true).limit(5).holes(memfile::Holes::Allocate);
     assert_ne!(HUGE, CREATE);
     let copy = OPTIONS.from_reader("constant", &b"bytes"[..]).unwrap();
-    assert_eq!(copy.get_seals().unwrap(), Seals::IMMUTABLE);
+    assert_eq!(copy.get_seals().unwrap() - Seal::Exec, Seals::IMMUTABLE);
     let file = MemFile::create_sealable("constant").unwrap();
     file.set_len(5).unwrap();
     assert_eq!(OPTIONS.seal(file).unwrap().map().unwrap(), [0; 5]);
@@ -184,11 +185,11 @@ fn options_in_constants() {
 /// Those of the file behind any descriptor.
 #[test]
 fn of_a_descriptor() {
-    let file = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed).create("seals of").unwrap();
-    assert_eq!(Seals::of(&file).unwrap(), Seals::empty());
+    let file = CreateOptions::new().allow_sealing(true).exec(noexec::plain()).create("seals of").unwrap();
+    assert_eq!(Seals::of(&file).unwrap(), noexec::implied());
     file.add_seals(Seals::FIXED_SIZE).unwrap();
-    assert_eq!(Seals::of(file.as_file()).unwrap(), Seals::FIXED_SIZE);
-    assert_eq!(Seals::of(file.as_fd()).unwrap(), Seals::FIXED_SIZE);
+    assert_eq!(Seals::of(file.as_file()).unwrap(), noexec::implied() | Seals::FIXED_SIZE);
+    assert_eq!(Seals::of(file.as_fd()).unwrap(), noexec::implied() | Seals::FIXED_SIZE);
 
     let (reader, _writer) = rustix::pipe::pipe().unwrap();
     let error = refused(Seals::of(reader), libc::EINVAL, NO_MEMORY_FILE);

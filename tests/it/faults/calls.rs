@@ -13,8 +13,8 @@ use memfile::{
     socket,
 };
 
-use crate::support::huge;
 use crate::support::skip::lacks;
+use crate::support::{huge, noexec};
 
 /// What a call came to, if not to its value.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +85,7 @@ const LEN: u64 = 10_000;
 
 /// A file that can be sealed, full.
 fn file() -> MemFile {
-    let file = MemFile::create("fault", CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed)).unwrap();
+    let file = MemFile::create("fault", CreateOptions::new().allow_sealing(true).exec(noexec::plain())).unwrap();
     file.write_all_at(&[b'A'; LEN as usize], 0).unwrap();
     file
 }
@@ -133,11 +133,13 @@ fn received() -> UnixStream {
 
 pub(super) fn all() -> Vec<Call> {
     let nothing = || ();
+    // As any other one if it is born without the seal that is to be added.
+    let kernel_default = if noexec::implies_sealing() { "create by default" } else { "create KernelDefault" };
     let mut calls = vec![
         call("create Deny", nothing, |()| create(Exec::Deny)),
         call("create DenyUnsealed", nothing, |()| create(Exec::DenyUnsealed)),
         call("create Allow", nothing, |()| create(Exec::Allow)),
-        call("create KernelDefault", nothing, |()| create(Exec::KernelDefault)),
+        call(kernel_default, nothing, |()| create(Exec::KernelDefault)),
         call("create_sealable", nothing, |()| MemFile::create_sealable("fault")),
         call("create_cstr", nothing, |()| MemFile::create_cstr(c"fault" as &CStr, CreateOptions::new())),
         call("from_fd", || file().into_fd(), MemFile::from_fd),
@@ -196,7 +198,7 @@ pub(super) fn all() -> Vec<Call> {
         call("SealedFile::reopen_read_only", sealed, |file| file.reopen_read_only()),
         call("name", file, |file| file.name()),
         call("is_memfd", file, |file| file.is_memfd()),
-        call("is_memfd of a file without sealing", || create(Exec::DenyUnsealed).unwrap(), |file| file.is_memfd()),
+        call("is_memfd of a file without sealing", || create(noexec::plain()).unwrap(), |file| file.is_memfd()),
         call("to_stdio", sealed, |file| file.to_stdio()),
         call("to_command", program, |file| file.to_command()),
         call("find_inherited", file, |_file| MemFile::find_inherited("fault")),
@@ -215,6 +217,11 @@ pub(super) fn all() -> Vec<Call> {
             || sealed_fd(hole()),
             |fd| SealedFile::options().holes(Holes::Populate).verify(fd),
         ));
+    }
+    if noexec::is_strict() {
+        // What is refused before there is a fault.
+        let refused = ["create DenyUnsealed", "create Allow", "freeze", "to_command", "verify of an Exec seal"];
+        calls.retain(|(name, _)| !refused.contains(name));
     }
     calls
 }

@@ -8,8 +8,8 @@ use std::process::Stdio;
 
 use memfile::{CreateOptions, Error, Exec, MemFile, SealedFile};
 
-use crate::support::child;
 use crate::support::skip::skip;
+use crate::support::{child, noexec};
 
 const ENOEXEC: i32 = 8;
 const ETXTBSY: i32 = 26;
@@ -27,6 +27,9 @@ fn refusal(file: &MemFile) -> Error {
 
 #[test]
 fn arguments_environment_streams_and_exit_status_are_those_of_a_command() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let file = shell();
     let mut command = file.to_command().unwrap();
     // The command holds what it needs.
@@ -43,6 +46,9 @@ fn arguments_environment_streams_and_exit_status_are_those_of_a_command() {
 
 #[test]
 fn the_program_sees_its_path_or_the_name_it_is_given() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let file = shell();
     let arguments = ["-c", "tr '\\0' ' ' </proc/$$/cmdline"];
     let mut command = file.to_command().unwrap();
@@ -55,6 +61,9 @@ fn the_program_sees_its_path_or_the_name_it_is_given() {
 
 #[test]
 fn the_program_does_not_inherit_its_own_descriptor() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     child::alone(|| {
         let mut command = shell().to_command().unwrap();
         let output = command.args(["-c", "echo /proc/$$/fd/*; readlink /proc/$$/fd/*"]).output().unwrap();
@@ -65,6 +74,9 @@ fn the_program_does_not_inherit_its_own_descriptor() {
 
 #[test]
 fn the_command_goes_without_its_file_for_those_who_take_commands() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let (mut command, file) = shell().to_command().unwrap().into_parts();
     assert_eq!(command.args(["-c", "exit 5"]).status().unwrap().code(), Some(5));
     drop(file);
@@ -74,6 +86,9 @@ fn the_command_goes_without_its_file_for_those_who_take_commands() {
 /// The child's own streams would take the place of a program at 0, 1 or 2.
 #[test]
 fn closed_standard_streams_do_not_matter() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     child::alone(|| {
         let stdout = io::stdout().as_fd().try_clone_to_owned().unwrap();
         for fd in [0, 1] {
@@ -92,6 +107,9 @@ fn closed_standard_streams_do_not_matter() {
 
 #[test]
 fn a_script_is_refused_and_runs_as_input_of_its_interpreter() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let script =
         SealedFile::options().create_options(EXECUTABLE).from_bytes("script", b"#!/bin/sh\necho $1\n").unwrap();
     let error = refusal(script.as_mem_file());
@@ -109,7 +127,7 @@ fn a_script_is_refused_and_runs_as_input_of_its_interpreter() {
 
 #[test]
 fn a_file_without_execute_permission_is_refused() {
-    for exec in [Exec::Deny, Exec::DenyUnsealed] {
+    for exec in [Exec::Deny, noexec::plain()] {
         let file = MemFile::create("data", CreateOptions::new().exec(exec)).unwrap();
         file.write_all_at(b"\x7fELF", 0).unwrap();
         let error = refusal(&file);
@@ -123,6 +141,9 @@ fn a_file_without_execute_permission_is_refused() {
 
 #[test]
 fn what_is_no_program_fails_as_the_kernel_says() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let file = MemFile::create("empty", EXECUTABLE).unwrap();
     let error = refusal(&file);
     assert_eq!(error.to_string(), "the file ends after 0 bytes of the 2 bytes to read");
@@ -132,6 +153,9 @@ fn what_is_no_program_fails_as_the_kernel_says() {
 
 #[test]
 fn a_descriptor_opened_for_writing_by_path_makes_the_text_busy() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     // A child of another test would hold the descriptor from its fork to its execve.
     child::alone(|| {
         let file = shell();

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
+use crate::support::noexec;
 use crate::support::skip::skip;
 
 #[track_caller]
@@ -19,7 +20,7 @@ fn is_memfd(file: impl Into<OwnedFd>) -> bool {
 
 #[test]
 fn every_memfd_is() {
-    for exec in [Exec::Deny, Exec::DenyUnsealed, Exec::Allow, Exec::KernelDefault] {
+    for exec in noexec::policies() {
         for allow_sealing in [false, true] {
             let file = CreateOptions::new().exec(exec).allow_sealing(allow_sealing).create("plain").unwrap();
             assert!(file.is_memfd().unwrap(), "{exec:?}, {allow_sealing}");

@@ -10,7 +10,7 @@ use super::look;
 use crate::support::check::{NO_ADDRESS_SPACE, NO_MEMORY, refused};
 use crate::support::huge::{Pool, affordable_page, collapses, page};
 use crate::support::proc_self::{allocated, descriptors_of, inheritable, mappings, smaps};
-use crate::support::{child, pattern, seccomp};
+use crate::support::{child, noexec, pattern, seccomp};
 
 const NAME: &str = "draft share";
 const SHARED: Seals = Seals::from_bits_retain(Seals::FIXED_SIZE.bits() | Seal::FutureWrite as u32);
@@ -30,6 +30,9 @@ fn draft(bytes: &[u8]) -> Draft {
 /// and the end of it.
 #[test]
 fn from_draft_to_frozen() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     for len in [0, 1, 4096, 10_000] {
         let mut bytes = pattern(len);
         let draft = draft(&bytes);
@@ -61,6 +64,9 @@ fn from_draft_to_frozen() {
 
 #[test]
 fn transparent_huge_pages_stay() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     // Alone, since smaps of a busy process is long.
     child::alone(|| {
         let Some(page) = affordable_page() else { return };
@@ -79,6 +85,9 @@ fn transparent_huge_pages_stay() {
 /// The data end before the file does, which ends with its page.
 #[test]
 fn pages_of_a_pool() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let Some(_pool) = Pool::of(2) else { return };
     let options = options().create_options(CreateOptions::new().exec(Exec::DenyUnsealed).huge_tlb(HugeTlb::Default));
     for len in [5000, page() + 5] {
@@ -102,6 +111,9 @@ fn pages_of_a_pool() {
 /// it is shared.
 #[test]
 fn inheritable_once_it_is_shared() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     for inherited in [false, true] {
         let options = CreateOptions::new().exec(Exec::DenyUnsealed).close_on_exec(!inherited);
         let draft = SealedFile::options().create_options(options).draft(NAME, 5).unwrap();
@@ -114,6 +126,9 @@ fn inheritable_once_it_is_shared() {
 /// The draft comes back as it was: it can be written, made longer, and sealed.
 #[test]
 fn a_kernel_that_cannot_share() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let future_write = Seal::FutureWrite as u32;
     let pretended = "the kernel accepted the seals, \
         but the file is missing the seals Shrink, Grow and FutureWrite: a sandbox may pretend to add them";
@@ -144,6 +159,9 @@ fn a_kernel_that_cannot_share() {
 /// gets a file with holes.
 #[test]
 fn no_seal_is_added_where_memory_is_missing() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     seccomp::alone(|| {
         let draft = draft(&pattern(5000));
         let thread = thread::spawn(move || {
@@ -170,6 +188,9 @@ fn no_seal_is_added_where_memory_is_missing() {
 /// without a map could never write.
 #[test]
 fn a_draft_without_a_map_gets_one() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     child::alone(|| {
         let mut draft = draft(&pattern(5000));
         let limit = getrlimit(Resource::As);

@@ -12,19 +12,17 @@ use memfile::{Cause, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::support::check::refused;
-use crate::support::seccomp;
+use crate::support::check::{UNTESTED, refused};
 use crate::support::skip::lacks;
+use crate::support::{noexec, seccomp};
 
-const UNTESTED: &str = "the seal Write came with Exec, \
-    and it cannot be tested whether this kernel then looks for writable mappings: copy the file with `copy_of`";
 pub(crate) const FORGED: &str = "the seal Write came with Exec, \
     which on this kernel can leave writable mappings: copy the file with `copy_of`";
 
 /// A file with bytes and these seals, whose mode has no execute bit, so that Exec implies nothing.
 fn honest(seals: Seals) -> OwnedFd {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = File::from(rustix::fs::memfd_create(c"forged", flags).unwrap());
+    let file = File::from(noexec::memfd_create(c"forged", flags).unwrap());
     file.set_permissions(std::fs::Permissions::from_mode(0o600)).unwrap();
     file.write_all_at(b"honest", 0).unwrap();
     rustix::fs::fcntl_add_seals(&file, SealFlags::from_bits_retain(seals.bits())).unwrap();
@@ -35,7 +33,7 @@ fn honest(seals: Seals) -> OwnedFd {
 /// was added.
 fn try_to_forge() -> Result<OwnedFd, rustix::io::Errno> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let fd = rustix::fs::memfd_create(c"forged", flags).unwrap();
+    let fd = noexec::memfd_create(c"forged", flags).unwrap();
     rustix::fs::fchmod(&fd, rustix::fs::Mode::from_raw_mode(0o700)).unwrap();
     rustix::fs::ftruncate(&fd, 4096).unwrap();
     let access = ProtFlags::READ | ProtFlags::WRITE;
@@ -47,8 +45,12 @@ fn try_to_forge() -> Result<OwnedFd, rustix::io::Errno> {
     result.map(|()| fd)
 }
 
-pub(crate) fn kernel_is_mended() -> bool {
-    try_to_forge().is_err()
+/// What is said of a file with Exec and FutureWrite. Nothing if the kernel was tested and has the fix.
+pub(crate) fn objection() -> Option<&'static str> {
+    if noexec::is_strict() {
+        return Some(UNTESTED);
+    }
+    try_to_forge().is_ok().then_some(FORGED)
 }
 
 const SUSPECT: Seals = Seals::from_bits_retain(Seals::CONSTANT.bits() | Seal::Exec as u32 | Seal::FutureWrite as u32);
@@ -56,6 +58,10 @@ const SUSPECT: Seals = Seals::from_bits_retain(Seals::CONSTANT.bits() | Seal::Ex
 #[test]
 fn a_mended_kernel_is_found_out() {
     if lacks(Feature::ExecSeal) {
+        return;
+    }
+    if noexec::is_strict() {
+        refused(SealedFile::try_from(honest(SUSPECT)), None, UNTESTED);
         return;
     }
     match try_to_forge() {
@@ -78,7 +84,7 @@ fn a_test_that_cannot_run_is_a_no() {
         return;
     }
     seccomp::alone(|| {
-        let mended = kernel_is_mended();
+        let mended = objection().is_none();
         let file = honest(SUSPECT);
         // Only this thread is kept from the test.
         let file = std::thread::spawn(move || {
@@ -101,11 +107,14 @@ fn a_test_that_cannot_run_is_a_no() {
 /// The answer is remembered: the next file costs no test.
 #[test]
 fn the_test_runs_once() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     if lacks(Feature::ExecSeal) {
         return;
     }
     seccomp::alone(|| {
-        let mended = kernel_is_mended();
+        let mended = objection().is_none();
         assert_eq!(SealedFile::try_from(honest(SUSPECT)).is_ok(), mended);
         let file = honest(SUSPECT);
         seccomp::always("memfd_create", seccomp::Action::KillProcess);
@@ -116,6 +125,9 @@ fn the_test_runs_once() {
 /// Ordinary files cost no test, not even the first.
 #[test]
 fn other_files_need_no_test() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     if lacks(Feature::ExecSeal) {
         return;
     }

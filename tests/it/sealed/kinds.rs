@@ -17,7 +17,7 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use super::forged;
 use crate::support::check::{MAP_DENIED, MISSING_BOTH, NO_MEMORY_FILE, PATH_ONLY, UNSEALABLE};
 use crate::support::huge::Pool;
-use crate::support::{check, child, proc_self, seccomp, skip};
+use crate::support::{check, child, noexec, proc_self, seccomp, skip};
 
 const LEN: usize = 10_000;
 
@@ -155,7 +155,7 @@ fn files_of_tmpfs() {
 /// A memory file of [`LEN`] bytes and not a hole, or a page of huge pages, with this mode and these
 /// seals.
 fn memfd(flags: MemfdFlags, mode: u32, seals: Seals) -> File {
-    let fd = rustix::fs::memfd_create(c"kinds", flags | MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+    let fd = noexec::memfd_create(c"kinds", flags | MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
     let file = File::from(fd);
     if flags.contains(MemfdFlags::HUGETLB) {
         let page = rustix::fs::fstat(&file).unwrap().st_blksize;
@@ -173,7 +173,7 @@ fn memfd(flags: MemfdFlags, mode: u32, seals: Seals) -> File {
 /// The 64 sets of seals, those that this kernel does not know left out.
 fn every_set() -> impl Iterator<Item = Seals> {
     (0..64).map(Seals::from_bits_retain).filter(|&seals| {
-        let probe = rustix::fs::memfd_create(c"kinds", MemfdFlags::ALLOW_SEALING).unwrap();
+        let probe = noexec::memfd_create(c"kinds", MemfdFlags::ALLOW_SEALING).unwrap();
         rustix::fs::fcntl_add_seals(probe, SealFlags::from_bits_retain(seals.bits())) != Err(Errno::INVAL)
     })
 }
@@ -190,8 +190,9 @@ fn judge(file: File) -> bool {
         assert_eq!(error.seals(), missing);
         return false;
     }
-    if seals.contains(Seal::Exec | Seal::FutureWrite) && !forged::kernel_is_mended() {
-        assert!(refuse(file.into(), None, forged::FORGED).is_unproven());
+    let objection = forged::objection().filter(|_| seals.contains(Seal::Exec | Seal::FutureWrite));
+    if let Some(objection) = objection {
+        assert!(refuse(file.into(), None, objection).is_unproven());
         return false;
     }
     accept(file.into());
@@ -202,7 +203,11 @@ fn judge(file: File) -> bool {
 /// execute bit all that have Exec too, which implies Write, unless the kernel forges it.
 fn proofs(mode: u32) -> usize {
     let exec = Support::probe().get(Feature::ExecSeal).is_ok();
-    match (exec, forged::kernel_is_mended(), mode == 0o777) {
+    if noexec::is_strict() {
+        // All have Exec, so that none may have FutureWrite.
+        return 8;
+    }
+    match (exec, forged::objection().is_none(), mode == 0o777) {
         (false, ..) => 8,
         (true, true, true) => 40,
         (true, true, false) => 16,
@@ -211,12 +216,16 @@ fn proofs(mode: u32) -> usize {
     }
 }
 
+/// Those that a file can have.
+fn modes(modes: &[u32]) -> impl Iterator<Item = u32> {
+    modes.iter().copied().filter(|mode| mode & 0o111 == 0 || !noexec::is_strict())
+}
+
 #[test]
 fn every_set_of_seals() {
     child::alone(|| {
-        for (flags, mode) in [(MemfdFlags::empty(), 0o777), (MemfdFlags::empty(), 0o666), (MemfdFlags::empty(), 0o600)]
-        {
-            let accepted = every_set().filter(|&seals| judge(memfd(flags, mode, seals))).count();
+        for mode in modes(&[0o777, 0o666, 0o600]) {
+            let accepted = every_set().filter(|&seals| judge(memfd(MemfdFlags::empty(), mode, seals))).count();
             assert_eq!(accepted, proofs(mode), "mode {mode:o}");
         }
     });
@@ -226,7 +235,7 @@ fn every_set_of_seals() {
 fn every_set_of_seals_on_huge_pages() {
     child::alone(|| {
         let Some(_pool) = Pool::of(1) else { return };
-        for mode in [0o777, 0o666] {
+        for mode in modes(&[0o777, 0o666]) {
             let accepted = every_set().filter(|&seals| judge(memfd(MemfdFlags::HUGETLB, mode, seals))).count();
             assert_eq!(accepted, proofs(mode), "mode {mode:o}");
         }
@@ -282,7 +291,7 @@ fn two_faces() {
     let error = SealedFile::options().verify(faces()).unwrap_err();
     assert_eq!(error.to_string(), MISSING_BOTH);
     let seals = rustix::fs::fcntl_get_seals(error.fd()).unwrap();
-    assert_eq!(seals, SealFlags::empty());
+    assert_eq!(seals.bits(), noexec::implied().bits());
     let sealed = SealedFile::options().seal(faces()).unwrap();
     assert!(sealed.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
 }
@@ -313,7 +322,7 @@ fn seals_that_cannot_be_added() {
             let (error, fd) = SealedFile::options().seal(file).unwrap_err().into_parts();
             assert_eq!(error.to_string(), reason);
             assert_eq!((error.raw_os_error(), error.seals()), (Some(libc::EPERM), missing));
-            assert_eq!(rustix::fs::fcntl_get_seals(fd).unwrap().bits(), seals.bits());
+            assert_eq!(rustix::fs::fcntl_get_seals(fd).unwrap().bits(), (seals | noexec::implied()).bits());
         }
     }
     // Where what matters is there, nothing has to be added.

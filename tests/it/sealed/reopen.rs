@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd};
 
-use memfile::{Cause, CreateOptions, Exec, Holes, MemFile, SealedFile, Seals};
+use memfile::{Cause, CreateOptions, Holes, MemFile, SealedFile, Seals};
 use rustix::fs::{Mode, OFlags, fchmod, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};
 
 use crate::support::check::{MISSING_BOTH, refused};
-use crate::support::child;
+use crate::support::{child, noexec};
 
 #[test]
 fn has_its_own_position_and_cannot_write() {
@@ -72,7 +72,7 @@ fn a_file_without_permissions() {
     const NOBODY: libc::uid_t = 65_534;
 
     child::alone(|| {
-        let options = SealedFile::options().create_options(CreateOptions::new().exec(Exec::DenyUnsealed));
+        let options = SealedFile::options().create_options(CreateOptions::new().exec(noexec::plain()));
         let file = options.from_bytes("reopened", b"0123456789").unwrap();
         fchmod(file.as_fd(), Mode::empty()).unwrap();
         if rustix::process::geteuid().is_root() {

@@ -99,12 +99,6 @@ fn clones_share_metadata_and_seals() {
 }
 
 #[test]
-fn sealing_must_be_enabled() {
-    let file = MemFile::create_default("foo").unwrap();
-    assert_eq!(file.add_seals(FIVE).unwrap_err().kind(), ErrorKind::PermissionDenied);
-}
-
-#[test]
 fn sets_of_seals() {
     for (seal, place) in [Seal::Seal, Seal::Shrink, Seal::Grow, Seal::Write, Seal::FutureWrite].into_iter().zip(0..) {
         assert!(!Seals::empty().contains(seal) && Seals::all().contains(seal));

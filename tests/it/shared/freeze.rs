@@ -13,7 +13,7 @@ use crate::support::check::{BUSY, UNSEALABLE, refused};
 use crate::support::forked::Forked;
 use crate::support::peer::{Channel, Peer};
 use crate::support::proc_self::{descriptors_of, mappings};
-use crate::support::seccomp;
+use crate::support::{noexec, seccomp};
 
 const LEN: u64 = 10_000;
 const SHARED: Seals = Seals::from_bits_retain(Seals::FIXED_SIZE.bits() | Seal::FutureWrite as u32);
@@ -31,6 +31,9 @@ fn file(name: &str) -> MemFile {
 
 #[test]
 fn seals_at_each_step() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let file = file("freeze steps");
     assert_eq!(file.get_seals().unwrap(), Seals::empty());
     let writer = file.share().unwrap();
@@ -49,6 +52,9 @@ fn seals_at_each_step() {
 /// map for writing.
 #[test]
 fn others_cannot_write() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let writer = file("freeze others").share().unwrap();
     let other = writer.as_mem_file().try_clone().unwrap();
     let sealed = "the file is sealed against this change";
@@ -64,6 +70,9 @@ fn others_cannot_write() {
 /// Both kinds of reader stay, and show the last bytes.
 #[test]
 fn views_stay() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let writer = file("freeze views").share().unwrap();
     let views = [
         SharedView::try_from(writer.reader().unwrap()).unwrap(),
@@ -89,6 +98,9 @@ fn views_stay() {
 
 #[test]
 fn what_cannot_be_shared() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let error = MemFile::create_default("freeze cannot").unwrap().share().unwrap_err();
     assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (UNSEALABLE, Some(EPERM)));
     let error = file("freeze cannot").reopen_read_only().unwrap().share().unwrap_err();
@@ -108,6 +120,9 @@ fn what_cannot_be_shared() {
 /// A kernel before 5.1, and one without memory: the file comes back, and the map is gone.
 #[test]
 fn share_gives_the_file_back() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     seccomp::alone(|| {
         let (old, short) = (file("freeze back"), file("freeze back"));
         let future = Seal::FutureWrite as u32;
@@ -147,6 +162,9 @@ fn is_busy(writer: SharedMap) -> MemFile {
 /// A page that is in a pipe might come out of it changed.
 #[test]
 fn a_page_in_a_pipe() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let writer = file("freeze pipe").share().unwrap();
     writer.write_all_at(b"in flight", 0).unwrap();
     let (read, write) = rustix::pipe::pipe().unwrap();
@@ -163,6 +181,9 @@ fn a_page_in_a_pipe() {
 /// A mapping that can write, here one that this process made itself.
 #[test]
 fn a_mapping_elsewhere() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let shared = file("freeze mapping");
     let access = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: The kernel chooses the address.
@@ -177,6 +198,9 @@ fn a_mapping_elsewhere() {
 /// A child that was forked has the writer's map too, until it ends.
 #[test]
 fn a_forked_child() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let Some(peer) = Peer::start(|channel| {
         build_and_fork(channel);
     }) else {
@@ -209,6 +233,9 @@ fn build_and_fork(channel: &Channel) {
 /// again.
 #[test]
 fn a_view_is_no_writer() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let file = file("freeze view");
     file.add_seals(Seals::FIXED_SIZE).unwrap();
     let view = SharedView::map(&file, memfile::Holes::Accept).unwrap();
@@ -222,6 +249,9 @@ fn a_view_is_no_writer() {
 /// For peers that map for writing, whatever they do with it: nobody can resize it.
 #[test]
 fn a_fixed_size_for_many_writers() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let map = SharedMap::create_fixed_size("fixed", LEN).unwrap();
     let seals = map.as_mem_file().get_seals().unwrap();
     assert!(seals.contains(Seals::FIXED_SIZE));

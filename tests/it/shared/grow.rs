@@ -84,7 +84,9 @@ fn what_cannot_grow() {
     fixed.as_mem_file().add_seal(Seal::Grow).unwrap();
     assert_eq!(refused(fixed.grow(101), EPERM, SEALED).cause(), Cause::Sealed);
     fixed.grow(100).unwrap();
-    let mut shared = SharedMap::create("grow sealed", 100).unwrap();
+    let file = MemFile::create_sealable("grow sealed").unwrap();
+    file.set_len(100).unwrap();
+    let mut shared = file.share().unwrap();
     refused(shared.grow(101), EPERM, SEALED);
 
     let mut future = growing("grow sealed", 100);

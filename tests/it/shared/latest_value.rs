@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use memfile::{MemFile, SharedMap};
 
+use crate::support::noexec;
 use crate::support::peer::{Channel, Peer};
 use example::{Reader, SEQUENCE, VALUE, Value, Writer, is_whole, value};
 
@@ -19,6 +20,9 @@ const SHORT: Duration = Duration::from_millis(20);
 /// The other process writes as fast as it can, until it is killed. A torn value has two numbers.
 #[test]
 fn values_are_whole() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let Some(peer) = Peer::start(|channel| {
         let mut writer = Writer::create().unwrap();
         channel.send(b'f', &[writer.reader().unwrap().as_fd()]);
@@ -46,6 +50,9 @@ fn values_are_whole() {
 /// A writer that dies between the two numbers leaves a value that nobody takes for whole.
 #[test]
 fn a_writer_that_dies_in_the_middle() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let Some(peer) = Peer::start(|channel| {
         let map = SharedMap::create("dies", (VALUE + size_of::<Value>()) as u64).unwrap();
         map.atomic::<u32>(SEQUENCE).unwrap().store(1, Release);
@@ -66,6 +73,9 @@ fn a_writer_that_dies_in_the_middle() {
 /// Each reader sees the latest value once, from whenever it begins to read.
 #[test]
 fn each_value_once() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
     let mut writer = Writer::create().unwrap();
     let mut one = Reader::new(writer.reader().unwrap()).unwrap();
     assert_eq!(one.next(SHORT).unwrap_err().to_string(), "there is no new value");

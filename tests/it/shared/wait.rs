@@ -209,7 +209,9 @@ fn a_sleeping_reader_uses_no_processor_time() {
     }) else {
         return;
     };
-    let writer = SharedMap::create("wait cpu", 64).unwrap();
+    let file = MemFile::create_sealable("wait cpu").unwrap();
+    file.set_len(64).unwrap();
+    let writer = file.share().unwrap();
     peer.channel().send(b'v', &[writer.reader().unwrap().as_fd()]);
     peer.channel().expect(b'r');
     thread::sleep(ASLEEP);

@@ -26,6 +26,9 @@ pub(crate) const MISSING_SHRINK: &str =
 /// What a sandbox or an emulated kernel does, which pretends to add seals.
 pub(crate) const SEALING_IGNORED: &str = "the kernel accepted the seals, \
     but the file is missing the seals Shrink and Write: a sandbox may pretend to add them";
+/// For a file with the seals Exec and FutureWrite.
+pub(crate) const UNTESTED: &str = "the seal Write came with Exec, \
+    and it cannot be tested whether this kernel then looks for writable mappings: copy the file with `copy_of`";
 pub(crate) const MAP_DENIED: &str =
     "mmap: EACCES: the mapping was denied: the descriptor is not open for it, or a security module forbids it";
 

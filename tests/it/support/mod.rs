@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod child;
 pub(crate) mod forked;
 pub(crate) mod huge;
+pub(crate) mod noexec;
 pub(crate) mod peer;
 pub(crate) mod proc_self;
 pub(crate) mod seccomp;
