@@ -58,7 +58,11 @@ impl HugePages {
             return Ok(None);
         }
         let end = whole.min(self.end.saturating_add(self.size.saturating_mul(AT_ONCE)));
-        let touched = (self.end..end).step_by(self.size).all(|page| map.touch(page));
+        let mut next = self.end;
+        while next < end && map.touch(next) {
+            next = next.saturating_add(self.size);
+        }
+        let touched = next >= end;
         self.collapses = touched && self.collapses && map.collapse(self.end, end);
         if !touched || map.fresh().memory()? < end as u64 {
             // If there is no memory at all, allocating ordinary pages will report it.

@@ -44,8 +44,9 @@ impl SealedFileOptions {
         }
         let mut rest = bytes;
         let read = |page: &mut [u8]| {
-            let (source, after) = rest.split_at(page.len().min(rest.len()));
-            page.split_at_mut(source.len()).0.copy_from_slice(source);
+            // Not `copy_from_slice`: optimizing for size, the compiler leaves its panic in.
+            let Some((source, after)) = rest.split_at_checked(page.len()) else { return Ok(0) };
+            page.iter_mut().zip(source).for_each(|(to, from)| *to = *from);
             rest = after;
             Ok::<_, Error>(source.len())
         };

@@ -71,7 +71,7 @@ impl SharedMap {
             Err(_) => return Err(Error::too_long(len)),
         };
         let fd = self.as_fd();
-        if sys::huge_page_size(fd)?.is_some_and(|page| end % page != 0) {
+        if sys::huge_page_size(fd)?.is_some_and(|page| end & page.wrapping_sub(1) != 0) {
             return Err(Error::new(Reason::HugeLength));
         }
         // `ftruncate` would fail if somebody else has made the file longer than `end` meanwhile,

@@ -58,12 +58,12 @@ fn options() -> CreateOptions {
 
 fn create(options: CreateOptions) -> Result<MemFile, Error> {
     used(black_box(HugeTlb::Huge1GB).bytes());
-    used(MemFile::create_default(any()));
-    used(MemFile::create_sealable(any()));
+    used(MemFile::create_default(any::<&str>()));
+    used(MemFile::create_sealable(any::<&CStr>()));
     used(MemFile::create_cstr(any::<&CStr>(), options));
     used(options.create_cstr(any::<&CStr>()));
-    used(options.create(any()));
-    MemFile::create(any(), options)
+    used(options.create(any::<&str>()));
+    MemFile::create(any::<&str>(), options)
 }
 
 fn file_calls(file: &MemFile) {
@@ -136,8 +136,13 @@ fn consuming_calls(file: MemFile, options: CreateOptions) {
         Ok(map) => either(map.freeze()),
         Err(error) => error.into_inner(),
     };
-    if let Ok(view) = SharedView::map(&file, holes) {
+    if let Ok(mut view) = SharedView::map(&file, holes) {
         view_calls(&view);
+        used(view.refresh(&file, holes));
+    }
+    used(SharedView::map_range(&file, any::<u64>()..any(), holes));
+    if let Ok(mut map) = create(options).and_then(|file| Ok(SharedMap::map_range(file, any::<u64>().., holes)?)) {
+        used(map.grow(any()));
     }
     used(create(options).map(SharedView::try_from));
     used(create(options).map(|file| SharedView::try_from(file.into_fd())));
@@ -155,6 +160,7 @@ fn sealed_calls(file: &SealedFile) {
     used(file.proc_path().as_c_str().count_bytes());
     used((file.reopen_read_only(), file.try_clone()));
     used(file.send(black_box(file), any::<&[u8]>()));
+    used(socket::send_to(black_box(file), any(), any(), &[file.as_fd()]));
     if let Ok(map) = file.map() {
         used(map.first().copied());
     }
@@ -169,7 +175,8 @@ fn sealed_calls(file: &SealedFile) {
 }
 
 fn shared_calls(map: &SharedMap) {
-    used(SharedMap::create(any(), any()));
+    used(SharedMap::create(any::<&str>(), any()));
+    used(SharedMap::create_fixed_size(any::<&str>(), any()));
     used(map.as_ptr());
     let mut buffer = black_box([0_u8; 100]);
     used((map.len(), map.is_empty(), map.reader(), map.as_fd().as_raw_fd(), map.as_mem_file().len()));
@@ -180,6 +187,11 @@ fn shared_calls(map: &SharedMap) {
     atomic_calls(map.atomic::<u32>(any()));
     atomic_calls(map.atomic::<usize>(any()));
     atomic_calls(map.atomic::<u64>(any()));
+    atomic_calls(map.atomic::<i64>(any()));
+    if let Ok(atomic) = map.atomic::<u32>(any()) {
+        used((atomic.wait(any()), atomic.wait_timeout(any(), any::<Duration>())));
+        used((atomic.wake_one(), atomic.wake_all()));
+    }
 }
 
 /// Orderings that the type allows in every place; see the pages of each call.
@@ -190,6 +202,9 @@ fn atomic_calls<T: AtomicInteger + Default>(atomic: Result<SharedAtomic<'_, T>, 
     atomic.store(any(), order);
     used(atomic.swap(any(), order));
     used(atomic.compare_exchange(any(), any(), order, order));
+    used(atomic.compare_exchange_weak(any(), any(), order, order));
+    used((atomic.fetch_xor(any(), order), atomic.fetch_nand(any(), order)));
+    used((atomic.fetch_max(any(), order), atomic.fetch_min(any(), order)));
     used((atomic.fetch_add(any(), order), atomic.fetch_sub(any(), order)));
     used((atomic.fetch_and(any(), order), atomic.fetch_or(any(), order)));
     used(atomic.fetch_update(order, order, |old| black_box(Some(old))));
@@ -207,6 +222,9 @@ fn view_calls(view: &SharedView) {
     load(view.atomic::<u32>(any()));
     load(view.atomic::<usize>(any()));
     load(view.atomic::<u64>(any()));
+    if let Ok(atomic) = view.atomic::<u32>(any()) {
+        used((atomic.wait(any()), atomic.wait_timeout(any(), any::<Duration>())));
+    }
 }
 
 fn sealed_options(options: CreateOptions) -> SealedFileOptions {
@@ -216,19 +234,19 @@ fn sealed_options(options: CreateOptions) -> SealedFileOptions {
 fn filling(options: CreateOptions) {
     let options = sealed_options(options);
     let bytes = any::<&[u8]>();
-    used(options.from_bytes(any(), bytes));
-    used(options.create_with(any(), any(), |target| target.fill(any())));
-    used(options.try_create_with(any(), any(), |target| {
+    used(options.from_bytes(any::<&str>(), bytes));
+    used(options.create_with(any::<&str>(), any(), |target| target.fill(any())));
+    used(options.try_create_with(any::<&str>(), any(), |target| {
         target.fill(any());
         black_box(Ok::<(), Error>(()))
     }));
-    used(options.copy_of(any(), black_box(standard_input())));
-    if let Ok(draft) = options.draft(any(), any()) {
+    used(options.copy_of(any::<&str>(), black_box(standard_input())));
+    if let Ok(draft) = options.draft(any::<&str>(), any()) {
         draft_calls(draft);
     }
-    used(SealedFile::from_bytes(any(), bytes));
-    used(SealedFile::create_with(any(), any(), |target| target.fill(any())));
-    if let Ok(file) = SealedFile::copy_of(any(), black_box(standard_input())) {
+    used(SealedFile::from_bytes(any::<&str>(), bytes));
+    used(SealedFile::create_with(any::<&str>(), any(), |target| target.fill(any())));
+    if let Ok(file) = SealedFile::copy_of(any::<&str>(), black_box(standard_input())) {
         sealed_calls(&file);
     }
 }
@@ -244,7 +262,7 @@ fn draft_calls(mut draft: Draft) {
     used((draft.as_ref().len(), draft.as_mut().first().copied()));
     match draft.seal() {
         Ok(file) => used(file),
-        Err(error) => used(error.into_inner().len()),
+        Err(error) => used(error.into_inner().share().map_err(ErrorWith::into_error)),
     }
 }
 

@@ -179,11 +179,13 @@ impl Mapping {
             return;
         }
         let whole = self.lead.saturating_add(self.len) & !(huge_page - 1);
-        for page in (0..whole).step_by(huge_page) {
-            // SAFETY: `page` is less than `lead + len`.
-            let page = unsafe { self.base.add(page) };
+        let mut next = 0_usize;
+        while next < whole {
+            // SAFETY: `next` is less than `lead + len`.
+            let page = unsafe { self.base.add(next) };
             // Linux 6.1 and 6.12 stop at a huge page in which the mapping has no page yet.
             let _ = sys::madvise_populate_read(page, 1);
+            next = next.saturating_add(huge_page);
         }
         sys::madvise_collapse(self.base, whole);
     }
