@@ -71,7 +71,7 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
     pub fn new(file: MemFile) -> Result<Self> {
         let map = SharedMap::try_from(file)?;
         let capacity = map.len().checked_sub(DATA).filter(|len| len.is_power_of_two()).ok_or(ErrorKind::InvalidData)?;
-        let position = map.atomic(OWN)?.load(Acquire);
+        let position = map.atomic::<usize>(OWN)?.load(Acquire) & !(WORD - 1);
         Ok(Self { map, capacity, position, available: 0 })
     }
 
@@ -85,19 +85,19 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
     }
 
     fn wait(&mut self, wanted: usize, timeout: Duration) -> Result<()> {
-        let (mut looks, mut start) = (0..40, None);
+        let mut start = None;
+        let mut waited = || start.get_or_insert_with(Instant::now).elapsed();
         while self.available < wanted {
             let (index, sleeps) = (self.map.atomic::<usize>(OTHER)?, self.map.atomic::<u32>(OTHER + WORD)?);
             let seen = index.load(Acquire);
             let end = seen.wrapping_add(if OWN == SENT { self.capacity } else { 0 });
             let available = Some(end.wrapping_sub(self.position)).filter(|&len| len <= self.capacity);
             self.available = available.ok_or(ErrorKind::InvalidData)?;
-            if self.available < wanted && looks.next().is_some() {
+            if self.available < wanted && waited() < Duration::from_micros(50) {
                 // Lets the other side run here, or write some more records elsewhere.
                 yield_now();
             } else if self.available < wanted {
-                let slept = start.get_or_insert_with(Instant::now).elapsed();
-                let left = timeout.checked_sub(slept).ok_or(ErrorKind::TimedOut)?;
+                let left = timeout.checked_sub(waited()).ok_or(ErrorKind::TimedOut)?;
                 // All see the SeqCst operations here and in `advance` in one order. So either this
                 // load sees the new index, or that one sees the flag: then it clears it, and wakes.
                 sleeps.store(1, SeqCst);
