@@ -10,6 +10,19 @@ use crate::sealed::SealedFile;
 use crate::sys::Access;
 use crate::sys::fd::AsFd;
 
+/// Maps a range of a sealed file, and follows the options.
+#[inline]
+fn map(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions, access: Access) -> Result<Mapping, Error> {
+    let extent = Extent::within(file.len(), range)?;
+    let huge_page = options.huge_page_size(extent.len);
+    let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, access)?;
+    if huge_page > 1 {
+        mapping.collapse(file.as_fd(), huge_page);
+    }
+    mapping.follow(options)?;
+    Ok(mapping)
+}
+
 /// Bytes that never change.
 pub(in crate::map) struct Constant(Mapping);
 
@@ -20,14 +33,7 @@ impl Constant {
         range: impl RangeBounds<u64>,
         options: MapOptions,
     ) -> Result<Self, Error> {
-        let extent = Extent::within(file.len(), range)?;
-        let huge_page = options.huge_page_size(extent.len);
-        let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::ConstantRead)?;
-        if huge_page > 1 {
-            mapping.collapse(file.as_fd(), huge_page);
-        }
-        mapping.follow(options)?;
-        Ok(Self(mapping))
+        map(file, range, options, Access::ConstantRead).map(Self)
     }
 
     #[inline]
@@ -49,14 +55,7 @@ impl Private {
         range: impl RangeBounds<u64>,
         options: MapOptions,
     ) -> Result<Self, Error> {
-        let extent = Extent::within(file.len(), range)?;
-        let huge_page = options.huge_page_size(extent.len);
-        let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, Access::PrivateWrite)?;
-        if huge_page > 1 {
-            mapping.collapse(file.as_fd(), huge_page);
-        }
-        mapping.follow(options)?;
-        Ok(Self(mapping))
+        map(file, range, options, Access::PrivateWrite).map(Self)
     }
 
     #[inline]
