@@ -20,7 +20,7 @@ use crate::sys;
 pub trait FileName: private::Sealed {}
 
 /// The longest name that the kernel accepts, without the NUL.
-const MAX: usize = 249;
+pub(super) const MAX: usize = 249;
 
 pub(crate) mod private {
     use core::ffi::CStr;

@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::Deref;
 
-use super::MemFile;
+use super::{MemFile, name};
 use crate::error::{Error, Reason};
 use crate::seal::{Seal, Seals};
 use crate::sys;
@@ -112,8 +112,8 @@ impl fmt::Debug for Path<'_> {
     }
 }
 
-/// The longest link of a memory file: `/memfd:`, 249 bytes, ` (deleted)`.
-const LINK_MAX: usize = 7 + 249 + 10;
+/// The longest link of a memory file: `/memfd:`, the name, ` (deleted)`.
+const LINK_MAX: usize = 7 + name::MAX + 10;
 
 /// The name that a memory file was created with: what [`MemFile::name`] returns, as bytes.
 ///
