@@ -82,7 +82,7 @@ impl SealedFile {
 
     /// Reads at an offset: [`MemFile::read_at`].
     ///
-    /// For bytes that are read once, this is faster than a map up to about 1 MiB.
+    /// For bytes that are read once, this is faster than a map up to about 4 MiB.
     ///
     /// # Errors
     /// As for [`MemFile::read_at`].
@@ -177,7 +177,7 @@ impl SealedFile {
     /// Reads the whole file into a vector. Since the file never changes, the copy is as good as a
     /// map.
     ///
-    /// For bytes that are read once, this is faster than a map up to about 1 MiB.
+    /// For bytes that are read once, this is faster than a map up to about 4 MiB.
     ///
     /// It allocates memory for the whole length, which the sender chose, so set a
     /// [limit](SealedFileOptions::limit) for a received file.
