@@ -32,7 +32,10 @@ fn every_example_says_how_to_run_it_and_is_in_the_guide() -> Result {
         let source = fs::read_to_string(&path)?;
         let second = source.lines().nth(1).unwrap_or_default();
         let command = ["", "--release "].map(|flag| format!("//! Run it with `cargo run {flag}--example {name}"));
-        assert!(command.iter().any(|command| second.starts_with(command)), "{path:?} does not say in line 2 how to run it");
+        assert!(
+            command.iter().any(|command| second.starts_with(command)),
+            "{path:?} does not say in line 2 how to run it"
+        );
         assert!(
             guide.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`"))),
             "docs/examples.md does not list {name}"
