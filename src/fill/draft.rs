@@ -68,8 +68,11 @@ impl Draft {
     #[doc(alias = "ftruncate")]
     pub fn set_len(&mut self, len: usize) -> Result<(), Error> {
         let before = self.map.fresh().len();
-        // A file keeps the huge page that a cut goes through, with the bytes behind the cut: nobody
-        // shall get those, and the draft shall not show them again.
+        // A file keeps the huge page that a cut goes through, with the bytes behind the cut. Nobody
+        // must get those, and the draft must not show them again.
+        if self.map.fresh().granule() > 1 {
+            self.map.map_again(self.pages.size(before))?;
+        }
         self.clear_to_page_end(len);
         self.pages.cut(len);
         let result = self.map.resize(len, self.pages.size(len)).and_then(|()| self.allocate());
