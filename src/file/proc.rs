@@ -301,8 +301,8 @@ impl MemFile {
     }
 }
 
-/// For example `MemFile { fd: 5, name: "config", len: 4096, seals: Shrink | Write }`. Every field is a
-/// system call, and one that fails is left out.
+/// For example `MemFile { fd: 5, name: "config", len: 4096, seals: Shrink | Write }`. Each field
+/// after the first takes a system call, and is left out if the call fails.
 impl fmt::Debug for MemFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("MemFile");
