@@ -1,10 +1,10 @@
 //! The guide: one page for each question.
 //!
-//! - [What does each seal forbid, and what does it allow?](sealing)
+//! - [Is there an example of what I want to do?](examples)
 //! - [Somebody sends me a file. Can I trust it?](receiving)
+//! - [What does each seal forbid, and what does it allow?](sealing)
 //! - [What if the bytes must change?](sharing)
 //! - [How do I send and receive files with tokio?](async_programs)
-//! - [Is there an example of what I want to do?](examples)
 //! - [How do I build without libc, or with a static one?](without_libc)
 //! - [I come from memfile 0.3, memfd, memmap2, `shm_open`, tempfile, shmem-ipc, pentacle or
 //!   memfd-exec. What do I write instead?](migrating) And [what is new since 0.3?](changelog)
@@ -16,6 +16,7 @@
 //! `docs/benchmarks.md` in the repository shows what each call costs, compared with other crates
 //! and with direct system calls, and names the program that measures it.
 
+/// [receiving]: receiving
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 /// [kernels]: kernels
@@ -24,12 +25,14 @@ pub mod design {}
 #[doc = include_str!("../docs/sealing.md")]
 pub mod sealing {}
 /// [design]: design
+/// [sharing]: sharing
 #[doc = include_str!("../docs/receiving.md")]
 pub mod receiving {}
 /// [design]: design
 #[doc = include_str!("../docs/sharing.md")]
 pub mod sharing {}
 /// [receiving]: receiving
+/// [sealing]: sealing
 #[doc = include_str!("../docs/async.md")]
 pub mod async_programs {}
 /// [without-libc]: without_libc

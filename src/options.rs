@@ -1,7 +1,7 @@
-//! [`CreateOptions`]: how a memory file is to be created.
+//! [`CreateOptions`]: how to create a memory file.
 
-/// How to create a [`MemFile`](crate::MemFile): the flags of `memfd_create(2)`, by what they are
-/// for.
+/// How to create a [`MemFile`](crate::MemFile): the flags of `memfd_create(2)`, named after their
+/// purpose.
 ///
 /// ```
 /// use memfile::{CreateOptions, Seal};
@@ -22,8 +22,10 @@ pub struct CreateOptions {
     pub(crate) exec: Exec,
 }
 
+// `const` setters that take `self`, so that a set of options can be a constant.
+
 impl CreateOptions {
-    /// No sealing, close-on-exec, ordinary pages, not executable.
+    /// The defaults: no sealing, close-on-exec, ordinary pages, not executable.
     #[doc(alias = "memfd_create")]
     pub const fn new() -> Self {
         Self { allow_sealing: false, close_on_exec: true, huge_tlb: None, exec: Exec::Deny }
@@ -31,9 +33,9 @@ impl CreateOptions {
 
     /// Whether seals can be added to the file. Default: no.
     ///
-    /// `false` holds under every [`Exec`] policy and every `vm.memfd_noexec`: where the kernel
-    /// implies sealing (`MFD_NOEXEC_SEAL` does), [`Seal::Seal`](crate::Seal::Seal) is added at
-    /// once, which costs one more system call.
+    /// `false` is respected under every [`Exec`] policy and every `vm.memfd_noexec`. Where the kernel
+    /// implies sealing (`MFD_NOEXEC_SEAL` does), [`Seal::Seal`](crate::Seal::Seal) is added at once,
+    /// which costs one more system call.
     #[doc(alias = "MFD_ALLOW_SEALING")]
     pub const fn allow_sealing(mut self, value: bool) -> Self {
         self.allow_sealing = value;
@@ -44,8 +46,8 @@ impl CreateOptions {
     ///
     /// To give the file to one child, leave this on and pass the descriptor to that child alone: as
     /// its stdin (`SealedFile::to_stdio`), or, with the crate command-fds and without `unsafe`,
-    /// under a number of your choice (`examples/listen_fds.rs`). With `false` every child that any
-    /// thread starts inherits it.
+    /// under a number of your choice (`examples/listen_fds.rs`). With `false`, every child that any
+    /// thread starts inherits the descriptor.
     #[doc(alias = "MFD_CLOEXEC")]
     pub const fn close_on_exec(mut self, value: bool) -> Self {
         self.close_on_exec = value;
@@ -58,11 +60,11 @@ impl CreateOptions {
     /// [`SealedFile::create_with`](crate::SealedFile::create_with) does. Its length is a multiple
     /// of the page size.
     ///
-    /// A process that has the file can make it longer by whole huge pages, whatever its seals, with
-    /// a private mapping. The bytes stay, but later receivers find holes, and refuse the file
-    /// unless they accept or allocate them.
+    /// Every process that has the file can make it longer by whole huge pages with a private mapping,
+    /// whatever its seals. The bytes stay the same, but later receivers find holes, and refuse the
+    /// file unless they accept or allocate them.
     ///
-    /// Available since Linux 4.14, with sealing since 4.16.
+    /// Available since Linux 4.14; such files can be sealed since 4.16.
     #[doc(alias = "MFD_HUGETLB")]
     pub const fn huge_tlb(mut self, size: HugeTlb) -> Self {
         self.huge_tlb = Some(size);
@@ -98,9 +100,9 @@ impl Default for CreateOptions {
 /// # Ok::<(), memfile::Error>(())
 /// ```
 ///
-/// The flags behind it exist since Linux 6.3. An older kernel refuses them with EINVAL; then the
-/// file is created without, made non-executable by `fchmod(2)` where the policy asks for that, and
-/// the refusal is remembered, so that the next file does not try again.
+/// The flags behind it are available since Linux 6.3. An older kernel refuses them with EINVAL. Then
+/// the file is created without them, and made non-executable by `fchmod(2)` if the policy asks for
+/// that. The refusal is remembered, so that the flags are not tried again for the next file.
 ///
 /// # References
 /// [mfd_noexec](https://docs.kernel.org/userspace-api/mfd_noexec.html)
@@ -117,26 +119,27 @@ pub enum Exec {
 
     /// Not executable, without the Exec seal: `MFD_EXEC`, then mode 0666.
     ///
-    /// For a consumer that compares seals with `==`, and for a file that will be
-    /// [frozen](crate::SharedMap::freeze) after it was shared.
-    /// Where `vm.memfd_noexec` is 2, creation fails with EACCES.
+    /// Use it for a receiver that compares seals with `==`, and for a file that will be
+    /// [frozen](crate::SharedMap::freeze) after it was shared. Where `vm.memfd_noexec` is 2, creating
+    /// the file fails with EACCES.
     DenyUnsealed,
 
     /// Executable: `MFD_EXEC`, mode 0777.
     ///
-    /// Where `vm.memfd_noexec` is 2, creation fails with EACCES.
+    /// Where `vm.memfd_noexec` is 2, creating the file fails with EACCES.
     #[doc(alias = "MFD_EXEC")]
     Allow,
 
-    /// No flag: `vm.memfd_noexec` decides. A kernel from 6.3 on may log a warning about that, once.
+    /// No flag: `vm.memfd_noexec` decides. Since Linux 6.3 the kernel may log a warning about that,
+    /// once.
     KernelDefault,
 }
 
 /// The size of the huge pages of a file, by the kernel's names (`MFD_HUGE_*`).
 ///
-/// Which sizes exist depends on the processor and the kernel. Creating a file of another size fails
-/// with ENODEV. The value of a variant is its encoding in the flags of `memfd_create`: the size's
-/// base-2 logarithm from bit 26 up.
+/// The processor and the kernel decide which sizes exist. Creating a file with another size fails with
+/// ENODEV. The value of a variant is its encoding in the flags of `memfd_create`: the base-2 logarithm
+/// of the size, from bit 26 up.
 ///
 /// ```
 /// use memfile::{CreateOptions, HugeTlb, MemFile};
@@ -154,7 +157,7 @@ pub enum Exec {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the names of the sizes say all")]
+#[allow(missing_docs, reason = "the name of a size is its documentation")]
 pub enum HugeTlb {
     /// The system's default size (`Hugepagesize` in `/proc/meminfo`).
     Default = 0,

@@ -1,4 +1,6 @@
 //! [`Seal`] and [`Seals`]: the rights that a file can lose for ever.
+//!
+//! A set is a plain number, because the kernel may know more seals than this crate: no bit is lost.
 
 use core::fmt;
 use core::iter::FusedIterator;
@@ -6,8 +8,7 @@ use core::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, BitXorAssign, 
 
 use bitflags::{Flag, Flags};
 
-/// Declares [`Seal`], and with it the one list of all seals, by which sets are counted, named and
-/// walked.
+/// Declares [`Seal`] together with the one list of all seals, which iteration and names use.
 macro_rules! seals {
     ($(#[$seal:meta])* pub enum Seal { $($(#[$doc:meta])* $Name:ident = $bit:literal,)* }) => {
         $(#[$seal])*
@@ -53,28 +54,28 @@ seals! {
         #[doc(alias = "F_SEAL_SEAL")]
         Seal = 0x1,
 
-        /// The file cannot get shorter.
+        /// The file cannot become shorter.
         ///
-        /// Together with [`Grow`](Self::Grow) its length is fixed.
+        /// Together with [`Grow`](Self::Grow) it fixes the length.
         #[doc(alias = "F_SEAL_SHRINK")]
         Shrink = 0x2,
 
-        /// The file cannot get longer.
+        /// The file cannot become longer.
         #[doc(alias = "F_SEAL_GROW")]
         Grow = 0x4,
 
-        /// Its bytes cannot change: no `write(2)`, no hole punching, no new shared writable
-        /// mapping.
+        /// The bytes of the file cannot change: no `write(2)`, no hole punching, no new shared
+        /// writable mapping.
         ///
-        /// The kernel refuses to add this seal with EBUSY while a shared mapping exists that could
-        /// write, or while pages are in use elsewhere (in a pipe, by direct I/O).
+        /// Adding this seal fails with EBUSY while a shared mapping exists that could write, or while
+        /// pages are in use elsewhere (in a pipe, by direct I/O).
         ///
         /// It does **not** fix the length: only with [`Shrink`](Self::Shrink) are the contents
         /// constant, since a file that shrinks and grows again reads as zeros.
         #[doc(alias = "F_SEAL_WRITE")]
         Write = 0x8,
 
-        /// As [`Write`](Self::Write), except that shared writable mappings that exist already stay
+        /// Like [`Write`](Self::Write), except that shared writable mappings that already exist stay
         /// writable.
         ///
         /// Available since Linux 5.1.
@@ -94,11 +95,11 @@ seals! {
 
 /// A set of [seals](Seal).
 ///
-/// Bits that this crate does not know, from a newer kernel or another process, are kept. Ask with
-/// [`contains`](Self::contains) and not with `==`: a kernel may add seals that nobody asked for
-/// (`MFD_NOEXEC_SEAL` sets [`Seal::Exec`]).
+/// Bits that this crate does not know are kept. They may come from a newer kernel or another process.
+/// To look for seals, use [`contains`](Self::contains) and not `==`: a kernel may add seals that
+/// nobody asked for (`MFD_NOEXEC_SEAL` sets [`Seal::Exec`]).
 ///
-/// The operators take a [`Seal`] or a set on either side:
+/// The operators accept a [`Seal`] or a set on either side:
 ///
 /// ```
 /// use memfile::{Seal, Seals};
@@ -109,7 +110,7 @@ seals! {
 /// assert_eq!(format!("{seals}"), "Shrink | Write");
 /// ```
 ///
-/// It is a [`bitflags::Flags`] type, for generic code.
+/// The type implements [`bitflags::Flags`], for generic code.
 ///
 /// # References
 /// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
@@ -119,6 +120,7 @@ pub struct Seals {
     bits: u32,
 }
 
+// Recursive, because a `const fn` can neither iterate nor call `|` of this type.
 const fn set(seals: &[Seal]) -> Seals {
     match seals {
         [] => Seals::empty(),
@@ -149,8 +151,8 @@ impl Seals {
 
     /// The set of all seals that this crate knows, [`Seal::Exec`] included.
     ///
-    /// A kernel before 6.3 does not know all of them, and refuses to add an unknown one with
-    /// EINVAL. To forbid every change, add [`IMMUTABLE`](Self::IMMUTABLE).
+    /// A kernel before 6.3 does not know all of them, and adding an unknown seal fails with EINVAL. To
+    /// forbid every change, add [`IMMUTABLE`](Self::IMMUTABLE).
     #[inline]
     #[must_use]
     pub const fn all() -> Self {
@@ -164,7 +166,7 @@ impl Seals {
         Self { bits }
     }
 
-    /// The set with those of these `F_SEAL_*` bits that this crate knows.
+    /// The set with the `F_SEAL_*` bits that this crate knows; unknown bits are dropped.
     #[inline]
     #[must_use]
     pub const fn from_bits_truncate(bits: u32) -> Self {
@@ -185,14 +187,14 @@ impl Seals {
         self.bits.count_ones() as usize
     }
 
-    /// Whether the set holds no seal.
+    /// Whether the set contains no seal.
     #[inline]
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.bits == 0
     }
 
-    /// Whether the set holds all seals that this crate knows.
+    /// Whether the set contains all seals that this crate knows.
     #[inline]
     #[must_use]
     pub const fn is_all(self) -> bool {
@@ -213,7 +215,7 @@ impl Seals {
         Self { bits: self.bits & !other.bits }
     }
 
-    /// Whether all of `other` are in the set. In a `const`: `other.difference(set).is_empty()`.
+    /// Whether all of `other` are in the set. In a `const`, use `other.difference(set).is_empty()`.
     #[inline]
     #[must_use]
     pub fn contains(self, other: impl Into<Self>) -> bool {
@@ -246,6 +248,7 @@ impl Flags for Seals {
 
     type Bits = u32;
 
+    // `bitflags` asks for these two; everything else it offers is built on them.
     fn bits(&self) -> u32 {
         self.bits
     }
@@ -316,6 +319,7 @@ impl Not for Seals {
 
     #[inline]
     fn not(self) -> Self {
+        // Not `!self.bits`: that would set bits that are no seals, and `!empty()` would not be `all()`.
         Self::all() - self
     }
 }
@@ -330,6 +334,7 @@ impl fmt::Display for Seal {
 /// The names joined by ` | `, unknown bits in hexadecimal, or `none`.
 impl fmt::Display for Seals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An empty text would leave a hole in a message.
         if self.is_empty() {
             return f.write_str("none");
         }
@@ -362,6 +367,7 @@ impl Iterator for Iter {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
+        // Unknown bits have no `Seal` to return.
         let known = (self.seals & Seals::all()).len();
         (known, Some(known))
     }

@@ -77,8 +77,8 @@ impl Report {
             Clock::Wall => "wall-clock time",
         };
         let caption = format!(
-            "**{title}.** First column ({baseline}): {clock}, lower is better. Other columns: how many times \
-             as fast as that, higher is better."
+            "**{title}.** Column \"{baseline}\": {clock}, lower is better. Other columns: how many times as \
+             fast, higher is better; below 1.00× is slower."
         );
         let row = |race: &Race| {
             let first = race.seconds(baseline).map_or_else(none, time);
@@ -91,7 +91,7 @@ impl Report {
 
     /// A row per race: the time of each candidate, divided by that of `baseline`.
     pub fn multiples(&mut self, title: &str, what: &str, baseline: &str, candidates: &[&str], races: &[Race]) {
-        let caption = format!("**{title}.** Time divided by that of a {baseline}, lower is better.");
+        let caption = format!("**{title}.** How many times as long as a {baseline} it takes, lower is better.");
         let row = |race: &Race| {
             // The inverse of a speed, so that the ratio is taken within a round here, too.
             let multiple = |name: &&str| race.speed(baseline, name).map_or_else(none, times);

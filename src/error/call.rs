@@ -73,19 +73,21 @@ impl Call {
         }
     }
 
-    /// Why the kernel refuses this call with this errno, as far as the two tell. Where the
-    /// arguments or the file tell more, the caller adds a better reason with
+    /// Why the kernel refuses this call with this errno, as far as these two tell. If the arguments
+    /// or the file tell more, the caller adds a better reason with
     /// [`Error::because`](super::Error::because).
     pub(super) const fn usual_reason(self, errno: Errno) -> Reason {
         match (self, errno) {
             (Self::MemfdCreate, Errno::NOSYS) => Reason::NoMemfd,
             (Self::MemfdCreate, Errno::INVAL) => Reason::UnknownFlag,
             (Self::MemfdCreate, Errno::PERM | Errno::ACCESS) => Reason::SandboxDenied,
+            // Only the file systems behind memory files have seals at all.
             (Self::GetSeals, Errno::INVAL) => Reason::NotAMemoryFile,
             (Self::GetSeals | Self::AddSeals, Errno::BADF) => Reason::PathOnly,
             (Self::AddSeals, Errno::BUSY) => Reason::Busy,
             (Self::AddSeals, Errno::INVAL) => Reason::UnknownSeal,
             (Self::Ftruncate, Errno::INVAL) => Reason::HugeLength,
+            // hugetlbfs has no write(2). An offset beyond `i64::MAX` is explained by the caller.
             (Self::Pwrite | Self::Write, Errno::INVAL) => Reason::HugeWrite,
             (Self::Fallocate | Self::Pwrite | Self::Write, Errno::BADF) => Reason::ReadOnly,
             (Self::Ftruncate | Self::Fallocate | Self::Pwrite | Self::Write, Errno::FBIG) => Reason::FileTooLarge,
@@ -102,6 +104,7 @@ impl Call {
             (Self::Mmap, Errno::ACCESS | Errno::PERM) => Reason::MapDenied,
             (Self::Mmap, Errno::NOMEM) => Reason::NoAddressSpace,
             (Self::Madvise, Errno::INVAL) => Reason::NoPopulate,
+            // A page fault inside the kernel that finds no memory is reported as a bad address.
             (Self::Madvise | Self::FutexWait | Self::FutexWake, Errno::FAULT) => Reason::NoMemory,
             (Self::FutexWait | Self::FutexWake, Errno::NOSYS) => Reason::NoFutex,
             (Self::Mmap, Errno::OVERFLOW) => Reason::BeyondOffsets,
@@ -109,16 +112,18 @@ impl Call {
                 Reason::MemlockLimit
             }
             (_, Errno::NOMEM | Errno::NOSPC) => Reason::NoMemory,
-            // EINVAL: not even the lowest number that is asked for is below the limit.
+            // `F_DUPFD_CLOEXEC` returns EINVAL if the lowest number that it may use exceeds the limit.
             (_, Errno::NFILE | Errno::MFILE) | (Self::Dup, Errno::INVAL) => Reason::NoDescriptors,
             (Self::Read | Self::Pread, Errno::ISDIR) => Reason::Directory,
             (Self::Read | Self::Pread, Errno::BADF) => Reason::WriteOnly,
             (Self::Read | Self::Sendmsg | Self::Recvmsg, Errno::AGAIN) => Reason::WouldBlock,
             (Self::Sendmsg | Self::Recvmsg, Errno::PIPE | Errno::CONNRESET) => Reason::ClosedByPeer,
+            // A connected datagram socket returns ECONNREFUSED once its peer is closed.
             (Self::Sendmsg, Errno::CONNREFUSED | Errno::NOENT) => Reason::NobodyReceives,
             (Self::Sendmsg, Errno::NAMETOOLONG) => Reason::SocketPath,
             (Self::Sendmsg, Errno::MSGSIZE) => Reason::MessageTooLong,
             (Self::Sendmsg, Errno::TOOMANYREFS) => Reason::TooManyInFlight,
+            // Only paths below /proc are opened, of descriptors that are known to be open.
             (Self::Open | Self::Readlink, Errno::NOENT) => Reason::NoProc,
             (Self::Open, Errno::AGAIN) => Reason::Leased,
             (Self::Open, Errno::ACCESS | Errno::PERM) => Reason::OpenDenied,

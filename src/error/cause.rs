@@ -1,5 +1,5 @@
 //! The one table of what can go wrong: each cause with its `std::io` kind, and the sentences that
-//! tell it.
+//! explain it.
 
 /// Declares [`Cause`] and [`Reason`] from one table, so that no fact stands in two lists:
 ///
@@ -45,6 +45,7 @@ macro_rules! causes {
         }
 
         /// A cause, more precisely: each has a sentence of its own.
+        // Every reason exists in every build, so that no `cfg` splits the table.
         #[allow(dead_code, reason = "some belong to one feature or system alone")]
         #[derive(Copy, Clone, PartialEq, Eq)]
         pub(crate) enum Reason {
@@ -90,8 +91,8 @@ causes! {
         SealingIgnored => "the kernel accepted the seals, but the file is missing the {seals}: \
             a sandbox may pretend to add them",
         NoPopulate => "this kernel lacks MADV_POPULATE_READ (since Linux 5.14): copy the file with `copy_of`",
-        NoCollapse => "this kernel makes no huge pages of memory files on demand: it needs Linux 6.1, a policy other than \
-            `deny` in /sys/kernel/mm/transparent_hugepage/shmem_enabled, and memory in one piece",
+        NoCollapse => "the kernel did not make a huge page of a memory file: that needs Linux 6.1, free memory in one piece, and \
+            a policy other than `deny` in /sys/kernel/mm/transparent_hugepage/shmem_enabled",
         NoFutex => "this system has no futex: it was built without CONFIG_FUTEX, or a sandbox hides it",
         NoProc => "/proc is not mounted, so the file has no path",
         Absent => "this system does not support it",
@@ -124,12 +125,12 @@ causes! {
     /// The file is missing seals; [`Error::seals`](crate::Error::seals) names them.
     MissingSeals, InvalidData {
         MissingSeals => "the file is missing the {seals}: seal it with `into_sealed`, or copy it with `copy_of`",
-        MissingShrink => "the file is missing the {seals}, so another process could shorten it: \
-            add it with `add_seals`",
+        MissingShrink => "the file is missing the {seals}, so another process could shorten the file: \
+            add the seal with `add_seals`",
     }
 
-    /// The file has the seal Write, but on this kernel the way in which it got it may have left
-    /// writable mappings.
+    /// The file has the seal Write, but the kernel may have added it without looking for writable
+    /// mappings.
     ForgedWrite, InvalidData {
         ForgedWrite => "the seal Write came with Exec, which on this kernel can leave writable mappings: \
             copy the file with `copy_of`",
@@ -139,7 +140,7 @@ causes! {
 
     /// The file has holes, and the policy for [`Holes`](crate::Holes) refuses them.
     Holes, InvalidData {
-        Holes => "the file has holes (its {bytes} have {bytes} of memory): fill them with `Holes::Allocate`, \
+        Holes => "the file has holes (of its {bytes}, {bytes} are allocated): fill them with `Holes::Allocate`, \
             or copy the file with `copy_of`",
     }
 
@@ -175,17 +176,17 @@ causes! {
         FileTooLarge => "the file would exceed RLIMIT_FSIZE or the largest possible size",
     }
 
-    /// There is no memory, no address space or no free huge page left, or no more of it may be
-    /// locked.
+    /// No memory, no address space or no free huge page is left, or no more memory may be locked.
     OutOfMemory, OutOfMemory {
         MemlockLimit => "no more memory may be locked: RLIMIT_MEMLOCK is reached (ulimit -l), or no memory is left",
         NoRoom => "no memory is left for a copy of {bytes}",
-        NoMemory => "no memory is left, or, for a file of huge pages, no free one (/proc/sys/vm/nr_hugepages)",
+        NoMemory => "no memory is left, or, for a file of huge pages, no free huge page (/proc/sys/vm/nr_hugepages)",
         NoAddressSpace => "no address space or memory is left, vm.max_map_count or RLIMIT_AS is reached, \
-            or, for a file of huge pages, no free one is left (/proc/sys/vm/nr_hugepages)",
+            or, for a file of huge pages, no free huge page is left (/proc/sys/vm/nr_hugepages)",
     }
 
-    /// The process or the system has too many open files, or too many descriptors are in flight.
+    /// The process or the system has too many open files, or too many descriptors have been sent over
+    /// sockets and not been received yet.
     OutOfDescriptors, Other {
         NoDescriptors => "no descriptor is left: RLIMIT_NOFILE or the system's limit is reached",
         TooManyInFlight => "more descriptors are in flight than RLIMIT_NOFILE allows",
@@ -206,7 +207,7 @@ causes! {
             start the interpreter, with the script as its stdin",
     }
 
-    /// An argument can never work.
+    /// The argument can never work.
     InvalidInput, InvalidInput {
         NameTooLong => "the name has {bytes}, more than the 249 that fit",
         NameHasNul => "the name contains a NUL byte",
@@ -214,11 +215,11 @@ causes! {
         HugeWrite => "a file of huge pages does not support write(2): fill it through a mapping, \
             for example with `create_with`",
         HugeLength => "the length is not a multiple of the file's huge page size",
-        OtherFile => "the descriptor is that of another file than the map",
+        OtherFile => "the descriptor belongs to another file than the one that is mapped",
         Directory => "the source is a directory",
         TooManyFds => "a message can carry at most 253 descriptors, not {}",
         EmptyPayload => "a stream socket carries descriptors only with at least one byte of payload",
-        SocketPath => "the path of a socket can have 108 bytes at most",
+        SocketPath => "the path is longer than 108 bytes, which is the most for a socket",
         MessageTooLong => "the payload is too long for one message: put it into a `SealedFile` and send that",
     }
 
@@ -229,24 +230,24 @@ causes! {
         Leased => "the owner of the file holds a lease on it, so opening it again would wait",
     }
 
-    /// The other end of the connection is closed, or there is no socket at the other end.
+    /// The peer has closed the connection, or no socket is open at the path.
     ClosedByPeer, UnexpectedEof {
         ClosedByPeer => "the peer has closed the connection",
-        NobodyReceives => "nobody receives at the other end: no socket is bound to its path, or it is closed",
+        NobodyReceives => "no socket receives there: it was closed, or none is bound to the path",
     }
 
-    /// The message that was received is not of the expected form. It is lost, and its descriptors
-    /// are closed.
+    /// The message that was received does not have the expected form. It is lost, and its
+    /// descriptors are closed.
     UnexpectedMessage, InvalidData {
         NoFd => "the message carries no descriptor, 1 was expected",
-        StrayFds => "the message carries more descriptors than the expected number, {}: \
-            receive such messages with `socket::recv` and more room",
+        StrayFds => "the message carries more descriptors than expected ({}): \
+            receive such messages with `socket::recv` and more slots",
         LostFds => "the kernel dropped descriptors or other control data: RLIMIT_NOFILE is reached, \
             a security module forbids them, or the message had too much of it",
         PayloadTruncated => "the message is longer than the buffer ({bytes})",
     }
 
-    /// The kernel returned an errno that this crate has no explanation for.
+    /// The kernel returned an errno that this crate cannot explain.
     Other, Other {
         Kernel => "the kernel refused the call",
         WriteZero => "the kernel wrote nothing",

@@ -18,9 +18,9 @@ pub use with::ErrorWith;
 /// Why a call failed: the [`Cause`], the kernel's errno if there is one, and a message that says
 /// what to do.
 ///
-/// It is `Copy` and allocates nothing. With feature `std`, `?` converts it into an `std::io::Error`
-/// that carries it: that error has the same `kind()` and the same message. Its own `raw_os_error()`
-/// is `None`, and `error.downcast::<memfile::Error>()` gives this error back, with the errno.
+/// It is `Copy` and allocates nothing. With feature `std`, `?` converts it into a `std::io::Error`
+/// with the same `kind()` and the same message. The `raw_os_error()` of that error is `None`, but
+/// `error.downcast::<memfile::Error>()` returns this error, with the errno.
 ///
 /// ```
 /// use memfile::{Cause, MemFile, Seal};
@@ -40,20 +40,21 @@ pub use with::ErrorWith;
 /// [errno(3)](https://man7.org/linux/man-pages/man3/errno.3.html)
 #[derive(Copy, Clone)]
 pub struct Error {
-    /// What the sentence shows, in its order.
+    /// The numbers that the sentence shows, in its order.
     numbers: [u64; 3],
     seals: Seals,
     /// 0 if `call` is `None`.
     errno: u16,
-    /// The call that the kernel refused. `None`: this crate refused by itself.
+    /// The call that the kernel refused, or `None` if this crate refused by itself.
     call: Option<Call>,
-    /// `None`: the usual reason for the call and the errno.
+    /// `None` stands for the usual reason for the call and the errno.
     reason: Option<Reason>,
 }
 
 impl Error {
-    /// The kernel refused `call`. The reason is the [usual](Call::usual_reason) one; a caller who
-    /// knows better adds it.
+    /// The kernel refused `call`. The reason is the [usual](Call::usual_reason) one, unless the caller
+    /// adds a better one.
+    // No lookup here: errors are made in every call, and most of them are never displayed.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an errno is a small positive number")]
     #[inline]
     pub(crate) const fn os(call: Call, errno: Errno) -> Self {
@@ -87,6 +88,7 @@ impl Error {
     /// A range that does not lie within `len` bytes.
     #[cold]
     pub(crate) const fn out_of_bounds(start: u64, end: u64, len: u64) -> Self {
+        // A range such as `5..3` would be reported as "past the end" of a long file.
         let reason = if start > end { Reason::Reversed } else { Reason::OutOfBounds };
         Self { numbers: [start, end, len], ..Self::new(reason) }
     }
@@ -104,10 +106,11 @@ impl Error {
 
     #[inline]
     pub(crate) fn is(&self, errno: Errno) -> bool {
+        // Without a call there is no errno, and the field holds 0.
         self.call.is_some() && i32::from(self.errno) == errno.raw_os_error()
     }
 
-    /// Whether this crate has given this reason, and not the kernel by its errno alone.
+    /// Whether this crate has given this reason, rather than the kernel by its errno alone.
     #[inline]
     pub(crate) fn is_own(&self, reason: Reason) -> bool {
         self.reason == Some(reason)
@@ -152,7 +155,8 @@ impl Error {
         matches!(self.cause(), Cause::Unsupported)
     }
 
-    /// [`Cause::Busy`]: a writable mapping, or a page in use elsewhere, prevents a seal. It may work later.
+    /// [`Cause::Busy`]: a writable mapping, or a page in use elsewhere, prevents a seal. Adding it may
+    /// work later.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
         matches!(self.cause(), Cause::Busy)
@@ -164,7 +168,7 @@ impl Error {
         matches!(self.cause(), Cause::NotAMemoryFile)
     }
 
-    /// It is a memory file, but one whose contents cannot be trusted to stay as they are:
+    /// The descriptor is a memory file, but its contents cannot be trusted to stay as they are:
     /// [`Cause::MissingSeals`], [`Cause::ForgedWrite`], [`Cause::Holes`] or
     /// [`Cause::PartialHugePage`].
     #[must_use]
@@ -178,14 +182,14 @@ impl Error {
         matches!(self.cause(), Cause::OutOfBounds)
     }
 
-    /// [`Cause::ClosedByPeer`]: the stream has ended, or nobody receives any more.
+    /// [`Cause::ClosedByPeer`]: the peer has closed the connection, or no socket is open at the path.
     #[must_use]
     pub const fn is_closed_by_peer(&self) -> bool {
         matches!(self.cause(), Cause::ClosedByPeer)
     }
 
-    /// Looked up only when it is asked for, so a program that never asks does not contain the
-    /// table.
+    /// Looks the reason up only when it is asked for, so a program that never asks does not contain
+    /// the table.
     const fn reason(&self) -> Reason {
         match (self.reason, self.call) {
             (Some(reason), _) => reason,
@@ -210,6 +214,7 @@ impl fmt::Display for Error {
             }
         }
         let mut numbers = self.numbers.into_iter();
+        // Not `format_args!`: the sentences are data, so the places in them are filled in here.
         let mut rest = self.reason().text();
         while let Some((text, after)) = rest.split_once('{') {
             f.write_str(text)?;
@@ -255,6 +260,7 @@ impl fmt::Debug for Error {
 }
 
 /// Two errors are equal if they say the same.
+// Not derived: a reason that is the usual one may be given or left out.
 impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
         (self.call, self.errno, self.reason(), self.seals, self.numbers)
@@ -268,8 +274,8 @@ impl core::error::Error for Error {}
 
 #[cfg(feature = "std")]
 impl Error {
-    /// The kind that the `std::io::Error` made of this error has: the kind that std gives the
-    /// errno, or the one that fits the cause if there is no errno.
+    /// The kind of the `std::io::Error` that this error is converted into: the kind that std gives the
+    /// errno, or one that fits the cause if this error has no errno.
     ///
     /// ```
     /// use memfile::{MemFile, Seal};
@@ -289,9 +295,8 @@ impl Error {
     }
 }
 
-/// The words are kept, since they are what people read at the end of a program that returns
-/// `io::Result`. The errno is kept too, inside: `error.downcast::<memfile::Error>()`. This
-/// conversion allocates.
+/// Keeps the message, which is what people read when a program ends with an `io::Result`. The errno is
+/// kept inside: `error.downcast::<memfile::Error>()` returns this error. The conversion allocates.
 #[cfg(feature = "std")]
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {

@@ -1,4 +1,4 @@
-//! [`ErrorWith`]: an error that gives back what the failed call had taken.
+//! [`ErrorWith`]: an error that returns what the failed call had taken.
 
 use core::fmt;
 
@@ -6,8 +6,8 @@ use super::Error;
 
 /// An [`Error`] together with the value that the failed call had taken.
 ///
-/// It displays as the error, and `?` converts it into an [`Error`] or a `std::io::Error`, which
-/// drops the value.
+/// It is displayed as the error. `?` converts it into an [`Error`] or a `std::io::Error`, and drops
+/// the value.
 ///
 /// ```
 /// use memfile::MemFile;
@@ -59,7 +59,7 @@ impl<T> ErrorWith<T> {
         self.value
     }
 
-    /// Both.
+    /// The error and the value.
     #[must_use]
     pub fn into_parts(self) -> (Error, T) {
         (self.error, self.value)

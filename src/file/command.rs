@@ -12,8 +12,8 @@ use crate::sys::fd::{AsFd, OwnedFd};
 /// A [`Command`] whose program is a memory file, together with a descriptor of it: what
 /// [`MemFile::to_command`] returns.
 ///
-/// It is used as the `Command` that it dereferences to; [`MemFile::to_command`] has an example. Do
-/// not swap the command out of it: without this descriptor its path may lead to another file.
+/// Use it as the `Command` that it dereferences to; [`MemFile::to_command`] has an example. Do not
+/// swap the command out of it: once the descriptor is closed, its path may lead to another file.
 #[derive(Debug)]
 #[must_use = "a command does nothing until it is run"]
 pub struct FileCommand {
@@ -22,29 +22,29 @@ pub struct FileCommand {
 }
 
 impl MemFile {
-    /// The program in this file as a command, to be given arguments and environment, and run.
+    /// A command that runs the program in this file. Add arguments and environment as usual.
     ///
-    /// The child executes `/proc/thread-self/fd/N`: the kernel opens that path before it closes the
-    /// descriptor, which stays close-on-exec, so neither this child nor another one inherits it.
+    /// The child executes `/proc/thread-self/fd/N`. The kernel opens that path before it closes the
+    /// descriptor, which is close-on-exec, so neither this child nor another one inherits it.
     /// The program sees this path as its first argument, unless
     /// [`arg0`](std::os::unix::process::CommandExt::arg0) sets another, and itself as
     /// `/memfd:NAME (deleted)` in `/proc/self/exe`.
     ///
-    /// The file must have been created with [`Exec::Allow`](crate::Exec::Allow), and should be
-    /// sealed, so that nobody can change the program on its way:
+    /// The file must have been created with [`Exec::Allow`](crate::Exec::Allow). It should be sealed, so
+    /// that nobody can change the program before it runs; then call
     /// [`SealedFile::to_command`](crate::SealedFile::to_command).
     ///
-    /// A script is refused. Its interpreter opens the path after the descriptor is closed, so it
-    /// would find nothing, or another file. Give it to the interpreter:
+    /// A script is refused. Its interpreter would open the path after the descriptor is closed, and
+    /// find nothing or another file. Start the interpreter instead:
     /// `Command::new("sh").stdin(script.to_stdio()?)`. The same holds for programs that run by
-    /// `binfmt_misc`, which cannot be recognized beforehand.
+    /// `binfmt_misc`, which this call cannot recognize.
     ///
     /// # Errors
     /// - no errno: no execute permission in the file's mode, a script, or a file shorter than two
     ///   bytes
     /// - EBADF: opened write-only; EMFILE: out of descriptors
     ///
-    /// Running the command fails with
+    /// Running the command can fail with
     /// - ENOENT: `/proc` is not mounted; EACCES: no execute permission for this user
     /// - ETXTBSY: the file was opened for writing through its path, as
     ///   [`find_inherited`](Self::find_inherited) does, and is still open; a descriptor made by
@@ -71,6 +71,7 @@ impl MemFile {
     pub fn to_command(&self) -> Result<FileCommand, Error> {
         const EXECUTE_BITS: u32 = 0o111;
 
+        // `spawn` would report EACCES, without saying which file or why.
         if sys::fstat(self.as_fd())?.mode & EXECUTE_BITS == 0 {
             return Err(Error::new(Reason::NotExecutable));
         }
@@ -79,6 +80,7 @@ impl MemFile {
         if magic == *b"#!" {
             return Err(Error::new(Reason::Script));
         }
+        // A descriptor of its own keeps the path valid even if `self` is dropped before the command runs.
         let file = sys::dup(self.as_fd())?;
         let command = Command::new(Path::of_thread(file.as_fd()));
         Ok(FileCommand { command, file })
@@ -86,8 +88,8 @@ impl MemFile {
 }
 
 impl FileCommand {
-    /// The command, and the descriptor that must stay open until it is run. For functions that take
-    /// a `Command`.
+    /// The command, for functions that take a `Command`, and the descriptor, which must stay open until
+    /// the command runs.
     #[must_use = "the program is closed when the descriptor is dropped"]
     pub fn into_parts(self) -> (Command, OwnedFd) {
         (self.command, self.file)

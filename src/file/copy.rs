@@ -1,4 +1,4 @@
-//! [`MemFile::copy_from`]: filling a file from a descriptor, by the kernel where it can.
+//! [`MemFile::copy_from`]: filling a file from a descriptor, inside the kernel where possible.
 
 use crate::error::{Errno, Error, Reason};
 use crate::file::MemFile;
@@ -6,10 +6,10 @@ use crate::seal::Seal;
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
 
-/// The most that one call of the kernel's copies takes, on every architecture.
+/// The most bytes that the kernel copies in one call, on every architecture (`MAX_RW_COUNT`).
 const CALL_MAX: usize = 0x7fff_0000;
 
-/// The buffer of the last rung, on the stack.
+/// The buffer of the copy of last resort, on the stack.
 const BUFFER: usize = 16 * 1024;
 
 impl MemFile {
@@ -17,24 +17,25 @@ impl MemFile {
     /// copied or the source ends, and returns how many bytes were copied. Both positions move, as
     /// with `std::io::copy`.
     ///
-    /// The kernel copies, by `copy_file_range`, `sendfile` or `splice`, whichever works first for
-    /// this source. Where none of them does, for example with a socket, the bytes pass through this
-    /// process. A pipe, a socket or a terminal makes the call wait until its other end has written
-    /// or closed; so does a file in a file system that another process serves.
+    /// The kernel copies with `copy_file_range`, `sendfile` or `splice`, whichever is the first to work
+    /// for this source. If none of them does, for example with a socket, the bytes pass through this
+    /// process.
     ///
-    /// Writing to this file waits while another process holds its lock:
+    /// If the source is a pipe, a socket or a terminal, the call waits until the other end has written
+    /// or closed it. If it is a file in a file system that another process serves, the call waits for
+    /// that process. Writing to this file waits while another process holds its lock:
     /// [which calls can wait](crate::guide::receiving).
     ///
-    /// Without a limit, pass `u64::MAX`. Reaching the limit is not an error. To refuse a longer
+    /// To copy without a limit, pass `u64::MAX`. Reaching the limit is not an error. To refuse a longer
     /// source, use [`SealedFileOptions::limit`](crate::SealedFileOptions::limit).
     ///
     /// # Errors
-    /// What was copied before the error stays, and the positions tell how much. A source without a
-    /// position can lose up to 16 KiB if writing to this file fails, for example because no memory
-    /// is left.
+    /// The bytes that were copied before the error stay in this file, and the positions tell how many
+    /// they are. If writing to this file fails, for example because no memory is left, up to 16 KiB
+    /// that were read from a source without a position are lost.
     /// - EPERM: sealed with Write or FutureWrite, or with Grow and the copy would pass the end
     /// - EBADF: the source is not open for reading, or this file was opened read-only
-    /// - EAGAIN: the source does not block and has nothing yet
+    /// - EAGAIN: the source is non-blocking and has no bytes yet
     /// - EINVAL: this file has huge pages; EISDIR: the source is a directory
     /// - EIO, ENOSPC, ENOMEM, EFBIG: as for reading the source and writing this file
     ///
@@ -65,6 +66,7 @@ impl MemFile {
 /// not move; any other source is read from where it is.
 pub(crate) fn copy_more(source: BorrowedFd<'_>, target: &MemFile, len: u64, end: u64) -> Result<u64, Error> {
     let start = sys::has_position(source)?.then_some(len);
+    // A new file is at 0 already.
     if len > 0 {
         sys::seek(target.as_fd(), len)?;
     }
@@ -86,13 +88,13 @@ fn copy(from: BorrowedFd<'_>, mut at: Option<u64>, to: BorrowedFd<'_>, limit: u6
     for call in KERNEL_COPIES {
         let before = copied;
         let result = repeat(&mut copied, limit, |len| call(from, at.as_mut(), to, len));
-        // A call that fails, or finds nothing, may just not know this kind of source: most files of
-        // `/proc` claim to be empty. The next one continues from here, and the last one is right
-        // about both.
+        // A call that fails or copies nothing may just not support this kind of source: most files of
+        // `/proc` claim to be empty. The next call continues from here, and only the last one is
+        // believed.
         match result {
             Ok(()) if copied > before => return Ok(copied),
-            // All of them fail if the target is sealed, and the last one would read first and then
-            // lose what it has read.
+            // If the target is sealed, all calls fail, but the last one would first read bytes from
+            // the source, and lose them.
             Err(error) if error.is(Errno::PERM) && is_sealed(to) => return Err(error),
             _ => {}
         }
@@ -102,13 +104,14 @@ fn copy(from: BorrowedFd<'_>, mut at: Option<u64>, to: BorrowedFd<'_>, limit: u6
     Ok(copied)
 }
 
-/// Copies at most so many bytes from the source, at an offset that moves or else at its position.
+/// Copies at most a number of bytes from the source, from an offset that moves, or else from its
+/// position.
 type Copy = fn(BorrowedFd<'_>, Option<&mut u64>, BorrowedFd<'_>, usize) -> Result<usize, Error>;
 
 /// The copies inside the kernel, the fastest first.
 const KERNEL_COPIES: [Copy; 3] = [sys::copy_file_range, sys::sendfile, sys::splice];
 
-/// Calls until `limit` is reached, or the call finds nothing more or fails.
+/// Repeats a call until `limit` bytes are copied, or the call copies nothing or fails.
 fn repeat(copied: &mut u64, limit: u64, mut call: impl FnMut(usize) -> Result<usize, Error>) -> Result<(), Error> {
     while *copied < limit {
         let rest = usize::try_from(limit.saturating_sub(*copied)).unwrap_or(CALL_MAX);
@@ -151,8 +154,8 @@ fn read_write(
         match written {
             Ok(written) => (_, rest) = rest.split_at(written.min(rest.len())),
             Err(error) => {
-                // So that the position of the source tells what was copied. A pipe or a socket has
-                // none.
+                // Move back, so that the position of the source tells what was copied. A pipe or a
+                // socket has no position, so this fails, and the bytes are lost.
                 if moved_position {
                     _ = sys::seek_back(from, rest.len());
                 }

@@ -13,23 +13,22 @@ use crate::sys;
 
 impl MemFile {
     /// Finds a memory file among the inherited descriptors of this process by the name it was
-    /// created with, and opens it once more, with the same access. Of several with that name it is
-    /// the first that can be opened.
+    /// created with, and opens it again with the same access. If several files have the name, this is
+    /// the first that can be opened. Returns `None` if no inherited file has it.
     ///
-    /// For a child whose parent passed the file on under a number that was not agreed upon. The new
-    /// descriptor is close-on-exec and has its own position, at 0. The inherited one stays open,
-    /// and children of this process inherit it too: only unsafe code, `OwnedFd::from_raw_fd`, can
-    /// take over a descriptor by its number.
+    /// Use it in a child whose parent did not tell it the number of the descriptor. The new descriptor
+    /// is close-on-exec and has its own position, at 0. The inherited descriptor stays open, and
+    /// children of this process inherit it too: only unsafe code (`OwnedFd::from_raw_fd`) can take
+    /// over a descriptor by its number.
     ///
-    /// A descriptor that is close-on-exec was not inherited, and is passed over, as is one opened
-    /// with `O_PATH`: call this first, before something makes all descriptors close-on-exec.
-    /// Anybody can give a file this name, so what is found is as trustworthy as the parent.
+    /// A close-on-exec descriptor cannot have been inherited, so it is skipped, as is one opened with
+    /// `O_PATH`. Call this before anything sets close-on-exec on all descriptors. Anybody can give a
+    /// file this name, so trust the file no more than you trust the parent.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
     /// - EACCES: the file's mode forbids opening it; EMFILE, ENFILE: out of descriptors
-    /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`), for which this call does
-    ///   not wait
+    /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`); this call does not wait for it
     /// - those of [`is_memfd`](Self::is_memfd)
     ///
     /// # Example
@@ -62,10 +61,11 @@ impl MemFile {
             match inherited(&path, name) {
                 Ok(Some(file)) => return Ok(Some(file)),
                 Ok(None) => {}
-                // It was closed meanwhile.
+                // Another thread has closed it meanwhile.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                // Another one may have the name too. One that was not inherited does not count.
+                // It was not inherited, so that it cannot be opened does not matter.
                 Err(_) if closes_on_exec(&path) => {}
+                // Another descriptor may have the name too, and may be possible to open.
                 Err(error) => failure = Some(error),
             }
         }
@@ -73,20 +73,20 @@ impl MemFile {
     }
 }
 
-/// The memory file at `path`, opened once more, if it has this name and was inherited.
+/// Opens the memory file at `path` again, if it has this name and was inherited.
 ///
-/// That is asked after opening, so that a file which another thread has just put under this number
-/// is not taken, least of all one that a `SealedFile` is being built in.
+/// Both are checked after opening. Otherwise another thread could put its own file under the number in
+/// between, such as one that is being filled, of which nobody may have a second descriptor.
 fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
     let Some(file) = reopen(path)? else { return Ok(None) };
-    // The link alone proves nothing: a file on disk can have the name of a memory file.
+    // The link alone is not enough: a file on disk can have a name that looks like a memory file's.
     let found = is_inherited(path, &file)? && file.is_memfd()? && file.name().is_ok_and(|found| *found == *name);
     Ok(found.then_some(file))
 }
 
-/// Opens a file of `/proc/thread-self/fd` with the access that its descriptor has, which shows in
-/// the mode of the link. One that was opened with `O_PATH` has none. A FIFO with such a name must
-/// not make this wait, nor must a lease.
+/// Opens a file of `/proc/thread-self/fd` with the access that its descriptor has: the mode of the link
+/// shows it, and is empty for `O_PATH`. `O_NONBLOCK`, because neither a FIFO with such a name nor a
+/// lease may make this call wait.
 pub(super) fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     let mode = fs::symlink_metadata(path)?.mode();
     let (read, write) = (mode & 0o400 != 0, mode & 0o200 != 0);
@@ -104,8 +104,8 @@ pub(super) fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     }
 }
 
-/// Whether the descriptor at `path` is of this file and not close-on-exec, by its `fdinfo`. The line
-/// `ino` exists since Linux 5.14; before, the file at `path` is asked.
+/// Whether the descriptor at `path` belongs to this file and is not close-on-exec, according to its
+/// `fdinfo`. The line `ino` is available since Linux 5.14; on older kernels, `path` is looked up.
 pub(super) fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
     let info = info(path)?;
     let inode = match field(&info, "ino:").and_then(|inode| inode.parse().ok()) {
@@ -115,7 +115,7 @@ pub(super) fn is_inherited(path: &Path, file: &MemFile) -> io::Result<bool> {
     Ok(flags(&info).is_some_and(|flags| flags & sys::O_CLOEXEC == 0) && inode == file.metadata()?.ino())
 }
 
-/// Best effort: a descriptor of which nothing can be learned is not taken for close-on-exec.
+/// Best effort: if its `fdinfo` cannot be read, a descriptor counts as inheritable.
 fn closes_on_exec(path: &Path) -> bool {
     info(path).is_ok_and(|info| flags(&info).is_some_and(|flags| flags & sys::O_CLOEXEC != 0))
 }

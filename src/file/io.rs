@@ -11,19 +11,19 @@ use crate::error::ErrorWith;
 use crate::file::MemFile;
 
 impl MemFile {
-    /// The file as `std` knows it, for functions that take a `&File`.
+    /// Borrows the file as a `&File`, for functions that take one.
     #[must_use]
     pub const fn as_file(&self) -> &File {
         &self.handle
     }
 
-    /// The file as `std` knows it.
+    /// Converts the file into a `File`.
     #[must_use = "the file is closed when this is dropped"]
     pub fn into_file(self) -> File {
         self.handle
     }
 
-    /// `fstat(fd)` — length, mode, times. None of it is protected by seals but the length, and with
+    /// `fstat(fd)` — length, mode, times. Seals protect only the length, and with
     /// [`Seal::Exec`](crate::Seal::Exec) the execute bits.
     ///
     /// # Errors
@@ -57,19 +57,20 @@ impl From<MemFile> for File {
 impl TryFrom<File> for MemFile {
     type Error = ErrorWith<File>;
 
-    /// [`MemFile::from_fd`]; the position stays where it is.
+    /// [`MemFile::from_fd`]. The position stays where it is.
     fn try_from(file: File) -> core::result::Result<Self, ErrorWith<File>> {
         Self::from_fd(file.into()).map_err(|error| error.map(File::from))
     }
 }
 
-/// The child gets the same open file, at the same position: rewind it first.
+/// The child gets the same open file at its current position, so rewind it first.
 impl From<MemFile> for Stdio {
     fn from(file: MemFile) -> Self {
         file.into_file().into()
     }
 }
 
+// `&MemFile` too, as with `File`: the position belongs to the open file, so `&mut` would protect nothing.
 impl Read for &MemFile {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         self.as_file().read(buf)
@@ -98,6 +99,7 @@ impl Write for &MemFile {
     }
 
     fn flush(&mut self) -> Result<()> {
+        // No buffer and no disk: a write is done when `write` returns.
         Ok(())
     }
 }

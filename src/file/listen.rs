@@ -15,27 +15,30 @@ use crate::error::{Error, Reason};
 const FIRST: usize = 3;
 
 impl MemFile {
-    /// Reopens, with the same access, the memory file that the service manager passed under this
-    /// name (`LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`). If several files have the name, this
-    /// is the first. Returns `None` if the variables are not set, are meant for another process, or
-    /// do not contain the name.
+    /// Finds the memory file that the service manager passed under this name, and opens it again with
+    /// the same access. If several files have the name, this is the first.
     ///
-    /// Use it for files that systemd keeps for a service across restarts (`FDSTORE=1`) or opens for
-    /// it (`OpenFile=`), or that a parent passes in the same way. The new descriptor is
-    /// close-on-exec and has its own position, at 0. The inherited descriptor stays open: only
-    /// unsafe code (`OwnedFd::from_raw_fd`) can take over a descriptor by its number.
+    /// The service manager sets three variables: `LISTEN_FDS` is the number of descriptors, which are
+    /// numbered from 3; `LISTEN_FDNAMES` has their names in that order, separated by colons; and
+    /// `LISTEN_PID` is the process that they are meant for. Returns `None` if one of the three is not
+    /// set (without `LISTEN_FDNAMES` no descriptor has a name), if they are meant for another process,
+    /// or if they do not contain the name.
+    ///
+    /// Use it for files that systemd keeps for a service across restarts (`FDSTORE=1`) or opens for it
+    /// (`OpenFile=`), or that a parent passes in the same way. The new descriptor is close-on-exec and
+    /// has its own position, at 0. The inherited descriptor stays open: only unsafe code
+    /// (`OwnedFd::from_raw_fd`) can take over a descriptor by its number.
     ///
     /// A close-on-exec descriptor cannot have been inherited and may be any other file of this
     /// process, so it is refused. Call this before anything sets close-on-exec on the inherited
     /// descriptors, as `sd_listen_fds` does.
     ///
     /// # Errors
-    /// - ENOENT: `/proc` is not mounted, or no descriptor with that number is open any more;
-    ///   `NotFound` without an errno: the descriptor with that number is close-on-exec
+    /// - ENOENT: `/proc` is not mounted, or no descriptor with that number is open any more
+    /// - no errno, `ErrorKind::NotFound`: the descriptor with that number is close-on-exec
     /// - no errno: it is not a memory file ([`NotAMemoryFile`](crate::Cause::NotAMemoryFile))
     /// - EACCES: the file's mode forbids opening it; EMFILE, ENFILE: out of descriptors
-    /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`), for which this call does not
-    ///   wait
+    /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`); this call does not wait for it
     ///
     /// # Example
     /// ```
@@ -65,11 +68,12 @@ impl MemFile {
     }
 }
 
-/// The number of the descriptor with this name, if the variables are for this process.
+/// The number of the descriptor with this name, if the variables are meant for this process.
 fn number(name: &OsStr) -> Option<usize> {
     if env::var("LISTEN_PID").ok()?.parse() != Ok(std::process::id()) {
         return None;
     }
+    // Names beyond the number of descriptors name nothing.
     let count = env::var("LISTEN_FDS").ok()?.parse().ok()?;
     let names = env::var_os("LISTEN_FDNAMES")?;
     let mut names = names.as_bytes().split(|&byte| byte == b':').take(count);

@@ -32,8 +32,9 @@ use std::fs::File as Handle;
 
 /// A file in memory, without a name in any file system, that can be sealed.
 ///
-/// It lives as long as a descriptor or a mapping of it, in any process. With feature `std` it holds
-/// a `std::fs::File` and reads, writes and seeks as one; without, it is used by offsets.
+/// The file exists for as long as any process has a descriptor or a mapping of it. With feature `std`
+/// this type wraps a `std::fs::File`, and reads, writes and seeks as a `File` does; without it, reads
+/// and writes take an offset.
 ///
 /// ```
 /// use std::io::{Read, Seek, Write};
@@ -58,13 +59,13 @@ pub struct MemFile {
 impl MemFile {
     /// `memfd_create(name, flags)` — creates a file of length 0.
     ///
-    /// The name is a `&str` or a `&CStr`. It is only a label: it shows in `/proc/self/fd` and
-    /// `/proc/self/maps`, need not be unique, and may be empty.
+    /// The name is only a label, which `/proc/self/fd` and `/proc/self/maps` show. It need not be
+    /// unique, and may be empty. [`FileName`] says which types and lengths are accepted.
     ///
     /// # Errors
-    /// - no errno: the name has a NUL byte or more than 249 bytes; the kernel is not asked
-    /// - EINVAL: the kernel does not know a flag (an [`Exec`](crate::Exec) flag is left out
-    ///   instead)
+    /// - no errno: the name has a NUL byte or more than 249 bytes; no system call is made
+    /// - EINVAL: the kernel does not know a flag (if it is an [`Exec`](crate::Exec) flag, the file is
+    ///   created without it instead)
     /// - EACCES: [`Exec::Allow`](crate::Exec::Allow) or `DenyUnsealed`, and `vm.memfd_noexec` is 2
     /// - ENODEV: no huge pages of that size; ENOSYS: no `memfd_create`, or no huge pages
     /// - EMFILE, ENFILE, ENOMEM: out of descriptors or memory
@@ -113,14 +114,14 @@ impl MemFile {
         Self::create(name, CreateOptions::new().allow_sealing(true))
     }
 
-    /// Takes a descriptor that answers `fcntl(fd, F_GET_SEALS)`.
+    /// `fcntl(fd, F_GET_SEALS)` — takes ownership of a descriptor if its file can have seals.
     ///
-    /// Every file of tmpfs and hugetlbfs does, not only one made by `memfd_create`. If you need to
-    /// know, ask [`is_memfd`](Self::is_memfd). If you need constant contents, use
+    /// Every file of tmpfs and hugetlbfs can, not only one made by `memfd_create`; use
+    /// [`is_memfd`](Self::is_memfd) to tell them apart. If you need constant contents, use
     /// [`SealedFile`](crate::SealedFile).
     ///
     /// # Errors
-    /// The descriptor comes back with the error.
+    /// The error returns the descriptor.
     /// - EINVAL: another kind of file
     /// - EBADF: opened with `O_PATH`
     ///
@@ -138,7 +139,7 @@ impl MemFile {
     #[doc(alias = "F_GET_SEALS")]
     #[inline]
     pub fn from_fd(fd: OwnedFd) -> Result<Self, FromFdError> {
-        // What is asked is the descriptor that is kept.
+        // Moved first, so that the descriptor that is checked is the one that is kept.
         let file = Self::adopt(fd)?;
         match sys::get_seals(file.as_fd()) {
             Ok(_) => Ok(file),
@@ -146,8 +147,8 @@ impl MemFile {
         }
     }
 
-    /// Takes a descriptor that somebody else has made. If it has the number of a standard stream it
-    /// gets another one, since safe code can put another file under those numbers.
+    /// Takes a descriptor that somebody else has made. If it has the number of a standard stream, it
+    /// gets another one, because safe code can put another file under those numbers.
     #[inline]
     pub(crate) fn adopt(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
         if sys::is_above_stdio(fd.as_fd()) {
@@ -179,10 +180,10 @@ impl MemFile {
         self.handle.as_fd()
     }
 
-    /// `fcntl(fd, F_DUPFD_CLOEXEC)` — another descriptor of the same open file: they share the
+    /// `fcntl(fd, F_DUPFD_CLOEXEC)` — another descriptor of the same open file. Both share the
     /// position, the access mode and the seals.
     ///
-    /// For one with a position of its own: [`reopen_read_only`](Self::reopen_read_only).
+    /// For a descriptor with a position of its own, use [`reopen_read_only`](Self::reopen_read_only).
     ///
     /// # Errors
     /// EMFILE: out of descriptors.
@@ -219,14 +220,14 @@ impl MemFile {
     /// `ftruncate(fd, len)` — sets the length in bytes. New bytes read as zero and take no memory
     /// yet.
     ///
-    /// Beyond `RLIMIT_FSIZE` the kernel also sends SIGXFSZ, which ends the process unless it is
-    /// handled or ignored.
+    /// If the length exceeds `RLIMIT_FSIZE`, the kernel also sends SIGXFSZ, which ends the process
+    /// unless it is handled or ignored.
     ///
-    /// Like every change of a file, it waits while another process holds the file's lock:
+    /// Like every change of a file, this call waits while another process holds the file's lock:
     /// [which calls can wait](crate::guide::receiving).
     ///
     /// # Errors
-    /// - no errno: more than `i64::MAX`; the kernel is not asked
+    /// - no errno: more than `i64::MAX`; no system call is made
     /// - EPERM: sealed with Shrink or Grow
     /// - EINVAL: opened read-only, or not a multiple of the file's huge page size
     /// - EFBIG: beyond `RLIMIT_FSIZE`
@@ -247,11 +248,12 @@ impl MemFile {
     #[doc(alias = "ftruncate")]
     #[inline]
     pub fn set_len(&self, len: u64) -> Result<(), Error> {
-        // The raw call and the one through libc would answer differently.
+        // Such a length is negative for the kernel: the raw call and libc would report it differently.
         if len > i64::MAX.unsigned_abs() {
             return Err(Error::too_long(len));
         }
         match sys::ftruncate(self.as_fd(), len) {
+            // `ftruncate` reports a read-only descriptor as EINVAL, not as EBADF.
             Err(error) if error.is(Errno::INVAL) && is_read_only(self.as_fd()) => Err(error.because(Reason::ReadOnly)),
             result => result,
         }
@@ -260,11 +262,11 @@ impl MemFile {
     /// `fallocate(fd, 0, offset, len)` — allocates the range, and makes the file longer if the
     /// range ends beyond it.
     ///
-    /// Existing bytes stay as they are. It works on a file with all seals too, within its length:
-    /// holes become zeros, which they read as before. For `RLIMIT_FSIZE` and an example see
+    /// Existing bytes stay as they are. Within the length of the file this works in spite of all
+    /// seals, because a hole reads as zeros before and after. For `RLIMIT_FSIZE` and an example, see
     /// [`set_len`](Self::set_len).
     ///
-    /// Like every change of a file, it waits while another process holds the file's lock:
+    /// Like every change of a file, this call waits while another process holds the file's lock:
     /// [which calls can wait](crate::guide::receiving).
     ///
     /// # Errors
@@ -282,19 +284,19 @@ impl MemFile {
         sys::fallocate(self.as_fd(), offset, len).map_err(|error| explain_range(error, offset, len))
     }
 
-    /// `fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len)` — gives the memory
-    /// of the range back. The range then reads as zero, and the length stays.
+    /// `fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len)` — returns the memory
+    /// of the range to the system. The range then reads as zeros, and the length stays the same.
     ///
-    /// Pages that are only partly in the range are filled with zeros there.
+    /// In a page that is only partly in the range, that part is filled with zeros.
     ///
-    /// Like every change of a file, it waits while another process holds the file's lock:
+    /// Like every change of a file, this call waits while another process holds the file's lock:
     /// [which calls can wait](crate::guide::receiving).
     ///
     /// # Errors
     /// - EPERM: sealed with Write or FutureWrite
     /// - EBADF: opened read-only
     /// - EINVAL: `len` is 0; EINVAL, EFBIG: the range ends above `i64::MAX`
-    /// - no errno: [`is_unsupported`](Error::is_unsupported): FreeBSD
+    /// - no errno: on FreeBSD ([`is_unsupported`](Error::is_unsupported))
     ///
     /// # Example
     /// ```
@@ -318,8 +320,9 @@ impl MemFile {
         sys::punch_hole(self.as_fd(), offset, len).map_err(|error| explain_range(error, offset, len))
     }
 
-    /// `pread(fd, buf, offset)` — reads at an offset, not at the position. Fewer bytes than asked
-    /// come at the file's end.
+    /// `pread(fd, buf, offset)` — reads bytes starting from an offset, without using or moving the
+    /// position. Returns the number of bytes read, which is less than the length of `buf` if the file
+    /// ends.
     ///
     /// # Errors
     /// - EBADF: opened write-only
@@ -345,11 +348,12 @@ impl MemFile {
         sys::pread(self.as_fd(), buf, offset).map_err(|error| explain_offset(error, offset, buf.len() as u64))
     }
 
-    /// Reads at an offset until `buf` is full.
+    /// Reads the exact number of bytes required to fill `buf`, starting from an offset.
     ///
     /// # Errors
-    /// As for [`read_at`](Self::read_at), and without an errno where the file ends too early; then
-    /// part of `buf` is filled.
+    /// Those of [`read_at`](Self::read_at), and without an errno
+    /// [`EndOfFile`](crate::Cause::EndOfFile) if the file ends too early; then part of `buf` is
+    /// filled.
     #[doc(alias = "pread")]
     #[inline]
     pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
@@ -363,13 +367,13 @@ impl MemFile {
         Ok(())
     }
 
-    /// `pwrite(fd, buf, offset)` — writes at an offset, not at the position. Returns how much was
-    /// written.
+    /// `pwrite(fd, buf, offset)` — writes bytes starting from an offset, without using or moving the
+    /// position. Returns the number of bytes written.
     ///
-    /// A write that crosses the end of a file with the seal Grow fails with EPERM, or is short by
-    /// an amount that depends on the kernel. The file never grows.
+    /// If the file has the seal Grow, a write that crosses its end fails with EPERM or writes fewer
+    /// bytes, depending on the kernel. The file never grows.
     ///
-    /// Like every change of a file, it waits while another process holds the file's lock:
+    /// Like every change of a file, this call waits while another process holds the file's lock:
     /// [which calls can wait](crate::guide::receiving).
     ///
     /// # Errors
@@ -398,16 +402,17 @@ impl MemFile {
         sys::pwrite(self.as_fd(), buf, offset).map_err(|error| explain_offset(error, offset, buf.len() as u64))
     }
 
-    /// Writes all of `buf` at an offset.
+    /// Writes all of `buf`, starting from an offset.
     ///
     /// # Errors
-    /// As for [`write_at`](Self::write_at); then part of `buf` may be written.
+    /// Those of [`write_at`](Self::write_at). Part of `buf` may then be written.
     #[doc(alias = "pwrite")]
     #[inline]
     pub fn write_all_at(&self, buf: &[u8], offset: u64) -> Result<(), Error> {
         let mut done = 0_usize;
         while let Some(rest @ [_, ..]) = buf.get(done..) {
             match self.write_at(rest, offset.saturating_add(done as u64))? {
+                // Trying again could go on for ever.
                 0 => return Err(Error::new(Reason::WriteZero)),
                 n => done = done.saturating_add(n),
             }
@@ -415,8 +420,8 @@ impl MemFile {
         Ok(())
     }
 
-    /// `fcntl(fd, F_GET_SEALS)` — the seals that the file has now. Others can be added at any time,
-    /// none goes away.
+    /// `fcntl(fd, F_GET_SEALS)` — the seals that the file has now. More can be added at any time, but
+    /// none can be removed.
     ///
     /// # Errors
     /// The kernel returns none for a memory file.
@@ -440,20 +445,21 @@ impl MemFile {
 
     /// `fcntl(fd, F_ADD_SEALS, seals)` — adds all of the seals, or none.
     ///
-    /// A seal that is there already may be added again, unless the file has the seal Seal.
+    /// A seal that the file already has may be added again, unless the file has the seal Seal.
     ///
-    /// Adding Write waits about 160 ms for pages that are in use elsewhere before it fails with
-    /// EBUSY, and every call waits for the file's lock, which another process that has the file can
-    /// hold for as long as it likes: seal a file before you share it, and do not call this where
-    /// waiting does harm.
+    /// If a page is in use elsewhere, adding Write waits about 160 ms before it fails with EBUSY. Every
+    /// call also waits for the file's lock, which another process that has the file can hold for as
+    /// long as it likes. So seal a file before you share it, and do not call this where waiting does
+    /// harm.
     ///
-    /// The seals are not read back. A sandbox that only pretends to add them is noticed by
-    /// [`SealedFile`](crate::SealedFile), which reads them before it trusts the file.
+    /// The seals are not read back. If a sandbox only pretends to add them,
+    /// [`SealedFile`](crate::SealedFile) notices it, because it reads them before it trusts the file.
     ///
     /// # Errors
-    /// - EPERM: created without sealing, or sealed with Seal, or opened read-only
-    /// - EBUSY: Write (or Exec on an executable file) while a mapping can write or a page is in use
-    ///   elsewhere; [`is_busy`](Error::is_busy)
+    /// - EPERM: the file was created without sealing or has the seal Seal, or the descriptor is
+    ///   read-only
+    /// - EBUSY ([`is_busy`](Error::is_busy)): the seal is Write, or Exec on an executable file, and a
+    ///   mapping can write or a page is in use elsewhere
     /// - EINVAL: the kernel does not know a seal; [`Error::seals`] names those that may be too new
     ///
     /// # Example
@@ -512,6 +518,7 @@ fn explain_range(error: Error, offset: u64, len: u64) -> Error {
 
 #[cold]
 fn explain_offset(error: Error, offset: u64, len: u64) -> Error {
+    // The number that is too large: an argument by itself, or else the end of the range.
     const LARGEST: u64 = i64::MAX.unsigned_abs();
     let given = offset.max(len);
     let number = if given > LARGEST { given } else { offset.saturating_add(len) };
@@ -521,19 +528,20 @@ fn explain_offset(error: Error, offset: u64, len: u64) -> Error {
     error
 }
 
-/// Looks at the file to find out why it refused the seals.
+/// Looks at the file to find out why the kernel refused the seals.
 #[cold]
 pub(crate) fn explain_add_seals(error: Error, fd: BorrowedFd<'_>, seals: Seals) -> Error {
     match sys::get_seals(fd) {
         Ok(present) if error.is(Errno::PERM) && present.contains(Seal::Seal) => error.because(Reason::Sealed),
         Ok(_) if error.is(Errno::PERM) && is_read_only(fd) => error.because(Reason::ReadOnly),
+        // Every kernel that has seals at all has these four.
         Ok(_) if error.is(Errno::INVAL) => error.with_seals(seals - Seals::IMMUTABLE),
         Err(_) if error.is(Errno::INVAL) => error.because(Reason::NotAMemoryFile),
         _ => error,
     }
 }
 
-/// Only for the reason of an error. Best effort: treated as writable if F_GETFL fails.
+/// Only used to explain an error. Best effort: the descriptor counts as writable if `F_GETFL` fails.
 fn is_read_only(fd: BorrowedFd<'_>) -> bool {
     sys::is_read_only(fd).unwrap_or(false)
 }

@@ -5,8 +5,11 @@ use core::ffi::CStr;
 use crate::error::{Error, Reason};
 use crate::sys;
 
-/// A name for a new memory file: a `&str`, or a `&CStr`, which is not copied and need not be UTF-8.
-/// With feature `std` also a `String` or a `CString`. No other type can implement it.
+/// A name for a new memory file: a `&str` or a `&CStr`, and with feature `std` also a `String` or a
+/// `CString`. No other type can implement it.
+///
+/// A name has at most 249 bytes, contains no NUL, and may be empty. A `&str` is copied to the stack to
+/// append the NUL; a `&CStr` is passed on as it is, and need not be UTF-8.
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -22,6 +25,7 @@ pub trait FileName: private::Sealed {}
 /// The longest name that the kernel accepts, without the NUL.
 pub(super) const MAX: usize = 249;
 
+// `FileName` itself is empty, so that its method is no part of the public interface.
 pub(crate) mod private {
     use core::ffi::CStr;
 
@@ -44,7 +48,7 @@ impl private::Sealed for str {
         if self.len() > MAX {
             return Err(too_long(self.len()));
         }
-        // It is short enough, so if it fails, it contains a NUL.
+        // The text is short enough, so a failure can only mean that it contains a NUL.
         sys::with_c_str(self, f).unwrap_or(Err(Error::new(Reason::NameHasNul)))
     }
 }

@@ -1,4 +1,4 @@
-//! What `/proc` knows of an open file: its [`Path`] and its [`Name`].
+//! What `/proc` says about an open file: its [`Path`] and its [`Name`].
 
 use core::ffi::CStr;
 use core::fmt::{self, Write as _};
@@ -15,11 +15,11 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 /// `/proc/`, a process id or `thread-self`, `/fd/`, a descriptor, NUL.
 const PATH_MAX: usize = 32;
 
-/// The path of an open file: `/proc/self/fd/N`, or as another process sees it `/proc/PID/fd/N`.
+/// The path of an open file: `/proc/self/fd/N`, or `/proc/PID/fd/N` for another process.
 ///
-/// For functions that take a path and not a descriptor. It borrows the descriptor, so it cannot
-/// outlive it, and is made without allocation. As a `&CStr` it is there in every build, as a
-/// `&Path` with feature `std`:
+/// Use it for functions that take a path and not a descriptor. The path borrows the descriptor, so it
+/// cannot outlive it, and making one does not allocate. It can be used as a `&CStr` in every build, and
+/// as a `&Path` with feature `std`:
 ///
 /// ```
 /// use memfile::MemFile;
@@ -30,9 +30,9 @@ const PATH_MAX: usize = 32;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Opening it makes a new open file with its own position, at 0. It needs `/proc`, and waits for a
-/// lease that the owner of the file may hold. `/proc/self` shows the descriptors of the first thread,
-/// so it leads nowhere once that thread alone has ended.
+/// Opening the path makes a new open file with its own position, at 0. That needs `/proc`, and it waits
+/// if the owner of the file holds a lease on it. `/proc/self` shows the descriptors of the first thread,
+/// so the path leads nowhere if that thread has ended and others still run.
 ///
 /// # References
 /// [proc_pid_fd(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)
@@ -47,9 +47,9 @@ impl<'fd> Path<'fd> {
         Self::join(b"self", fd)
     }
 
-    /// As the calling thread sees it, which may have a table of descriptors of its own
-    /// (`unshare(CLONE_FILES)`): `/proc/self` is that of the first thread, and has another file
-    /// under the number, or none.
+    /// The path for the calling thread, which may have a table of descriptors of its own
+    /// (`unshare(CLONE_FILES)`). `/proc/self` shows the table of the first thread, which may have
+    /// another file under this number, or none.
     pub(crate) fn of_thread(fd: BorrowedFd<'fd>) -> Self {
         Self::join(b"thread-self", fd)
     }
@@ -67,7 +67,7 @@ impl<'fd> Path<'fd> {
     /// The path as a C string.
     #[must_use]
     pub fn as_c_str(&self) -> &CStr {
-        // The buffer has room for a NUL after the longest path.
+        // Never the default: the buffer has room for a NUL after the longest path.
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
     }
 }
@@ -117,8 +117,8 @@ const LINK_MAX: usize = 7 + name::MAX + 10;
 
 /// The name that a memory file was created with: what [`MemFile::name`] returns, as bytes.
 ///
-/// It displays as text, with U+FFFD for what is not UTF-8. `Debug` also escapes control characters,
-/// which a name from a stranger may hold.
+/// `Display` shows it as text, with U+FFFD for each part that is not UTF-8. `Debug` also escapes control
+/// characters, which a name from a stranger may contain.
 ///
 /// ```
 /// use memfile::{CreateOptions, MemFile};
@@ -156,7 +156,7 @@ impl PartialEq for Name {
 
 impl Eq for Name {}
 
-/// As text, with U+FFFD for what is not UTF-8.
+/// The name as text, with U+FFFD for each part that is not UTF-8.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.utf8_chunks() {
@@ -169,7 +169,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// As a string, with what is not ASCII escaped.
+/// The name in quotes, with everything escaped that is not printable ASCII.
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.escape_ascii())
@@ -177,16 +177,16 @@ impl fmt::Debug for Name {
 }
 
 impl MemFile {
-    /// The path of this file for this process: `/proc/self/fd/N`. An example is at [`Path`].
+    /// The path of this file for this process: `/proc/self/fd/N`. [`Path`] has an example.
     #[must_use]
     pub fn proc_path(&self) -> Path<'_> {
         Path::new(self.as_fd())
     }
 
-    /// The path of this file as a process sees it that is allowed to look at process `pid`, which
-    /// has it open under the same number: `/proc/PID/fd/N`.
+    /// The path of this file for other processes, if process `pid` has it open under the same number:
+    /// `/proc/PID/fd/N`. They need the right to inspect that process.
     ///
-    /// With this process's own id it is a path to give to a child:
+    /// With the id of this process, it is a path to give to a child:
     ///
     /// ```
     /// use std::process::{self, Command};
@@ -202,18 +202,18 @@ impl MemFile {
         Path::join(sys::DecInt::new(pid).as_bytes(), self.as_fd())
     }
 
-    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — the same file once
-    /// more, with its own position at 0, read-only.
+    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — opens the same file again,
+    /// read-only, with its own position at 0.
     ///
-    /// For handing out: the receiver moves its own position and cannot write through this
-    /// descriptor. It is not a security boundary, since a process of the same user can open the
-    /// file again for writing; only seals are.
+    /// Use it to hand the file out: the receiver moves its own position and cannot write through this
+    /// descriptor. Only seals are a security boundary: a process of the same user can open the file
+    /// again for writing.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
     /// - EACCES: the file's mode forbids reading
-    /// - EWOULDBLOCK: the owner holds a lease on the file (`F_SETLEASE`), for which this call does
-    ///   not wait. The flag `O_NONBLOCK` stays set, and means nothing for reading a file
+    /// - EWOULDBLOCK: the owner holds a lease on the file (`F_SETLEASE`); this call does not wait for
+    ///   it. The flag `O_NONBLOCK` stays set, and has no effect on reading a file
     /// - EMFILE, ENFILE: out of descriptors
     ///
     /// # Example
@@ -256,6 +256,7 @@ impl MemFile {
     pub fn name(&self) -> Result<Name, Error> {
         let mut buffer = [MaybeUninit::uninit(); LINK_MAX];
         let link = sys::readlink(&Path::of_thread(self.as_fd()), &mut buffer)?;
+        // The kernel appends " (deleted)" because no directory has the file.
         let name = link
             .strip_prefix(b"/memfd:")
             .and_then(|name| name.strip_suffix(b" (deleted)"))
@@ -267,13 +268,12 @@ impl MemFile {
         Ok(Name { link: copy, len: name.len() })
     }
 
-    /// Whether the file was made by `memfd_create`, and not by opening a file of tmpfs or
-    /// hugetlbfs.
+    /// Whether the file was made by `memfd_create`, and not by opening a file of tmpfs or hugetlbfs.
     ///
-    /// Those answer `F_GET_SEALS` too, always with exactly Seal. So any other answer settles it
-    /// with one call. A file that has just Seal is compared with one that is created for this:
-    /// memory files live on a mount of their own, which nothing else is opened from but by its name
-    /// `/memfd:` in `/proc`.
+    /// Such an opened file has seals too, always exactly Seal. If this file has any other set of seals,
+    /// one call is enough. If it has just Seal, it is compared with a file that is created for this:
+    /// all memory files are on one mount, which no path leads to, and their names in `/proc` begin with
+    /// `/memfd:`.
     ///
     /// # Errors
     /// - those of [`create`](Self::create) and [`name`](Self::name), if the file has exactly the
@@ -292,7 +292,7 @@ impl MemFile {
         if sys::fstat(self.as_fd())?.device != sys::fstat(other.as_fd())?.device {
             return Ok(false);
         }
-        // System V shared memory lives on the same mount.
+        // System V shared memory is on the same mount, but has another name.
         match self.name() {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_a_memory_file() => Ok(false),
@@ -301,8 +301,8 @@ impl MemFile {
     }
 }
 
-/// For example `MemFile { fd: 5, name: "config", len: 4096, seals: Shrink | Write }`. Asks the
-/// kernel for all of it, and leaves out what it does not get.
+/// For example `MemFile { fd: 5, name: "config", len: 4096, seals: Shrink | Write }`. Each field
+/// after the first takes a system call, and is left out if the call fails.
 impl fmt::Debug for MemFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("MemFile");

@@ -9,15 +9,15 @@ use crate::seal::{Seal, Seals};
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
 
-/// A memory file whose only descriptor is in here, from its creation until it is sealed, together
-/// with what is known of it. So a mapping of it, made and dropped in between, is the only way to
-/// its bytes.
+/// A memory file whose only descriptor is in this value, from its creation until it is sealed, together
+/// with what is known about it. So a mapping that is made and dropped meanwhile is the only way to its
+/// bytes.
 pub(crate) struct Fresh {
     file: MemFile,
     /// The length of the data. A file of huge pages ends at the next multiple of `granule`.
     len: usize,
-    /// Up to where it is allocated: less than `len` only while a draft is being made longer, or if
-    /// that has failed and could not be undone.
+    /// How much of the file is allocated, from its start. It is less than `len` only while a draft is
+    /// being made longer, or if that has failed and could not be undone.
     allocated: usize,
     /// What the file's length must be a multiple of: the size of its huge pages, or 1.
     granule: usize,
@@ -28,8 +28,8 @@ impl Fresh {
     /// Creates an empty file. Sealing is allowed whatever the options say.
     #[inline]
     pub(crate) fn create(name: impl FileName, options: CreateOptions) -> Result<Self, Error> {
-        // Inheritable only once it is sealed: a program that another thread starts meanwhile must
-        // not get it.
+        // Close-on-exec until the file is sealed: a program that another thread starts meanwhile must
+        // not inherit it.
         let file = MemFile::create(name, options.allow_sealing(true).close_on_exec(true))?;
         let granule = if options.huge_tlb.is_some() { sys::fstat(file.as_fd())?.granule } else { 1 };
         Ok(Self { file, len: 0, allocated: 0, granule, inheritable: !options.close_on_exec })
@@ -43,7 +43,7 @@ impl Fresh {
         self.granule
     }
 
-    /// Writes at the end.
+    /// Appends bytes.
     #[inline]
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.file.write_all_at(bytes, self.len as u64)?;
@@ -52,8 +52,8 @@ impl Fresh {
         Ok(())
     }
 
-    /// Continues copying the source from which the file has all its bytes so far, until the file
-    /// has `end` bytes or the source ends.
+    /// Continues to copy the source that all bytes of the file so far came from, until the file has
+    /// `end` bytes or the source ends.
     pub(crate) fn copy(&mut self, source: BorrowedFd<'_>, end: u64) -> Result<(), Error> {
         let len = copy_more(source, &self.file, self.len as u64, end)?;
         self.len = usize::try_from(len).map_err(|_| Error::too_long(len))?;
@@ -61,13 +61,14 @@ impl Fresh {
         Ok(())
     }
 
-    /// Whether that source has more bytes than the file.
+    /// Whether the source that all bytes came from has more of them.
     pub(crate) fn is_shorter_than(&self, source: BorrowedFd<'_>) -> Result<bool, Error> {
         has_more(source, self.len as u64)
     }
 
     /// Sets the length. New bytes are zero and not allocated yet.
     pub(crate) fn resize(&mut self, len: usize) -> Result<(), Error> {
+        // hugetlbfs accepts no other length (EINVAL).
         let file_len = len.checked_next_multiple_of(self.granule).ok_or(Error::too_long(len as u64))?;
         self.file.set_len(file_len as u64)?;
         self.len = len;
@@ -75,34 +76,35 @@ impl Fresh {
         Ok(())
     }
 
-    /// `fstat` — the bytes of memory that the file has.
+    /// `fstat` — how many bytes of memory the file has.
     pub(crate) fn memory(&self) -> Result<u64, Error> {
         Ok(sys::fstat(self.as_fd())?.allocated)
     }
 
-    /// Up to where the file is allocated.
+    /// How much of the file is allocated, from its start.
     pub(crate) fn allocated(&self) -> usize {
         self.allocated
     }
 
-    /// Allocates the file from there on to `end`, by whole pages.
+    /// Allocates whole pages from there up to `end`.
     pub(crate) fn fallocate_to(&self, end: usize) -> Result<(), Error> {
         let len = end.saturating_sub(self.allocated);
         if len == 0 { Ok(()) } else { self.file.allocate(self.allocated as u64, len as u64) }
     }
 
-    /// Notes that everything up to here is allocated.
+    /// Records that everything up to `end` is allocated.
     pub(crate) fn set_allocated(&mut self, end: usize) {
         self.allocated = end;
     }
 
-    /// Seals the file, and reads back that it is sealed. The file comes back if that fails, and
-    /// this can be tried again.
+    /// Seals the file, and reads the seals back.
+    ///
+    /// # Errors
+    /// The error returns the file, and the call can be tried again.
     #[inline]
     pub(crate) fn seal(self) -> Result<SealedFile, ErrorWith<Self>> {
         match self.prove() {
-            // Its length may be that of its huge pages, of which the data fill the last one only in
-            // part.
+            // In a file of huge pages, the data may fill only a part of the last one.
             Ok(proof) => Ok(SealedFile { file: self.file, proof: proof.up_to(self.len as u64) }),
             Err(error) => Err(ErrorWith::new(error, self)),
         }
@@ -115,6 +117,7 @@ impl Fresh {
         let seals = Seals::FIXED_SIZE | Seal::FutureWrite;
         let terms = Terms { required: seals, holes: Holes::Refuse, limit: u64::MAX, origin: Origin::Fresh };
         self.allocate_rest()?;
+        // All at once, so that a failure leaves the draft as it was.
         sys::add_seals(fd, seals).map_err(|error| explain_add_seals(error, fd, seals))?;
         prove_added(fd, terms)?;
         if self.inheritable { sys::let_inherit(fd) } else { Ok(()) }
@@ -125,13 +128,14 @@ impl Fresh {
         self.file
     }
 
-    /// A lack of memory must show before seals are added, because adding them cannot be undone.
+    /// A lack of memory must be noticed before seals are added, because they cannot be removed.
     #[inline]
     fn allocate_rest(&self) -> Result<(), Error> {
         if self.allocated < self.len { self.fallocate_to(self.len) } else { Ok(()) }
     }
 
-    /// Everything was written, and written pages stay, so there are no holes to fill.
+    /// Adds the seals and proves the file. No holes are left: every page was written or allocated, and
+    /// such pages stay.
     #[inline]
     fn prove(&self) -> Result<Proof, Error> {
         self.allocate_rest()?;
@@ -146,7 +150,7 @@ impl Fresh {
     }
 }
 
-/// For calls that keep no descriptor, and for mappings that end before the file is sealed.
+/// Only for calls that keep no descriptor, and for mappings that are dropped before the file is sealed.
 impl AsFd for Fresh {
     #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {

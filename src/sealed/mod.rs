@@ -21,12 +21,12 @@ pub use proof::Holes;
 pub(crate) use proof::{Origin, Proof, Terms, prove};
 
 /// A memory file whose contents are proven constant: it has the seals Write and Shrink, and nobody
-/// can change a byte of it, whatever descriptors or mappings they hold.
+/// can change a byte of it, whatever descriptors or mappings they have.
 ///
 /// Make one with [`from_bytes`](Self::from_bytes), [`create_with`](Self::create_with) or
-/// [`copy_of`](Self::copy_of), or seal a file of your own with [`MemFile::into_sealed`]. A received
-/// descriptor is checked by [`try_from`](Self#impl-TryFrom%3COwnedFd%3E-for-SealedFile). With other
-/// than the default options, each of these is a method of [`SealedFile::options`].
+/// [`copy_of`](Self::copy_of), or seal a file of your own with [`MemFile::into_sealed`]. Check a
+/// received descriptor with [`try_from`](Self#impl-TryFrom%3COwnedFd%3E-for-SealedFile). To use other
+/// options than the defaults, call the method of the same name of [`SealedFile::options`].
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -37,11 +37,11 @@ pub(crate) use proof::{Origin, Proof, Terms, prove};
 /// # Ok::<(), memfile::Error>(())
 /// ```
 ///
-/// What is checked, and what lies outside the promise: [the guide](crate::guide::design).
+/// [The guide](crate::guide::design) says what is checked, and what the proof does not cover.
 ///
-/// There is no `Read` and no `Seek`: clones of this file, in every process that has one, share one
-/// position. Read at offsets, map the file, or [reopen](Self::reopen_read_only) it for a position
-/// of its own.
+/// This type implements neither `Read` nor `Seek`, because all clones of the file, in every process,
+/// share one position. Read at offsets, map the file, or [reopen](Self::reopen_read_only) it to get a
+/// position of its own.
 ///
 /// # References
 /// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html); the forged Write
@@ -52,10 +52,10 @@ pub struct SealedFile {
 }
 
 impl SealedFile {
-    /// The length in bytes, taken when the proof was made. It does not ask the kernel.
+    /// The length in bytes, as it was when the proof was made. No system call is made.
     ///
-    /// For a file of huge pages that this process made, it is the length of the data; the file
-    /// itself ends at the next multiple of the page size, and that is what a receiver sees.
+    /// For a file of huge pages that this process has made, this is the length of the data. The file
+    /// itself ends at the next multiple of the page size, which is the length that a receiver sees.
     #[must_use]
     #[inline]
     pub const fn len(&self) -> u64 {
@@ -68,13 +68,13 @@ impl SealedFile {
         self.len() == 0
     }
 
-    /// What the lengths and offsets of its mappings must be a multiple of.
+    /// The number of which the lengths and offsets of its mappings must be a multiple.
     #[inline]
     pub(crate) const fn granule(&self) -> usize {
         self.proof.granule()
     }
 
-    /// The file, for functions that take a `&MemFile`.
+    /// Borrows the file as a `&MemFile`, for functions that take one.
     #[must_use]
     pub const fn as_mem_file(&self) -> &MemFile {
         &self.file
@@ -82,7 +82,7 @@ impl SealedFile {
 
     /// Reads at an offset: [`MemFile::read_at`].
     ///
-    /// For bytes that are read once, this is faster than a map up to about 4 MiB.
+    /// To read the bytes once, this is faster than a map for up to about 4 MiB.
     ///
     /// # Errors
     /// As for [`MemFile::read_at`].
@@ -132,9 +132,9 @@ impl SealedFile {
         self.file.proc_path()
     }
 
-    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — the same file once
-    /// more, with its own position at 0, read-only, and proven anew, since something else may be
-    /// mounted at `/proc`.
+    /// `open("/proc/thread-self/fd/N", O_RDONLY | O_CLOEXEC | O_NONBLOCK)` — opens the same file again,
+    /// read-only, with its own position at 0. The new descriptor is proven again, because another file
+    /// system may be mounted at `/proc`.
     ///
     /// # Errors
     /// As for [`MemFile::reopen_read_only`] and [`SealedFileOptions::verify`].
@@ -148,7 +148,7 @@ impl SealedFile {
     /// ```
     pub fn reopen_read_only(&self) -> Result<Self, Error> {
         let file = self.file.reopen_read_only()?;
-        // The holes of this file were looked at when its proof was made.
+        // The policy for holes was applied when this file was proven.
         let proof = prove(file.as_fd(), Self::options().holes(Holes::Accept).terms())?;
         Ok(Self { file, proof: proof.up_to(self.len()) })
     }
@@ -174,17 +174,16 @@ impl SealedFile {
 
 #[cfg(feature = "std")]
 impl SealedFile {
-    /// Reads the whole file into a vector. Since the file never changes, the copy is as good as a
-    /// map.
+    /// Reads the whole file into a vector. The file never changes, so the copy is as good as a map.
     ///
-    /// For bytes that are read once, this is faster than a map up to about 4 MiB.
+    /// To read the bytes once, this is faster than a map for up to about 4 MiB.
     ///
-    /// It allocates memory for the whole length, which the sender chose, so set a
-    /// [limit](SealedFileOptions::limit) for a received file.
+    /// This allocates memory for the whole length, which the sender of a received file has chosen: set
+    /// a [limit](SealedFileOptions::limit).
     ///
     /// # Errors
-    /// - no errno: [`OutOfMemory`](crate::Cause::OutOfMemory): no memory is left for the copy, or
-    ///   it would exceed the address space
+    /// - no errno: no memory is left for the copy, or it would exceed the address space
+    ///   ([`OutOfMemory`](crate::Cause::OutOfMemory))
     /// - those of [`read_at`](Self::read_at)
     ///
     /// # Example
@@ -200,6 +199,7 @@ impl SealedFile {
     pub fn to_vec(&self) -> Result<std::vec::Vec<u8>, Error> {
         let len = usize::try_from(self.len()).map_err(|_| Error::too_long(self.len()))?;
         let mut bytes = std::vec::Vec::new();
+        // Not `with_capacity`: a received length must not abort the process.
         bytes.try_reserve_exact(len).map_err(|_| Error::new(Reason::NoRoom).with_number(self.len()))?;
         while bytes.len() < len {
             let offset = bytes.len() as u64;
@@ -207,18 +207,18 @@ impl SealedFile {
                 return Err(Error::new(Reason::EndOfFile).with_numbers(offset, self.len()));
             }
         }
-        // The vector may now be longer than `len`, because the file ends with a whole huge page.
+        // A file of huge pages ends with a whole page, so the vector may be longer than the data.
         bytes.truncate(len);
         Ok(bytes)
     }
 
-    /// The file for a child to read: [reopened](Self::reopen_read_only), so the child starts at
-    /// position 0, moves a position of its own, and cannot write. One file serves any number of
+    /// The file as the stdin of a child. It is [reopened](Self::reopen_read_only), so the child has a
+    /// position of its own, which starts at 0, and cannot write. One file serves any number of
     /// children.
     ///
-    /// There is no `From<SealedFile> for Stdio`, because it could not fail: without `/proc`, or
-    /// once a sender has taken away the permission to open the file (`fchmod`), the child would get
-    /// a position that others can move.
+    /// This is no `From<SealedFile> for Stdio`, because it can fail: `/proc` may not be mounted, or the
+    /// sender of the file may have taken away the permission to open it (`fchmod`). Without reopening,
+    /// the child would get a position that others can move.
     ///
     /// # Errors
     /// As for [`reopen_read_only`](Self::reopen_read_only).
@@ -239,7 +239,7 @@ impl SealedFile {
         Ok(self.reopen_read_only()?.into_fd().into())
     }
 
-    /// The program in this file as a command: [`MemFile::to_command`], which has an example.
+    /// A command that runs the program in this file: [`MemFile::to_command`], which has an example.
     ///
     /// # Errors
     /// As for [`MemFile::to_command`].
@@ -251,19 +251,18 @@ impl SealedFile {
 }
 
 impl MemFile {
-    /// Makes the file immutable: adds [`Seals::IMMUTABLE`] in one call, allocates its holes, and
-    /// proves it.
+    /// Makes the file immutable: adds [`Seals::IMMUTABLE`] in one call, proves that the file is sealed,
+    /// and allocates its holes. Drop all mappings that can write before you call this.
     ///
-    /// Four system calls: `F_ADD_SEALS`, `F_GET_SEALS`, `fstat` and `fallocate`. The last is made
-    /// even if no hole is visible, because memory that was only read can vanish again. Drop
-    /// mappings that can write first.
+    /// It makes four system calls: `F_ADD_SEALS`, `F_GET_SEALS`, `fstat` and `fallocate`. The last one
+    /// is made even if `fstat` shows no hole, because the kernel may drop pages that were only read.
     ///
-    /// It waits for the file's lock, which another process that has the file can hold for as long
-    /// as it likes: seal a file before you share it.
+    /// This waits for the file's lock, which another process that has the file can hold for as long as
+    /// it likes: seal a file before you share it.
     ///
     /// # Errors
-    /// Those of [`SealedFileOptions::seal`] with [`Holes::Allocate`]. The file comes back with the
-    /// error. After an error of `fallocate` it is sealed already, and the call can be repeated.
+    /// Those of [`SealedFileOptions::seal`] with [`Holes::Allocate`]. The error returns the file. If
+    /// `fallocate` has failed, the file is already sealed, and the call can be repeated.
     ///
     /// # Example
     /// ```
@@ -281,11 +280,11 @@ impl MemFile {
         options.seal(self).map_err(|error| error.map(Self::from_owned))
     }
 
-    /// As [`into_sealed`](Self::into_sealed), but while that fails with EBUSY, sleeps and tries
-    /// again, until it has slept for `timeout` altogether.
+    /// Calls [`into_sealed`](Self::into_sealed) until it does not fail with EBUSY, and sleeps between the
+    /// attempts, for at most `timeout` altogether.
     ///
-    /// The kernel's own waiting, about 160 ms for each attempt while a page is in use elsewhere,
-    /// comes on top.
+    /// The time that the kernel waits in each attempt, about 160 ms while a page is in use elsewhere,
+    /// is not counted.
     ///
     /// # Errors
     /// Those of [`into_sealed`](Self::into_sealed).
@@ -302,6 +301,7 @@ impl MemFile {
     /// ```
     pub fn into_sealed_timeout(self, timeout: Duration) -> Result<SealedFile, ErrorWith<Self>> {
         const PAUSE: Duration = Duration::from_millis(5);
+        // Counts the pauses, because `core` has no clock.
         let mut slept = Duration::ZERO;
         let mut file = self;
         loop {
@@ -324,8 +324,8 @@ fn seal_and_prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
     prove_added(fd, terms)
 }
 
-/// Proves a file whose seals were added without an error. If they are missing all the same, that
-/// was a lie.
+/// Proves a file whose seals were added without an error. If they are missing nevertheless, a sandbox
+/// has only pretended to add them.
 #[inline]
 fn prove_added(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
     match prove(fd, terms) {
@@ -398,7 +398,7 @@ impl From<SealedFile> for OwnedFd {
     }
 }
 
-/// The position is where it was left: rewind it before reading. The seals stay.
+/// The position is wherever it was left, so rewind the file before you read. The seals stay.
 #[cfg(feature = "std")]
 impl From<SealedFile> for std::fs::File {
     fn from(sealed: SealedFile) -> Self {

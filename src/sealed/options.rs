@@ -1,4 +1,4 @@
-//! [`SealedFileOptions`]: how a sealed file is to be made, or checked.
+//! [`SealedFileOptions`]: how to make a sealed file, or to check one.
 
 use super::proof::{Holes, Origin, Proof, Terms, prove};
 use super::{SealedFile, seal_and_prove};
@@ -8,18 +8,20 @@ use crate::options::CreateOptions;
 use crate::seal::Seals;
 use crate::sys::fd::OwnedFd;
 
-/// How to make or to check a [`SealedFile`], with other than the default options: what
+/// How to make or check a [`SealedFile`] with other options than the defaults: what
 /// [`SealedFile::options`] returns.
+///
+/// Which option has an effect on which method.
 ///
 /// | method | the file comes from | `create_options`, `huge_pages` | `limit` | `holes` |
 /// |---|---|---|---|---|
 /// | [`from_bytes`](Self::from_bytes) | bytes in memory | used | | |
-/// | [`create_with`](Self::create_with), [`draft`](Self::draft) | being filled in place | used | | |
+/// | [`create_with`](Self::create_with), [`draft`](Self::draft) | data made in place | used | | |
 /// | [`copy_of`](Self::copy_of), `from_reader` | another file, a pipe, a reader | used | on the source | |
 /// | [`verify`](Self::verify), [`seal`](Self::seal) | somebody else | | on the file | used |
 ///
-/// A file that is made here is allocated in full before it is sealed, so reading it later cannot
-/// fail for lack of memory, and nobody else has its descriptor before.
+/// A file that is made here is allocated in full before it is sealed, so reading it later cannot fail for
+/// lack of memory. Until then, nobody else has its descriptor.
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -43,7 +45,7 @@ pub struct SealedFileOptions {
 }
 
 impl SealedFile {
-    /// The options: [`CreateOptions::new`], ordinary pages, no limit, [`Holes::Refuse`].
+    /// The default options: [`CreateOptions::new`], ordinary pages, no limit, [`Holes::Refuse`].
     #[inline]
     pub const fn options() -> SealedFileOptions {
         SealedFileOptions {
@@ -59,12 +61,12 @@ impl SealedFileOptions {
     /// The options to create the file with. Default: [`CreateOptions::new`]. Sealing is allowed in
     /// any case.
     ///
-    /// Without [`close_on_exec`](CreateOptions::close_on_exec) the file becomes inheritable only
-    /// when it is sealed.
+    /// If [`close_on_exec`](CreateOptions::close_on_exec) is off, the file becomes inheritable only when
+    /// it is sealed.
     ///
-    /// With [`huge_tlb`](CreateOptions::huge_tlb) the file's length is rounded up to whole huge
-    /// pages, which are taken from their pool before anything is written, and
-    /// [`len`](SealedFile::len) stays the length of the data.
+    /// With [`huge_tlb`](CreateOptions::huge_tlb), the length of the file is rounded up to whole huge
+    /// pages, which are taken from the pool before anything is written. [`len`](SealedFile::len) stays
+    /// the length of the data.
     pub const fn create_options(mut self, options: CreateOptions) -> Self {
         self.create_options = options;
         self
@@ -73,23 +75,23 @@ impl SealedFileOptions {
     /// Make the file of transparent huge pages wherever a whole one fits: `madvise(MADV_COLLAPSE)`
     /// and `madvise(MADV_HUGEPAGE)`. Default: no.
     ///
-    /// It is for large files that are filled once and read often: filling takes a quarter of the
-    /// time, and reading through a map with
+    /// Use it for large files that are filled once and read often: filling takes a quarter to a third of
+    /// the time, and reading through a map with
     /// [`MapOptions::huge_pages`](crate::MapOptions::huge_pages) is faster too ([the
     /// figures](crate::guide#benchmarks)). A huge page has 2 MiB on most machines, 32 MiB where
-    /// ordinary pages have 16 KiB, and 512 MiB where they have 64 KiB. The rest after the last
-    /// whole huge page gets ordinary pages. A file from a reader or a pipe has ordinary pages until
-    /// it is as long as a huge page.
+    /// ordinary pages have 16 KiB, and 512 MiB where they have 64 KiB. What follows the last whole huge
+    /// page gets ordinary pages. A file from a reader or a pipe gets ordinary pages until it is as long
+    /// as a huge page.
     ///
-    /// The kernel's policy (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) need not allow
-    /// this since Linux 6.1, but must not be `deny`. Before, it must be `advise` or more, and before
-    /// 5.14 `always`. If the kernel has no huge page left, or the process has no address space to
-    /// map one, the rest of the file gets ordinary pages, and nothing else changes.
-    /// [`Feature::Collapse`](crate::kernel::Feature::Collapse) tells whether the kernel makes any.
+    /// The [policy of the kernel](crate::guide::kernels#huge-pages-on-demand) does not matter since Linux
+    /// 6.1, unless it is `deny`. Before 6.1 it must be `advise`, `within_size` or `always`, and before 5.14 `always`.
+    /// If the kernel has no huge page left, or the process has no address space to map one, the rest
+    /// of the file gets ordinary pages, and nothing else changes.
+    /// [`Feature::Collapse`](crate::kernel::Feature::Collapse) says whether the kernel makes any.
     ///
-    /// The price: a huge page needs free memory in one piece. Where such memory is short, the
-    /// kernel first moves other pages away, inside this call; for 256 MiB this has taken a second.
-    /// So fill one large file at a time, and not where such a wait does harm.
+    /// The price: a huge page needs free memory in one piece. If no such memory is free, the kernel
+    /// first moves other pages away, inside this call; for 256 MiB this has taken a second. So fill
+    /// one large file at a time, and not where such a wait does harm.
     ///
     /// # References
     /// [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html);
@@ -103,8 +105,9 @@ impl SealedFileOptions {
 
     /// Refuse a source or a received file that has more than this many bytes. Default: no limit.
     ///
-    /// The length of a received file is compared after the seals have fixed it, and before any
-    /// memory is taken for it. No more than the limit is copied of a source.
+    /// The length of a received file is checked after its seals, when the file can no longer become
+    /// shorter, and before any memory is taken for it. From a source, no more bytes than the limit are
+    /// copied.
     ///
     /// ```
     /// use memfile::{Cause, SealedFile};
@@ -119,34 +122,34 @@ impl SealedFileOptions {
         self
     }
 
-    /// What to do about holes of a received file. Default: [`Holes::Refuse`].
+    /// What to do about holes in a received file. Default: [`Holes::Refuse`].
     pub const fn holes(mut self, value: Holes) -> Self {
         self.holes = value;
         self
     }
 
-    /// What is asked of a received file.
+    /// What a received file must fulfil.
     #[inline]
     pub(super) const fn terms(&self) -> Terms {
         Terms { required: Seals::CONSTANT, holes: self.holes, limit: self.limit, origin: Origin::Received }
     }
 
-    /// Checks a file, and returns the proof that its contents are constant, or what is missing.
-    /// Adds no seal.
+    /// Checks a file. Returns it as a `SealedFile`, the proof that its contents are constant, or an error
+    /// that says what is missing. Adds no seal.
     ///
     /// `file` is an `OwnedFd`, a [`MemFile`](crate::MemFile) or a `File`. With the default options,
     /// [`SealedFile::try_from`](SealedFile#impl-TryFrom%3COwnedFd%3E-for-SealedFile) does the same.
     ///
-    /// Two system calls: `F_GET_SEALS` and `fstat`. Neither waits for other processes;
-    /// [`Holes::Allocate`] can be made to. A file that has Exec and FutureWrite costs a test of the
-    /// kernel, once in the life of the process. One that might have huge pages and ends inside one
-    /// costs an `fstatfs`.
+    /// It makes two system calls, `F_GET_SEALS` and `fstat`. Neither waits for another process, but the
+    /// policy [`Holes::Allocate`] can. If the file has Exec and FutureWrite, the kernel is tested, once
+    /// in the life of the process. If the file may have huge pages and ends inside one, `fstatfs` is
+    /// called too.
     ///
     /// # Errors
-    /// The descriptor comes back with the error.
-    /// - no errno: [`is_unproven`](Error::is_unproven): seals are missing ([`Error::seals`] names
-    ///   them), the seal Write may be forged, there are holes, or the file ends inside a huge page;
-    ///   [`LimitExceeded`](crate::Cause::LimitExceeded)
+    /// The error returns the descriptor.
+    /// - no errno ([`is_unproven`](Error::is_unproven)): seals are missing ([`Error::seals`] names
+    ///   them), the seal Write may be forged, the file has holes, or it ends inside a huge page
+    /// - no errno ([`LimitExceeded`](crate::Cause::LimitExceeded)): the file exceeds the limit
     /// - EINVAL: not a memory file; EBADF: opened with `O_PATH`
     /// - EMFILE: a descriptor below 3 is moved above the standard streams, and none is left
     /// - those of the policy for [`Holes`]: ENOSPC, ENOMEM: no memory; EBADF: opened read-only
@@ -166,8 +169,8 @@ impl SealedFileOptions {
     #[doc(alias = "F_GET_SEALS")]
     #[inline]
     pub fn verify(&self, file: impl Into<OwnedFd>) -> Result<SealedFile, ErrorWith<OwnedFd>> {
-        // What is proven is the descriptor that is kept: a caller's `AsFd` could return a different
-        // one on each call.
+        // The descriptor that is proven is the one that is kept: a caller's `AsFd` could return a
+        // different one on each call.
         let file = MemFile::adopt(file.into())?;
         finish(prove(file.as_fd(), self.terms()), file)
     }
@@ -175,16 +178,16 @@ impl SealedFileOptions {
     /// Adds [`Seals::IMMUTABLE`] in one call unless the file has them, then checks it as
     /// [`verify`](Self::verify) does.
     ///
-    /// The seals stay, whatever the check then says. For a receiver that may seal, and for one's
-    /// own files; [`MemFile::into_sealed`](crate::MemFile::into_sealed) does the same with
+    /// The seals stay, even if the check then fails. Use it if the sender expects you to seal the file,
+    /// and for your own files; [`MemFile::into_sealed`](crate::MemFile::into_sealed) does the same with
     /// [`Holes::Allocate`].
     ///
-    /// Adding the seals waits for the file's lock, which another process that has the file can hold
-    /// for as long as it likes, and for about 160 ms if a page is in use elsewhere. If you do not
+    /// Adding the seals waits for the file's lock, which another process that has the file can hold for
+    /// as long as it likes. If a page is in use elsewhere, it also waits about 160 ms. If you do not
     /// trust the sender, use [`verify`](Self::verify).
     ///
     /// # Errors
-    /// The descriptor comes back with the error.
+    /// The error returns the descriptor.
     /// - EBUSY: a mapping can write, or a page is in use elsewhere; nothing was added
     ///   ([`is_busy`](Error::is_busy))
     /// - EPERM: created without sealing, opened read-only, or sealed with Seal while Write or
@@ -208,7 +211,7 @@ impl SealedFileOptions {
     }
 }
 
-/// [`SealedFile::options`].
+/// The same as [`SealedFile::options`].
 impl Default for SealedFileOptions {
     fn default() -> Self {
         SealedFile::options()

@@ -154,7 +154,7 @@ fn causes() {
         (
             SealedFile::try_from(sparse()).unwrap_err().into_error(),
             Cause::Holes,
-            "the file has holes (its 10000 bytes have 4096 bytes of memory): \
+            "the file has holes (of its 10000 bytes, 4096 bytes are allocated): \
              fill them with `Holes::Allocate`, or copy the file with `copy_of`",
         ),
         (missing(Seals::empty()), Cause::MissingSeals, MISSING_BOTH),
@@ -199,8 +199,8 @@ fn causes() {
         (
             stray,
             Cause::UnexpectedMessage,
-            "the message carries more descriptors than the expected number, 0: \
-             receive such messages with `socket::recv` and more room",
+            "the message carries more descriptors than expected (0): \
+             receive such messages with `socket::recv` and more slots",
         ),
         (closed, Cause::ClosedByPeer, "sendmsg: EPIPE: the peer has closed the connection"),
         (

@@ -23,14 +23,14 @@ pub fn run(report: &mut Report) {
     let sizes = [64 << 10, 256 << 10, 2 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20];
     let columns = [SENDFILE, IO_COPY, OLD, PLAIN, HUGE_PAGES];
     let races = sizes.map(|len| copy(&files::on_disk(len), len));
-    report.races("Copy a file in the page cache", "bytes", &columns, &races);
+    report.races("Copy a file in the page cache", "size", &columns, &races);
     for (bytes, least) in [(4 << 20, 3.2), (16 << 20, 2.8), (256 << 20, 2.8)] {
         report.goal_of("copy", &races, bytes, (HUGE_PAGES, SENDFILE), least);
     }
     report.goal_of("nothing gets slower: copy", &races, 256 << 20, (PLAIN, SENDFILE), 0.95);
     report.chart("copy", &chart(&races));
     let races = [64 << 10, 4 << 20, 64 << 20].map(|len| copy(&in_memory(len), len));
-    report.races("Copy a memory file", "bytes", &columns, &races);
+    report.races("Copy a memory file", "size", &columns, &races);
 }
 
 fn in_memory(len: usize) -> File {

@@ -20,7 +20,7 @@ const SOCKET: &str = "socket pair";
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("create.md"));
     let columns = [RUSTIX, MEMFILE, PROOF, MEMFD, OLD, SHARED, TMPFS, PIPE, SOCKET];
-    report.races("Create and seal an empty file", "", &columns, &[create_and_seal()]);
+    report.races("Create and seal an empty file", "work", &columns, &[create_and_seal()]);
 }
 
 fn create_and_seal() -> Race {

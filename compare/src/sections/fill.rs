@@ -31,11 +31,11 @@ pub fn run(report: &mut Report) {
     report.paragraph(include_str!("fill.md"));
     let races = SIZES.map(fill);
     let columns = [WRITE, OLD, TMPFS, PLAIN, READER, HUGE_PAGES];
-    report.races("Fill a sealed file, compared with writing", "bytes", &columns, &races);
+    report.races("Fill a sealed file, compared with writing", "size", &columns, &races);
     let columns = [RECIPE, MEMFD, SHARED, PLACE, HUGE_PLACE, HUGE_PAGES];
-    report.races("Fill a sealed file, compared with copying into a map", "bytes", &columns, &races);
+    report.races("Fill a sealed file, compared with copying into a map", "size", &columns, &races);
     let title = "Fill a sealed file, compared with a copy in memory";
-    report.multiples(title, "bytes", MEMCPY, &[RECIPE, PLAIN, HUGE_PAGES], &races[4..]);
+    report.multiples(title, "size", MEMCPY, &[RECIPE, PLAIN, HUGE_PAGES], &races[4..]);
     report.chart("fill", &chart(&races));
     goals(report, &races);
     let advise = || [4 << 20, 16 << 20, 64 << 20].map(with_advice);

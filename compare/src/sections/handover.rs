@@ -21,7 +21,7 @@ const PIPE: &str = "pipe";
 const MAPPED: &str = "sealed file";
 const HUGE_PAGES: &str = "sealed file, huge pages";
 const READ: &str = "sealed file, read";
-const KEPT: &str = "sealed file, there before";
+const KEPT: &str = "sealed file, filled earlier";
 const MEMCPY: &str = "warm memcpy";
 
 pub fn run(report: &mut Report) {
@@ -30,11 +30,11 @@ pub fn run(report: &mut Report) {
     let small = SMALL.map(|len| hand_over(&mut one, len));
     let large: Vec<_> = LARGE.into_iter().chain([LARGEST]).map(|len| hand_over(&mut one, len)).collect();
     drop(one);
-    report.races("Hand-over of few bytes to one reader", "bytes", &[SOCKET, PIPE, READ, MAPPED, KEPT], &small);
+    report.races("Hand-over of few bytes to one reader", "size", &[SOCKET, PIPE, READ, MAPPED, KEPT], &small);
     let columns = [SOCKET, PIPE, MAPPED, HUGE_PAGES, KEPT];
-    report.races("Hand-over to one reader", "bytes", &columns, &large);
+    report.races("Hand-over to one reader", "size", &columns, &large);
     let title = "Hand-over to one reader, compared with a copy in memory";
-    report.multiples(title, "bytes", MEMCPY, &[SOCKET, MAPPED, HUGE_PAGES], &large[2..]);
+    report.multiples(title, "size", MEMCPY, &[SOCKET, MAPPED, HUGE_PAGES], &large[2..]);
     let all: Vec<Race> = small.into_iter().chain(large).collect();
     report.chart("handover-1", &chart("Hand-over to one reader", &all));
     goals(report, &all);
@@ -42,18 +42,19 @@ pub fn run(report: &mut Report) {
     let mut eight: Vec<Reader> = (0..8).map(|_| Reader::start()).collect();
     let races: Vec<Race> = SMALL[1..].iter().chain(&LARGE).map(|len| hand_over(&mut eight, *len)).collect();
     let columns = [SOCKET, PIPE, READ, MAPPED, HUGE_PAGES, KEPT];
-    report.races("Hand-over to eight readers", "bytes", &columns, &races);
+    report.races("Hand-over to eight readers", "size", &columns, &races);
     report.chart("handover-8", &chart("Hand-over to eight readers", &races));
     memory(report, &mut eight);
     crossings(report, &[("one reader", &all), ("eight readers", &races)]);
     report.something_else_is_faster(
-        "**One reader that reads the bytes once.** A file needs fresh memory from the kernel for every byte, where a \
+        "**One reader that reads the bytes once.** A file needs fresh memory from the kernel for every byte, whereas a \
          pipe or a socket uses the same few pages again and again. The table \"From which size on\" says where the \
-         sealed file overtakes them. It also does if it is there before, or if its bytes are made in place.",
+         sealed file overtakes them. It overtakes them earlier if it was filled before, or if its bytes are made in \
+         place.",
     );
     report.something_else_is_faster(
-        "**Small messages.** Below these sizes a pipe or a socket is faster than any file. Whatever its length, a \
-         sealed file costs about a dozen system calls, those of both sides together.",
+        "**Small messages.** Below these sizes a pipe or a socket is faster than any file. A sealed file of any length \
+         costs about a dozen system calls, those of both sides together.",
     );
 }
 
@@ -74,7 +75,7 @@ fn crossings(report: &mut Report, races: &[(&str, &[Race])]) {
     report.table(
         "**From which size on a sealed file is at least as fast.** Lower is better; – means at no size measured.",
         &[
-            "",
+            "readers",
             "4 KiB pages: than a pipe",
             "4 KiB pages: than a socket",
             "huge pages: than a pipe",
@@ -169,7 +170,7 @@ fn memory(report: &mut Report, readers: &mut [Reader]) {
     report.table(
         "**Memory of eight readers of 64 MiB.** The sum of their proportional set sizes (Pss) while they hold the \
          bytes, lower is better.",
-        &["", "sealed file", "pipe or socket"],
-        &[vec!["all readers".to_owned(), cell(file), cell(pipe)]],
+        &["readers", "sealed file", "pipe or socket"],
+        &[vec!["all eight".to_owned(), cell(file), cell(pipe)]],
     );
 }

@@ -38,7 +38,7 @@ pub fn run(report: &mut Report) {
     report.table(
         "**Collapsing a received file.** CPU time to write the file and to map it with huge pages, and the second \
          as a share of the first: lower is better. Last column: how much of the map then has huge pages.",
-        &["bytes", WRITE, COLLAPSE, "share of writing", "in huge pages"],
+        &["size", WRITE, COLLAPSE, "share of writing", "in huge pages"],
         &races.each_ref().map(row),
     );
     report.goal(

@@ -20,7 +20,7 @@ pub fn run(report: &mut Report) {
     report.paragraph(include_str!("read.md"));
     let races = [1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20].map(first);
     let columns = [BUFFER, MAP, POPULATED, MEMMAP2, CHECKED, HUGE_PAGES];
-    report.races("First read: sum all bytes of a file", "bytes", &columns, &races);
+    report.races("First read: sum all bytes of a file", "size", &columns, &races);
     report.goal_of("first read", &races, 256 << 20, (HUGE_PAGES, BUFFER), 5.0);
 }
 

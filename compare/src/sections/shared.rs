@@ -15,8 +15,8 @@ const READ: &str = "`read_exact_at`";
 pub fn run(report: &mut Report) {
     report.paragraph(include_str!("shared.md"));
     let races = [64, 256, 1 << 10, 4 << 10, 64 << 10, 1 << 20, 16 << 20].map(copy);
-    report.races("Copy into a `SharedMap`", "bytes", &[PLAIN_IN, WRITE], &races);
-    report.races("Copy out of a `SharedMap`", "bytes", &[PLAIN_OUT, READ], &races);
+    report.races("Copy into a `SharedMap`", "size", &[PLAIN_IN, WRITE], &races);
+    report.races("Copy out of a `SharedMap`", "size", &[PLAIN_OUT, READ], &races);
 }
 
 fn copy(len: usize) -> Race {

@@ -15,7 +15,7 @@ pub fn run(report: &mut Report) {
     report.paragraph(include_str!("small.md"));
     let sizes = [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20];
     let races = sizes.map(sum);
-    report.races("Sum the bytes of a sealed file once", "bytes", &[MAP, BUFFER, VEC], &races);
+    report.races("Sum the bytes of a sealed file once", "size", &[MAP, BUFFER, VEC], &races);
     let from = |name| match ahead_from(&races, MAP, name) {
         Some(bytes) => format!("from {} on", size(bytes)),
         None => "at no size measured".to_owned(),

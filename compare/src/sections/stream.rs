@@ -55,10 +55,10 @@ fn measure(report: &mut Report, title: &str, count: impl Fn(usize) -> usize) -> 
         [size(len), time(median(pipe))].into_iter().chain(speeds).collect()
     };
     let caption = format!(
-        "**{title}.** First column: wall-clock time, lower is better. Other columns: how many \
-         times as fast as a pipe, higher is better."
+        "**{title}.** Column \"pipe\": wall-clock time, lower is better. Other columns: how many times as \
+         fast, higher is better; below 1.00× is slower."
     );
-    let head: Vec<&str> = ["bytes"].into_iter().chain(WAYS).collect();
+    let head: Vec<&str> = ["size"].into_iter().chain(WAYS).collect();
     report.table(&caption, &head, &SIZES.into_iter().zip(&races).map(row).collect::<Vec<_>>());
     races.iter().map(|[pipe, .., ring, apart]| [speed(pipe, ring), speed(pipe, apart)]).collect()
 }

@@ -38,15 +38,15 @@ pub fn run(report: &mut Report) {
     report.paragraph(include_str!("tried.md"));
     if collapse::works() {
         let columns = [FROM_BYTES_HUGE, COPY_TWO, COPY_EIGHT, COPY_ALL, WRITE_TWO];
-        report.races("Fill with huge pages: collapse so much, then fill it", "bytes", &columns, &SIZES.map(fill_huge));
+        report.races("Fill with huge pages: collapse so much, then fill it", "size", &columns, &SIZES.map(fill_huge));
         let columns = [COPY_OF_HUGE, READ_TWO, READ_EIGHT, SENDFILE_ALL];
-        report.races("Copy with huge pages: collapse so much, then fill it", "bytes", &columns, &SIZES.map(copy_huge));
+        report.races("Copy with huge pages: collapse so much, then fill it", "size", &columns, &SIZES.map(copy_huge));
     } else {
         report.paragraph("(This kernel does not collapse memory files, so the ways to do that were not measured.)");
     }
     let sizes = [4 << 20, 64 << 20];
-    report.races("Fill with 4 KiB pages", "bytes", &[FROM_BYTES, POPULATE, ALLOCATE], &sizes.map(fill));
-    report.races("Copy with 4 KiB pages", "bytes", &[COPY_OF, WRITE_MAP, READ_MAP, READ_WRITE], &sizes.map(copy));
+    report.races("Fill with 4 KiB pages", "size", &[FROM_BYTES, POPULATE, ALLOCATE], &sizes.map(fill));
+    report.races("Copy with 4 KiB pages", "size", &[COPY_OF, WRITE_MAP, READ_MAP, READ_WRITE], &sizes.map(copy));
 }
 
 fn fill_huge(len: usize) -> Race {

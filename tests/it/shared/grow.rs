@@ -187,7 +187,11 @@ fn a_view_follows() {
     assert_eq!(view.len(), 1 << 20);
 
     let other = growing("grow view", 2 << 20);
-    refused(view.refresh(&other, Holes::Refuse), None, "the descriptor is that of another file than the map");
+    refused(
+        view.refresh(&other, Holes::Refuse),
+        None,
+        "the descriptor belongs to another file than the one that is mapped",
+    );
     let unsealed = MemFile::create_sealable("grow view").unwrap();
     refused(view.refresh(&unsealed, Holes::Refuse), None, MISSING_SHRINK);
     view.read_exact_at(&mut bytes, 4990).unwrap();

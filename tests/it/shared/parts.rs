@@ -108,7 +108,7 @@ fn asks_for_the_same_seals() {
     refused(
         SharedView::map_range(&file, 5..6, Holes::Refuse),
         None,
-        "the file has holes (its 100 bytes have 0 bytes of memory): \
+        "the file has holes (of its 100 bytes, 0 bytes are allocated): \
          fill them with `Holes::Allocate`, or copy the file with `copy_of`",
     );
     file.add_seal(Seal::FutureWrite).unwrap();

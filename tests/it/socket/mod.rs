@@ -40,8 +40,8 @@ const NO_DESCRIPTOR: &str = "the message carries no descriptor, 1 was expected";
 
 fn too_many(expected: usize) -> String {
     format!(
-        "the message carries more descriptors than the expected number, {expected}: \
-         receive such messages with `socket::recv` and more room"
+        "the message carries more descriptors than expected ({expected}): \
+         receive such messages with `socket::recv` and more slots"
     )
 }
 
@@ -363,7 +363,7 @@ fn a_datagram_goes_to_a_path() {
     assert_eq!(received(&journal, &mut payload, &mut fds), (0, 1));
 
     let refused = |path: &CStr| send_to(&client, path, b"", &[one.as_fd()]).unwrap_err();
-    let nobody = "nobody receives at the other end: no socket is bound to its path, or it is closed";
+    let nobody = "no socket receives there: it was closed, or none is bound to the path";
     drop(journal);
     for (path, errno) in [(&path, "ECONNREFUSED"), (&c_path("none"), "ENOENT")] {
         let error = refused(path);
@@ -371,7 +371,7 @@ fn a_datagram_goes_to_a_path() {
         assert_eq!(error.to_string(), format!("sendmsg: {errno}: {nobody}"));
     }
     let error = refused(&CString::new("x".repeat(109)).unwrap());
-    let text = "sendmsg: ENAMETOOLONG: the path of a socket can have 108 bytes at most";
+    let text = "sendmsg: ENAMETOOLONG: the path is longer than 108 bytes, which is the most for a socket";
     assert_eq!((error.to_string().as_str(), error.cause()), (text, Cause::InvalidInput));
     assert_eq!(refused(&CString::new("x".repeat(108)).unwrap()).raw_os_error(), Some(ENOENT), "that many fit");
     let (stream, _other) = UnixStream::pair().unwrap();

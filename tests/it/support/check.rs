@@ -6,10 +6,10 @@ use memfile::{Error, MemFile, Seals};
 
 /// The messages that more than one module provokes.
 pub(crate) const NO_ADDRESS_SPACE: &str = "no address space or memory is left, vm.max_map_count or RLIMIT_AS is reached, \
-     or, for a file of huge pages, no free one is left (/proc/sys/vm/nr_hugepages)";
+     or, for a file of huge pages, no free huge page is left (/proc/sys/vm/nr_hugepages)";
 
 pub(crate) const NO_MEMORY: &str =
-    "no memory is left, or, for a file of huge pages, no free one (/proc/sys/vm/nr_hugepages)";
+    "no memory is left, or, for a file of huge pages, no free huge page (/proc/sys/vm/nr_hugepages)";
 pub(crate) const NO_MEMORY_FILE: &str =
     "fcntl(F_GET_SEALS): EINVAL: the descriptor is not a memory file: pipes, sockets and files on disk have no seals";
 pub(crate) const PATH_ONLY: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or was opened with O_PATH";
@@ -22,7 +22,7 @@ pub(crate) const MISSING_BOTH: &str =
     "the file is missing the seals Shrink and Write: seal it with `into_sealed`, or copy it with `copy_of`";
 /// For a file that is to be shared, and needs no other seal.
 pub(crate) const MISSING_SHRINK: &str =
-    "the file is missing the seal Shrink, so another process could shorten it: add it with `add_seals`";
+    "the file is missing the seal Shrink, so another process could shorten the file: add the seal with `add_seals`";
 /// What a sandbox or an emulated kernel does, which pretends to add seals.
 pub(crate) const SEALING_IGNORED: &str = "the kernel accepted the seals, \
     but the file is missing the seals Shrink and Write: a sandbox may pretend to add them";
@@ -51,7 +51,7 @@ fn bytes(n: u64) -> String {
 pub(crate) fn holes(len: u64, allocated: u64) -> String {
     let (len, allocated) = (bytes(len), bytes(allocated));
     format!(
-        "the file has holes (its {len} have {allocated} of memory): \
+        "the file has holes (of its {len}, {allocated} are allocated): \
          fill them with `Holes::Allocate`, or copy the file with `copy_of`"
     )
 }
