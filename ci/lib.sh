@@ -151,7 +151,12 @@ std_cargo() { # TARGET COMMAND ARGS...
 
 # Builds for a target and prints the programs that came of it.
 built() { # TARGET COMMAND ARGS...
-    std_cargo "$@" --quiet --message-format=json-render-diagnostics | grep -o '"executable":"[^"]*"' | cut -d'"' -f4
+    std_cargo "$@" --quiet --message-format=json-render-diagnostics | executables
+}
+
+# The programs in cargo's messages about a build.
+executables() {
+    grep -o '"executable":"[^"]*"' | cut -d'"' -f4
 }
 
 # Debian's own cargo and compiler with the unstable options on. Its own target folder, as the compiler is another one than the
