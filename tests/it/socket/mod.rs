@@ -23,8 +23,8 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair
 use rustix::fs::{Mode, OFlags};
 
 use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, holes};
-use crate::support::{child, descriptors};
 use crate::support::proc_self::open_descriptors;
+use crate::support::{child, descriptors};
 
 const ENOENT: i32 = 2;
 const EBADF: i32 = 9;
@@ -244,7 +244,9 @@ fn descriptors_that_find_no_room_in_this_process_are_reported() {
         // Without capabilities, the descriptors that other tests have in flight count too.
         for _ in 0..1000 {
             match send(&ours, b"x", &[file.as_fd(); 30]) {
-                Err(error) if error.raw_os_error() == Some(libc::ETOOMANYREFS) => thread::sleep(Duration::from_millis(10)),
+                Err(error) if error.raw_os_error() == Some(libc::ETOOMANYREFS) => {
+                    thread::sleep(Duration::from_millis(10))
+                }
                 sent => {
                     sent.unwrap();
                     break;
