@@ -1,8 +1,9 @@
-//! Programs that must not compile, as doctests: the program below, which compiles, and one line
-//! more, which does not.
+//! Programs that must not compile, as doctests: the program below, which compiles, with one more line,
+//! which does not.
 //!
-//! Doctests, since messages of compilers change and codes do not. Only nightly compares the code;
-//! that the program compiles without the line is seen everywhere.
+//! They are doctests, because those compare the code of the error, which stays the same while compilers
+//! change their messages. Only nightly compares the code. Every compiler checks that the program compiles
+//! without the line.
 
 macro_rules! must_not_compile {
     ($($code:ident: $line:literal,)*) => {
