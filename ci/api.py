@@ -1,4 +1,4 @@
-"""Prints the public API that a folder of rustdoc's pages shows, one line for each item, method and implementation."""
+"""Prints the public API as a folder of rustdoc's pages shows it, one line for each item, method and implementation."""
 
 import html.parser
 import pathlib

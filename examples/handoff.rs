@@ -24,7 +24,7 @@ fn parent(path: &str) -> Result<(), Box<dyn core::error::Error>> {
 
     let (socket, its_socket) = UnixStream::pair()?;
     let (stdin, stdout) = (file.to_stdio()?, OwnedFd::from(its_socket));
-    println!("open           opens the file once more, read-only and at position 0, for the child's stdin");
+    println!("open           opens the file again, read-only and at position 0, for the child's stdin");
     println!("F_GET_SEALS    checks what was opened; fstat takes its length");
     let mut child = Command::new(std::env::current_exe()?).arg("--child").stdin(stdin).stdout(stdout).spawn()?;
     println!("execve         starts the child, whose stdout is a Unix socket");

@@ -27,6 +27,7 @@ use crate::sys::{self, Access};
 /// ```
 #[derive(Clone)]
 pub struct Support {
+    // An error for each row, so that a report says why a feature is missing.
     features: [Result<(), Error>; ROWS.len()],
     default_exec: Exec,
     huge_tlb: [bool; HUGE_TLB.len()],
@@ -91,6 +92,7 @@ struct Row {
     probe: fn() -> Result<(), Error>,
 }
 
+// In the order in which `Display` prints them: what everything else needs comes first.
 const ROWS: [Row; 12] = [
     Row {
         feature: Feature::MemfdCreate,
@@ -102,6 +104,7 @@ const ROWS: [Row; 12] = [
         feature: Feature::Sealing,
         name: "sealing",
         since: "Linux 3.17",
+        // Shrink, because every system with seals has it.
         probe: || keeps(Exec::KernelDefault, Seal::Shrink),
     },
     Row {
@@ -208,6 +211,7 @@ fn honest_write_seal() -> Result<(), Error> {
     match sys::exec_seal_finds_writers() {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::new(Reason::ForgedWrite)),
+        // The test needs an executable file, which policy can forbid; this needs none.
         Err(_) if keeps(Exec::Deny, Seal::Exec).is_err_and(|error| error.is(Errno::INVAL)) => Ok(()),
         Err(_) => Err(Error::new(Reason::UntestedWrite)),
     }
@@ -270,6 +274,7 @@ impl Support {
     /// [transhuge](https://docs.kernel.org/admin-guide/mm/transhuge.html)
     #[must_use]
     pub fn transparent_huge_pages(&self) -> Option<&str> {
+        // The kernel lists all policies, with the current one in brackets: `always [never] deny`.
         let (_, rest) = self.shmem_enabled.as_str()?.split_once('[')?;
         Some(rest.split_once(']')?.0)
     }
@@ -278,6 +283,7 @@ impl Support {
 /// For example `Support { release: Some("6.18.44"), features: {MemfdCreate: Ok(()), …}, … }`.
 impl fmt::Debug for Support {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `debug_map` and `debug_list` need a value to be nested in `debug_struct`.
         struct Features<'a>(&'a Support);
         struct HugeTlbSizes<'a>(&'a Support);
 

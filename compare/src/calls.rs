@@ -1,4 +1,4 @@
-//! Every call of `memfile`, next to direct calls of rustix and the calls of other crates, each to be measured alone.
+//! Every call of `memfile`, the same made directly with rustix, and those of other crates, each to be measured alone.
 
 use std::fs::File;
 use std::hint::black_box;

@@ -1,7 +1,7 @@
-//! Charts of lines, as SVG: two logarithmic axes, and the name of each line at its end.
+//! Line charts as SVG: two logarithmic axes, and the name of each line at its end.
 //!
-//! A page shows them at any width, down to that of a phone: so the letters are large for the drawing,
-//! and a line differs from the others in more than its colour.
+//! A page shows them at any width, down to that of a phone. So the letters are large, and lines differ in
+//! more than their colours.
 
 use std::fmt::Write;
 

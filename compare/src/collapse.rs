@@ -1,5 +1,5 @@
-//! Huge pages made with direct system calls, in ways that were tried next to the one that `memfile`
-//! takes: `madvise(MADV_COLLAPSE)`, which no policy forbids, on a map that is aligned to huge pages.
+//! Huge pages made with direct system calls, in ways that `memfile` does not use. All of them call
+//! `madvise(MADV_COLLAPSE)`, which only the policy `deny` forbids, on a map that is aligned to huge pages.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! The plain recipes that `memfile` is compared with.
+//! The same tasks with direct system calls, with which `memfile` is compared.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};

@@ -1,7 +1,7 @@
-//! Comparisons of `memfile` with other crates and with plain recipes. `ci/benchmarks` runs them all.
+//! Compares `memfile` with other crates and with direct system calls. `ci/benchmarks` runs everything.
 //!
-//! They time whole tasks: creating and sealing, filling, copying, reading, handing over. What a single
-//! call of `memfile` costs is measured in `benches/`, and not here a second time.
+//! They measure whole tasks: creating and sealing, filling, copying, reading, handing over. `benches/`
+//! measures what a single call of `memfile` costs.
 
 use std::fs::File;
 

@@ -1,6 +1,6 @@
-//! Runs all comparisons and writes `docs/benchmarks.md` with its charts. If the arguments name
-//! sections, it runs only these and prints them, and writes no file. What was asked of the figures, and
-//! what was reached, goes to standard error.
+//! Runs all comparisons, and writes `docs/benchmarks.md` with its charts. If the arguments name sections,
+//! it only runs and prints those, and writes no file. On standard error it lists each figure that has a
+//! goal, and whether the goal was reached.
 
 use compare::reader;
 use compare::report::Report;

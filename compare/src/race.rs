@@ -1,4 +1,4 @@
-//! Side-by-side measuring: the candidates take turns in one process, and what counts is the median of their ratios.
+//! Measures candidates side by side: they take turns in one process, and the result is the median of their ratios.
 
 use std::hint::black_box;
 

@@ -125,7 +125,7 @@ impl Draft {
     }
 
     /// Shares the draft as it is: adds FutureWrite, Shrink and Grow, and turns the draft into the
-    /// one map that can write the file, without mapping it anew. See [`MemFile::share`] for what
+    /// one map that can write the file, without mapping it again. See [`MemFile::share`] for what
     /// readers do.
     ///
     /// This way the memory can be prepared as a slice, and can have [huge

@@ -12,7 +12,7 @@ use crate::sys;
 /// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) allows huge pages, touching the first byte
 /// allocates one. Under any policy but `deny`, a range that already has a page can be collapsed
 /// into a huge page (since Linux 6.1). So we touch a byte and collapse the range; how much memory
-/// the file then has shows whether there is a huge page. If there is none, the rest of the file
+/// the file then has shows whether it got a huge page. If it got none, the rest of the file
 /// gets ordinary pages: a kernel that has no room for one huge page will not have it for the next,
 /// and asking again is expensive.
 pub(super) struct HugePages {
@@ -76,8 +76,8 @@ impl HugePages {
     }
 
     /// Makes the file longer by huge pages that `read` fills, up to `len` rounded down to whole
-    /// ones. Stops earlier if `read` returns 0, or if there are no more huge pages or no room to
-    /// map them.
+    /// ones. Stops earlier if `read` returns 0, or if no huge page or no address space is
+    /// left.
     pub(super) fn fill<E: From<Error>>(
         &mut self,
         mut fresh: Fresh,

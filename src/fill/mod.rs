@@ -51,6 +51,7 @@ impl SealedFileOptions {
             Ok::<_, Error>(source.len())
         };
         fresh = self.transparent().fill(fresh, bytes.len(), read)?;
+        // What follows the last whole huge page, or everything if the kernel has none.
         fresh.append(rest)?;
         fresh.seal().map_err(ErrorWith::into_error)
     }
@@ -116,6 +117,7 @@ impl SealedFileOptions {
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<SealedFile, E> {
         let mut draft = self.draft(name, len)?;
+        // If `fill` fails or panics, the file is dropped with the draft.
         fill(&mut draft)?;
         Ok(draft.finish()?)
     }
@@ -236,6 +238,7 @@ impl SealedFileOptions {
         let mut fresh = Fresh::create(name, self.create_options)?;
         pour(&mut fresh, pages.least(limit), &mut buffer, &mut read)?;
         fresh = pages.stream(fresh, limit, &mut read)?;
+        // What follows the last whole huge page.
         pour(&mut fresh, limit, &mut buffer, &mut read)?;
         if fresh.len() == limit && read(&mut [0])? > 0 {
             return Err(Error::source_beyond(self.limit).into());

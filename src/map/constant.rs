@@ -122,6 +122,7 @@ impl AsRef<[u8]> for Map {
     }
 }
 
+// So that a `HashMap<Map, _>` can be searched with a `&[u8]`.
 impl Borrow<[u8]> for Map {
     #[inline]
     fn borrow(&self) -> &[u8] {
@@ -138,6 +139,7 @@ impl PartialEq for Map {
 
 impl Eq for Map {}
 
+// Slices and arrays, by value and by reference, as `Vec<u8>` is comparable with them: for assertions.
 impl PartialEq<[u8]> for Map {
     fn eq(&self, other: &[u8]) -> bool {
         **self == *other

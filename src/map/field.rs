@@ -83,6 +83,7 @@ impl<T: Integer> Field<T> {
     /// if the integer is not aligned to its size, because it may then lie in two words.
     #[allow(clippy::cast_possible_truncation, reason = "a place within a word is a small number")]
     pub(super) fn at(offset: u64) -> Option<Self> {
+        // Truncating the offset does not matter, because only its low bits are used.
         let first_byte = offset as usize & (WORD - 1);
         let aligned = first_byte & (T::SIZE - 1) == 0;
         aligned.then_some(Self { first_byte, integer: PhantomData })

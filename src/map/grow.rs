@@ -86,7 +86,7 @@ impl SharedMap {
 }
 
 impl SharedView {
-    /// Maps the file anew, from the start of the view to the current end of the file. Returns
+    /// Maps the file again, from the start of the view to the current end of the file. Returns
     /// whether the view has become longer; if not, it stays as it was.
     ///
     /// A view has no descriptor of its own, so that thousands of views need none. So keep the descriptor

@@ -99,6 +99,7 @@ impl AsMut<[u8]> for CowMap {
     }
 }
 
+// No `Hash` or `Borrow`: unlike those of a `Map`, these bytes can change.
 impl fmt::Debug for CowMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CowMap").field("address", &self.as_ptr()).field("len", &self.len()).finish()

@@ -273,6 +273,7 @@ impl SharedView {
         let moved = if sys::is_above_stdio(fd) { None } else { Some(sys::dup(fd)?) };
         let fd = moved.as_ref().map_or(fd, AsFd::as_fd);
         let proof = prove(fd, shrink(holes))?;
+        // The descriptor is closed at the end: a mapping keeps the file alive by itself.
         let Some(read_only) = reopened(fd) else {
             return Self::of(fd, proof, range);
         };
@@ -345,6 +346,7 @@ fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
 /// Looks at the file to find out which seal forbids a writable map.
 #[cold]
 pub(super) fn explain_map(error: Error, fd: BorrowedFd<'_>) -> Error {
+    // Everything else explains itself.
     if error.call() != Some("mmap") || !error.is(Errno::PERM) {
         return error;
     }

@@ -18,7 +18,7 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
     /// value only after it has registered this thread as a sleeper.
     ///
     /// Everybody who maps the file, in this process or another, can wait on this integer, and writers
-    /// can wake. A peer that has died or means harm never wakes you: if you do not trust it to, use
+    /// can wake. A peer that has died or is malicious never wakes you: if you do not trust it to, use
     /// [`wait_timeout`](Self::wait_timeout).
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Er
     if options.huge_tlb.is_some() {
         return Err(failed(Call::MemfdCreate)(Errno::NOSYS).because(Reason::NoHugeTlb));
     }
+    // `exec` has no effect: `MFD_EXEC` and `MFD_NOEXEC_SEAL` would be refused as unknown.
     let mut flags = MemfdFlags::empty();
     flags.set(MemfdFlags::CLOEXEC, options.close_on_exec);
     flags.set(MemfdFlags::ALLOW_SEALING, options.allow_sealing);

@@ -1,4 +1,4 @@
-//! Hand-over: bytes to readers in other processes, by a sealed file, a pipe and a socket.
+//! Handing bytes to readers in other processes, by a sealed file, a pipe and a socket.
 
 use std::cell::RefCell;
 use std::io::Write;

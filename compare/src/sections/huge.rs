@@ -1,5 +1,5 @@
-//! What huge pages change for those who read and close a file, and what it costs a receiver to ask
-//! for them afterwards.
+//! What huge pages change for readers of a file and for closing it, and what it costs a receiver to make
+//! them afterwards.
 
 use std::hint::black_box;
 

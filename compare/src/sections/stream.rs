@@ -1,5 +1,5 @@
-//! Messages from one process to another: the ring of `examples/ring.rs`, a pipe, a socket, and one
-//! place in shared memory with a hand-shake by eventfd.
+//! Messages from one process to another: the ring of `examples/ring.rs`, a pipe, a socket, and shared
+//! memory for one message with an eventfd in each direction.
 
 use std::env;
 use std::fs::File;

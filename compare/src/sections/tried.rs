@@ -1,4 +1,4 @@
-//! Ways of filling and copying that were tried, and that `memfile` does not take.
+//! Ways of filling and copying that were tried, and that `memfile` does not use.
 
 use std::fs::File;
 use std::io::{Read, Seek};

@@ -75,8 +75,8 @@ impl Exclusive {
         resized
     }
 
-    /// Makes the page that begins at `start` present, if there is memory for it. (A store would
-    /// raise SIGBUS if there is none.) [`collapse`](Self::collapse) needs this page.
+    /// Makes the page that begins at `start` present, and returns whether there was memory for it. (If
+    /// not, a store would raise SIGBUS.) [`collapse`](Self::collapse) needs this page.
     pub(crate) fn touch(&mut self, start: usize) -> bool {
         // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
         start < self.mapping.len && sys::madvise_populate_write(unsafe { self.mapping.base.add(start) }, 1).is_ok()
