@@ -1,6 +1,6 @@
-//! Gives data to another process so that neither side can change it; the other process tries, and is refused.
+//! Gives data to another process so that neither side can change it. The other process tries, and is refused.
 //! Run it with `cargo run --example handoff [PATH]`; PATH is the file that is handed over.
-#![allow(clippy::unwrap_used, reason = "what is refused is an error")]
+#![allow(clippy::unwrap_used, reason = "every refused attempt must be an error")]
 
 use memfile::{MemFile, SealedFile, SharedMap};
 use std::io::{self, BufRead, BufReader};
