@@ -1,4 +1,4 @@
-//! A new memory file, by each way, and another descriptor of one.
+//! Making a new memory file in each way, and another descriptor of one.
 
 mod config;
 

@@ -1,5 +1,5 @@
-//! What a call costs while many sealed files are open and mapped in this process. The other benches
-//! have the same calls without such files.
+//! What a call costs while this process has many sealed files open and mapped. The other benches measure the
+//! same calls without such files.
 
 mod config;
 

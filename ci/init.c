@@ -1,5 +1,5 @@
 // The first process of a booted test machine: runs the programs that /programs lists, one after the other, and stops the machine.
-// In that file each argument stands on a line of its own, and an empty line ends a program.
+// In that file each argument is on a line of its own, and an empty line ends a program.
 #include <fcntl.h>
 #include <net/if.h>
 #include <signal.h>

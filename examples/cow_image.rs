@@ -1,4 +1,4 @@
-//! A prepared image from which many workers start, each with a private copy of the pages that it changes.
+//! Many workers start from one prepared image, and each gets a private copy of the pages that it changes.
 //! Run it with `cargo run --example cow_image`.
 
 use std::io::Result;

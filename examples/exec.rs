@@ -1,4 +1,4 @@
-//! Runs a program from memory, which has no name in any file system, and shows which files are refused.
+//! Runs a program from memory, which is in no file system, and shows which files are refused.
 //! Run it with `cargo run --example exec`.
 
 use std::fs::File;

@@ -1,6 +1,6 @@
-//! Gives data to another process so that neither side can change it; the other process tries, and is refused.
+//! Gives data to another process so that neither side can change it. The other process tries, and is refused.
 //! Run it with `cargo run --example handoff [PATH]`; PATH is the file that is handed over.
-#![allow(clippy::unwrap_used, reason = "what is refused is an error")]
+#![allow(clippy::unwrap_used, reason = "every refused attempt must be an error")]
 
 use memfile::{MemFile, SealedFile, SharedMap};
 use std::io::{self, BufRead, BufReader};
@@ -24,7 +24,7 @@ fn parent(path: &str) -> Result<(), Box<dyn core::error::Error>> {
 
     let (socket, its_socket) = UnixStream::pair()?;
     let (stdin, stdout) = (file.to_stdio()?, OwnedFd::from(its_socket));
-    println!("open           opens the file once more, read-only and at position 0, for the child's stdin");
+    println!("open           opens the file again, read-only and at position 0, for the child's stdin");
     println!("F_GET_SEALS    checks what was opened; fstat takes its length");
     let mut child = Command::new(std::env::current_exe()?).arg("--child").stdin(stdin).stdout(stdout).spawn()?;
     println!("execve         starts the child, whose stdout is a Unix socket");

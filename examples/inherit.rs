@@ -1,6 +1,6 @@
-//! Gives files to one child alone, under agreed numbers (by the crate command-fds) or to be found by name.
+//! Gives files to one child only, under descriptor numbers that both sides know (with the crate command-fds) or by name.
 //! Run it with `cargo run --example inherit`.
-#![allow(unsafe_code, reason = "to own the numbers, the child must say that nobody else does")]
+#![allow(unsafe_code, reason = "the child must promise that nobody else owns the numbers")]
 
 use std::io::{Error, Result};
 use std::process::Command;
@@ -34,10 +34,10 @@ fn child() -> Result<()> {
     let log = MemFile::find_inherited("log")?.ok_or(Error::other("no log"))?;
     log.write_all_at(b"found by name", 0)?;
     println!("by name: {:?}", log.name()?);
-    println!("there is no other: {:?}", MemFile::find_inherited("else")?);
+    println!("no file has another name: {:?}", MemFile::find_inherited("else")?);
     drop(log);
 
-    // SAFETY: This comes before anything that could open a descriptor or own one, so the open ones are the parent's.
+    // SAFETY: Nothing in this process has opened or owned a descriptor yet, so all open ones come from the parent.
     unsafe { init_inherited_fds() }.map_err(Error::other)?;
     let config = SealedFile::try_from(take_fd_ownership(CONFIG).map_err(Error::other)?)?;
     println!("by number: {:?}", config.map()?.escape_ascii().to_string());

@@ -1,5 +1,5 @@
-//! Sends a message that is too large for a datagram as a sealed file, as systemd's journal takes it.
-//! Run it with `cargo run --example journal_payload`, to the real journal with
+//! Sends a message that is too large for a datagram as a sealed file, in the way that systemd's journal accepts.
+//! Run it with `cargo run --example journal_payload`, or to send to the real journal, with
 //! `cargo run --example journal_payload /run/systemd/journal/socket`.
 
 use std::borrow::Cow;
@@ -28,12 +28,12 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The client: a datagram if it fits, otherwise a file.
+/// The client sends a datagram if the message fits, and a file otherwise.
 fn log(client: &UnixDatagram, message: &[u8]) -> Result<()> {
     const EMSGSIZE: i32 = 90;
     match client.send(message) {
         Err(error) if error.raw_os_error() == Some(EMSGSIZE) => {
-            // Before 254 systemd compares the seals with `==`, so there must be no Exec seal.
+            // Before version 254, systemd compares the seals with `==`, so the file must not have Exec.
             let options = CreateOptions::new().exec(Exec::DenyUnsealed);
             let file = SealedFile::options().create_options(options).from_bytes("journal-message", message)?;
             file.send(client, b"")?;
@@ -43,7 +43,7 @@ fn log(client: &UnixDatagram, message: &[u8]) -> Result<()> {
     }
 }
 
-/// The journal: a file is mapped only if it is proven that its sender cannot change it any more.
+/// The journal maps a file only after the proof that its sender cannot change it any more.
 fn receive(journal: &UnixDatagram) -> Result<String> {
     let mut datagram = [0; 4096];
     let mut fds = [None];

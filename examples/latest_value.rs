@@ -1,4 +1,4 @@
-//! One process writes a thousand values a second, and others sleep until there is a new one and read it whole.
+//! One process writes a thousand values a second. Others sleep until a new one comes, and read it whole.
 //! Run it with `cargo run --example latest_value`.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -15,10 +15,10 @@ use rustix::time::{ClockId, clock_gettime};
 /// The file begins with a sequence number, which is odd while the value is being changed.
 pub(crate) const SEQUENCE: usize = 0;
 pub(crate) const VALUE: usize = 64;
-/// A value.
+/// What the file holds: one value, which is replaced as a whole.
 pub type Value = [u8; 1024];
 
-/// The one writer: nobody else can change the file.
+/// The only writer: nobody else can change the file.
 #[derive(Debug)]
 pub struct Writer(SharedMap);
 
@@ -33,12 +33,12 @@ impl Writer {
         Ok(self.0.reader()?)
     }
 
-    /// Replaces the value, and wakes the readers. It never waits for them.
+    /// Replaces the value and wakes the readers, but never waits for them.
     pub fn write(&mut self, value: &Value) -> Result<()> {
         let sequence = self.0.atomic::<u32>(SEQUENCE)?;
         let before = sequence.load(Relaxed);
         sequence.store(before.wrapping_add(1), Relaxed);
-        // If you see a byte of the new value, you see the odd number too.
+        // A reader that sees a byte of the new value also sees the odd number.
         fence(Release);
         self.0.write_all_at(value, VALUE)?;
         sequence.store(before.wrapping_add(2), Release);
@@ -60,10 +60,10 @@ impl Reader {
         Ok(Self { view: file.try_into()?, last: 0 })
     }
 
-    /// Sleeps until there is a value that this reader has not seen, and returns the latest.
+    /// Sleeps until a value comes that this reader has not seen, and returns the latest.
     ///
-    /// Fails with `TimedOut` if no new value comes in time, or none that is whole because the
-    /// writer died while it wrote.
+    /// Fails with `TimedOut` if no new value comes in time, or if the writer has died in the middle of
+    /// writing one.
     pub fn next(&mut self, timeout: Duration) -> Result<Value> {
         let sequence = self.view.atomic::<u32>(SEQUENCE)?;
         let start = Instant::now();
@@ -73,7 +73,7 @@ impl Reader {
             if is_whole && before != self.last {
                 let mut value = [0; size_of::<Value>()];
                 self.view.read_exact_at(&mut value, VALUE)?;
-                // If a byte was new, so is the number that is loaded now.
+                // If a byte of the copy was new, the number that is loaded now is new too.
                 fence(Acquire);
                 if sequence.load(Relaxed) == before {
                     self.last = before;
@@ -132,7 +132,7 @@ fn read() -> Result<()> {
     Ok(())
 }
 
-/// A number, over and over, so that a torn value has two.
+/// Repeats a number, so that a torn value contains two different ones.
 pub(crate) fn value(number: u64) -> Value {
     let mut value = [0; size_of::<Value>()];
     value.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&number.to_ne_bytes()));

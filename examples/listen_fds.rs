@@ -1,4 +1,4 @@
-//! A service whose state survives restarts in memory files that systemd keeps (`FDSTORE=1`).
+//! A service keeps its state across restarts in memory files that systemd holds for it (`FDSTORE=1`).
 //! Run it with `cargo run --example listen_fds`: it plays systemd, and starts itself as the service three times.
 
 use std::env;
@@ -16,7 +16,7 @@ fn manager() -> Result<()> {
     let config = SealedFile::from_bytes("config", b"limit=5")?;
     let state = MemFile::create_default("state")?;
     for _ in 0..3 {
-        // As systemd does, the process that becomes the service sets its own id.
+        // LISTEN_PID is the id of the service, so the process that becomes the service sets it, as with systemd.
         let mut command = Command::new("sh");
         command.args(["-c", "LISTEN_PID=$$ exec \"$0\""]).arg(env::current_exe()?);
         command.env("LISTEN_FDS", "2").env("LISTEN_FDNAMES", "config:state");

@@ -1,4 +1,4 @@
-//! A ring: records from one process to another, with system calls only to wait and to wake.
+//! A ring that carries records from one process to another, with system calls only to wait and to wake.
 //! Run it with `cargo run --release --example ring`.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
@@ -9,24 +9,25 @@ use std::{env, os::fd::AsFd, process::Command, thread::yield_now, time::Instant}
 use memfile::{MemFile, Seals, SharedMap};
 
 const WORD: usize = size_of::<usize>();
-/// Two indices in cache lines of their own: how many bytes were sent, and how many received. After
-/// each comes a flag: 1 if the other side sleeps until the index changes.
+/// Two indices, each in a cache line of its own: how many bytes were sent, and how many received. A flag
+/// follows each index: 1 if the other side sleeps until the index changes.
 pub(crate) const SENT: usize = 0;
 pub(crate) const RECEIVED: usize = 128;
 pub(crate) const DATA: usize = 256;
 
-/// The one side that sends. It continues where the previous sender stopped.
+/// The side that sends. It continues where the previous sender stopped.
 pub type Sender = Ring<SENT, RECEIVED>;
-/// The one side that receives. If it replaces another receiver, it may get the last records again.
+/// The side that receives. If it replaces another receiver, it may get the last records again.
 pub type Receiver = Ring<RECEIVED, SENT>;
 
-/// The ring as one side sees it. The other side can write all of the memory at any time, so what is
-/// loaded from there is loaded once, and checked before it is used.
+/// The ring as one side sees it. The other side can write to all of the memory at any time, so every value
+/// is loaded once, and checked before it is used.
 #[derive(Debug)]
 pub struct Ring<const OWN: usize, const OTHER: usize> {
     map: SharedMap,
     capacity: usize,
-    /// This side's own index. At least `available` bytes from there on are free, or were sent.
+    /// This side's own index. At least `available` bytes after it are free (for the sender) or were sent
+    /// (for the receiver).
     position: usize,
     available: usize,
 }
@@ -40,7 +41,7 @@ pub fn create(capacity: usize) -> Result<MemFile> {
 }
 
 impl Sender {
-    /// Waits until there is room, and sends a record.
+    /// Waits for room, and sends a record.
     pub fn send(&mut self, record: &[u8], timeout: Duration) -> Result<()> {
         let size = self.size(record.len()).ok_or(ErrorKind::InvalidInput)?;
         self.wait(size, timeout)?;
@@ -53,7 +54,7 @@ impl Sender {
 }
 
 impl Receiver {
-    /// Waits until there is a record, and replaces the contents of `record` with it.
+    /// Waits for a record, and replaces the contents of `record` with it.
     pub fn recv(&mut self, record: &mut Vec<u8>, timeout: Duration) -> Result<()> {
         self.wait(WORD, timeout)?;
         let len = self.map.atomic(self.place(0))?.load(Relaxed);
@@ -75,7 +76,7 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
         Ok(Self { map, capacity, position, available: 0 })
     }
 
-    /// The room for a record and its length, in whole words, if the ring can hold it.
+    /// The bytes that a record and its length take, in whole words, or `None` if the ring is too small.
     fn size(&self, len: usize) -> Option<usize> {
         len.checked_add(WORD)?.checked_next_multiple_of(WORD).filter(|&size| size <= self.capacity)
     }
@@ -94,12 +95,12 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
             let available = Some(end.wrapping_sub(self.position)).filter(|&len| len <= self.capacity);
             self.available = available.ok_or(ErrorKind::InvalidData)?;
             if self.available < wanted && waited() < Duration::from_micros(50) {
-                // Lets the other side run here, or write some more records elsewhere.
+                // The other side may run on this processor, or write more records on another one.
                 yield_now();
             } else if self.available < wanted {
                 let left = timeout.checked_sub(waited()).ok_or(ErrorKind::TimedOut)?;
-                // All see the SeqCst operations here and in `advance` in one order. So either this
-                // load sees the new index, or that one sees the flag: then it clears it, and wakes.
+                // All SeqCst operations here and in `advance` have one order. So either this load sees
+                // the new index, or `advance` sees the flag, clears it, and wakes this side.
                 sleeps.store(1, SeqCst);
                 if index.load(SeqCst) == seen {
                     sleeps.wait_timeout(1, left)?;
@@ -109,11 +110,11 @@ impl<const OWN: usize, const OTHER: usize> Ring<OWN, OTHER> {
         Ok(())
     }
 
-    /// Hands so many bytes over to the other side, and wakes it if it sleeps.
+    /// Hands `size` bytes over to the other side, and wakes it if it sleeps.
     fn advance(&mut self, size: usize) -> Result<()> {
         self.position = self.position.wrapping_add(size);
         self.available -= size;
-        // The receiver gives back a quarter of the ring at a time, or all that it has received.
+        // The receiver returns a quarter of the ring at a time, or all that it has received.
         if OWN == RECEIVED && self.available > 0 && self.position % (self.capacity / 4) >= size {
             return Ok(());
         }

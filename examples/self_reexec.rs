@@ -1,4 +1,4 @@
-//! Runs itself from a sealed copy, so that nobody can change what it executes (CVE-2019-5736).
+//! A program that runs from a sealed copy of itself, so that nobody can change it while it runs (CVE-2019-5736).
 //! Run it with `cargo run --example self_reexec`.
 
 use std::fs::{File, read_link};
@@ -19,10 +19,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Returns in the sealed copy alone. Before that there is one process, one more `execve`, and the same arguments.
+/// Returns only in the sealed copy. It is the same process with the same arguments, after one more `execve`.
 fn ensure_sealed() -> Result<()> {
     let exe = File::open("/proc/self/exe")?;
-    // A program that runs from a disk has no seals, and one from tmpfs not these.
+    // A program on a disk has no seals, and one on tmpfs has others.
     if SealedFile::try_from(std::os::fd::OwnedFd::from(exe.try_clone()?)).is_ok() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! One process counts, and others watch without a lock or a system call; none of them can write.
+//! One process counts, and others watch without a lock or a system call. None of them can write.
 //! Run it with `cargo run --example shared_counter`.
 
 use core::sync::atomic::Ordering;

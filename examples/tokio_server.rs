@@ -8,7 +8,7 @@ use memfile::SealedFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
-/// The payload of each file. A single byte, since a stream may split a longer one and merge the rest with the next message.
+/// The payload of each file: a stream carries a file with at least one byte, and could split a longer payload.
 const MESSAGE: &[u8] = b"f";
 
 #[tokio::main(flavor = "current_thread")]
@@ -34,7 +34,7 @@ async fn publish(feed: UnixStream) -> Result<()> {
             let page = sealed("page", "all work and no play\n".repeat(repeat)).await?;
             send(requests.as_ref(), &page).await?;
         }
-        // Dropping `requests` shuts this direction down, which the server sees as the end.
+        // Dropping `requests` shuts this direction down, so the server sees the end.
         Ok::<_, std::io::Error>(())
     });
     while let Some(answer) = receive(answers.as_ref()).await? {
@@ -57,19 +57,19 @@ async fn serve(feed: UnixStream, mut browser: UnixStream) -> Result<()> {
     Ok(())
 }
 
-/// Sealing may wait about 160 ms for pages in flight, and copying takes its time: neither belongs on an async thread.
+/// Sealing may wait about 160 ms for pages in use elsewhere, and copying keeps a thread busy: neither belongs on an async thread.
 async fn sealed(name: &'static str, text: String) -> Result<SealedFile> {
     Ok(tokio::task::spawn_blocking(move || SealedFile::from_bytes(name, text.as_bytes())).await??)
 }
 
-/// Waits until the stream takes bytes, and then sends. If that was too early, `async_io` waits again: it sees the kind of the
-/// error, `WouldBlock`, which the conversion into `std::io::Error` keeps.
+/// Waits until the stream accepts bytes, and then sends. If it does not accept them after all, `async_io` waits again: it looks for
+/// the kind `WouldBlock`, which the conversion into `std::io::Error` keeps.
 async fn send(stream: &UnixStream, file: &SealedFile) -> Result<()> {
     stream.async_io(Interest::WRITABLE, || Ok(file.send(stream, MESSAGE)?)).await?;
     Ok(())
 }
 
-/// Waits for a file and checks it. `None`: the peer has ended the stream.
+/// Waits for a file and checks it. Returns `None` if the peer has ended the stream.
 async fn receive(stream: &UnixStream) -> Result<Option<SealedFile>> {
     let receive = || Ok(SealedFile::recv(stream, &mut [0; MESSAGE.len()])?);
     match stream.async_io(Interest::READABLE, receive).await {

@@ -1,6 +1,6 @@
 //! A pool of pixels for `wl_shm` that the client cannot truncate while the compositor reads it.
-//! Run it with `cargo run --example wayland_buffer`: it shows a window if `WAYLAND_DISPLAY` is set,
-//! otherwise it is its own compositor, which gets pools from careless clients too.
+//! Run it with `cargo run --example wayland_buffer`: if `WAYLAND_DISPLAY` is set, it shows a window.
+//! Otherwise it is its own compositor, which also gets pools from careless clients.
 
 #[path = "wayland_buffer/wire.rs"]
 mod wire;
@@ -21,7 +21,7 @@ const STRIDE: u32 = WIDTH * 4;
 const LEN: u32 = STRIDE * HEIGHT;
 const ARGB8888: u32 = 0;
 
-// The client numbers its objects itself, in the order in which it makes them.
+// The client chooses the numbers of its objects, in the order in which it makes them.
 const REGISTRY: u32 = 2;
 const GLOBALS: u32 = 3;
 const COMPOSITOR: u32 = 4;
@@ -43,10 +43,10 @@ fn main() -> Result<()> {
     show(&canvas, Wayland::connect(&Path::new(&folder).join(display))?)
 }
 
-/// The client's picture, blue above and orange below.
+/// The picture of the client: the upper half is blue, the lower half orange.
 ///
 /// The file is fully allocated, and nobody can change its size. Do not add FutureWrite or pass a
-/// read-only descriptor: libwayland maps each pool for writing too.
+/// read-only descriptor, because libwayland maps every pool for writing.
 fn draw() -> Result<SharedMap> {
     let pool = MemFile::create_sealable("wl_shm")?;
     pool.allocate(0, LEN.into())?;
@@ -60,10 +60,9 @@ fn draw() -> Result<SharedMap> {
     Ok(canvas)
 }
 
-/// A window in a real compositor, until somebody closes it.
+/// Shows a window in a real compositor until somebody closes it.
 ///
-/// Requests and events are numbered by their place in the interface; their names are at the right
-/// or above.
+/// Requests and events are numbered by their place in the interface; comments give their names.
 fn show(canvas: &SharedMap, mut wayland: Wayland) -> Result<()> {
     let mut globals = HashMap::new();
     let mut attached = false;
@@ -109,7 +108,7 @@ fn show(canvas: &SharedMap, mut wayland: Wayland) -> Result<()> {
     }
 }
 
-/// Both sides in one process.
+/// Plays both sides in one process.
 fn rehearse(canvas: &SharedMap) -> Result<()> {
     let (client, compositor) = UnixStream::pair()?;
     socket::send(&client, b"create_pool", &[canvas.as_mem_file().as_fd()])?;
@@ -121,14 +120,14 @@ fn rehearse(canvas: &SharedMap) -> Result<()> {
         println!("the client cannot truncate it: {error}");
     }
 
-    // A client that has only set the length, and forgotten the seals.
+    // A client that has set the length but forgotten the seals.
     let careless = MemFile::create_sealable("wl_shm")?;
     careless.set_len(LEN.into())?;
     socket::send(&client, b"create_pool", &[careless.as_fd()])?;
     let view = create_pool(&compositor, LEN)?;
     println!("a careless client's pool of {} bytes now has the seals {}", view.len(), careless.get_seals()?);
 
-    // One whose file can have no seals.
+    // A client whose file cannot have seals.
     let unsealable = MemFile::create("wl_shm", CreateOptions::new())?;
     unsealable.set_len(LEN.into())?;
     socket::send(&client, b"create_pool", &[unsealable.as_fd()])?;
@@ -138,22 +137,22 @@ fn rehearse(canvas: &SharedMap) -> Result<()> {
     Ok(())
 }
 
-/// The compositor's side: a view that stays readable whatever the client does, or the reason for a
-/// protocol error.
+/// The side of the compositor: returns a view that stays readable whatever the client does, or the reason
+/// for a protocol error.
 fn create_pool(socket: &UnixStream, len: u32) -> Result<SharedView> {
     let mut fds = [None];
     socket::recv(socket, &mut [0; 64], &mut fds)?;
     let [Some(fd)] = fds else { return Err(ErrorKind::InvalidData.into()) };
     let pool = MemFile::from_fd(fd)?;
-    // By the protocol a pool can only grow. So if the client has forgotten this seal, the
-    // compositor may add it. This waits while the client holds the file's lock, as `allocate` does:
-    // if clients may be hostile, do both in a thread of their own.
+    // In the protocol a pool can only grow. So if the client has forgotten this seal, the compositor may
+    // add it. This waits while the client holds the file's lock, and so does `allocate`: if clients may
+    // be hostile, do both in a thread of their own.
     if !pool.get_seals()?.contains(Seal::Shrink) {
         pool.add_seal(Seal::Shrink)?;
     }
-    // A file that was only given a length has no memory yet. It is taken now, so that reading does
-    // not fail for lack of it later; for the length that the client has announced, since the file
-    // may be much longer. The client can still punch holes, whose pages are then taken on reading.
+    // A file of which only the length was set has no memory yet. Allocate it now, so that reading cannot
+    // fail for lack of memory later, but only for the length that the client has announced, because the
+    // file may be much longer. The client can still punch holes, which are allocated when they are read.
     pool.allocate(0, len.into())?;
     Ok(SharedView::map(&pool, Holes::Accept)?)
 }

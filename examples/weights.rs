@@ -1,4 +1,4 @@
-//! Loads a model's weights (a safetensors file) once, and lets workers share the memory as `&[f32]`, by huge pages.
+//! Loads the weights of a model (a safetensors file) once, and lets workers share the memory as `&[f32]`, in huge pages.
 //! Run it with `cargo run --example weights [FILE TENSOR]`; without arguments it makes a small model.
 
 use std::fs::File;
@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Copies the file once. From then on nobody can change the weights, so nobody has to check them again.
+/// Copies the file once. From then on nobody can change the weights, so they need not be checked again.
 fn share(model: &File, tensor: &str) -> Result<()> {
     let weights = SealedFile::options().huge_pages(true).copy_of("weights", model)?;
     let mut workers = Vec::new();
@@ -35,7 +35,7 @@ fn share(model: &File, tensor: &str) -> Result<()> {
     }
     println!("a file of {} KiB for {WORKERS} workers", weights.len() / 1024);
 
-    // Every worker has used the map before any of them measures, and none ends before all have measured.
+    // Every worker has read the map before any of them measures, and none ends before all have measured.
     let mut line = String::new();
     for (_, socket) in &mut workers {
         socket.read_line(&mut line)?;
@@ -57,7 +57,8 @@ fn worker(tensor: &str) -> Result<()> {
     let (_, weights) = SealedFile::recv(&parent, &mut [0])?;
     let map = weights.map_with(.., MapOptions::new().huge_pages(true))?;
     let bytes = find(&map, tensor).ok_or(Error::other("no such tensor"))?;
-    // The map begins at a page, and a tensor at a multiple of 8, so it is aligned. It is little-endian, as most machines are.
+    // The map begins at a page, and the tensor at a multiple of 8, so it is aligned. The numbers are little-endian, as in most
+    // processors.
     let numbers = <[f32]>::ref_from_bytes(bytes).map_err(|error| Error::other(error.to_string()))?;
     let sum: f64 = numbers.iter().map(|&number| f64::from(number)).sum();
     writeln!(parent, "{} numbers, their sum is {sum}", numbers.len())?;
@@ -75,8 +76,9 @@ fn memory() -> Result<String> {
     Ok(format!("Rss {}, Pss {}, by huge pages {}", field("Rss:"), field("Pss:"), field("ShmemPmdMapped:")))
 }
 
-/// The bytes of a tensor. Eight bytes have the length of a header, which is JSON: `"name":{"dtype":"F32","shape":[2,3],
-/// "data_offsets":[0,24]}` counts from its end. The crate safetensors borrows from a map in the same way, and knows the rest.
+/// The bytes of a tensor. The first eight bytes are the length of a header in JSON: `"name":{"dtype":"F32","shape":[2,3],
+/// "data_offsets":[0,24]}`, where the offsets count from the end of the header. The crate safetensors also borrows from a map, and
+/// knows the whole format.
 fn find<'map>(file: &'map [u8], name: &str) -> Option<&'map [u8]> {
     let (len, rest) = file.split_first_chunk()?;
     let (header, data) = rest.split_at_checked(u64::from_le_bytes(*len).try_into().ok()?)?;
@@ -86,7 +88,7 @@ fn find<'map>(file: &'map [u8], name: &str) -> Option<&'map [u8]> {
     data.get(start.trim().parse().ok()?..end.trim().parse().ok()?)
 }
 
-/// A file on the disk with one tensor of 32 MiB.
+/// Makes a file on the disk with one tensor of 32 MiB.
 fn model() -> Result<File> {
     let numbers: Vec<f32> = (0..16_u8).cycle().take(NUMBERS).map(f32::from).collect();
     let entry = format!(r#"{{"embedding":{{"dtype":"F32","shape":[{NUMBERS}],"data_offsets":[0,{}]}}}}"#, NUMBERS * 4);

@@ -8,11 +8,11 @@ use memmap2::Mmap;
 
 fn main() -> Result<()> {
     let sealed = SealedFile::from_bytes("table", b"one\ntwo\nthree\n")?;
-    // memmap2 looks for the seals Write and Shrink itself, so this needs no `unsafe`.
+    // memmap2 checks the seals Write and Shrink itself, so this needs no `unsafe`.
     let map = Mmap::map_if_safe(sealed.as_mem_file().as_file()).map_err(Error::other)?;
     println!("memmap2 sees {} lines", map.split(|&byte| byte == b'\n').count() - 1);
 
-    // A function that takes a `File` or an `impl Read` gets one.
+    // For a function that takes a `File` or an `impl Read`.
     let mut file = MemFile::create_default("scratch")?;
     writeln!(file, "written through std::io::Write")?;
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What the running kernel can do, for bug reports and for programs that have a choice.
+//! What the running kernel supports, for bug reports and for programs that have a choice.
 
 use core::ffi::CStr;
 use core::fmt;
@@ -12,9 +12,9 @@ use crate::sealed::SealedFile;
 use crate::sys::fd::AsFd;
 use crate::sys::{self, Access};
 
-/// What the running kernel can do, each found out by trying it.
+/// What the running kernel supports. Every feature is tried, not derived from the version.
 ///
-/// Nothing else in this crate needs it: each call tries the newest interface first, falls back to
+/// Nothing else in this crate needs this: each call tries the newest interface first, falls back to
 /// an older one, or returns an error naming what it needs. [`Display`](fmt::Display) prints a table
 /// for a bug report:
 ///
@@ -27,6 +27,7 @@ use crate::sys::{self, Access};
 /// ```
 #[derive(Clone)]
 pub struct Support {
+    // An error for each row, so that a report says why a feature is missing.
     features: [Result<(), Error>; ROWS.len()],
     default_exec: Exec,
     huge_tlb: [bool; HUGE_TLB.len()],
@@ -49,7 +50,7 @@ pub struct Support {
 pub enum Feature {
     /// `memfd_create`, since Linux 3.17.
     MemfdCreate,
-    /// Seals that can be added and are kept, since Linux 3.17.
+    /// Seals that can be added and stay, since Linux 3.17.
     Sealing,
     /// The flags `MFD_EXEC` and `MFD_NOEXEC_SEAL`, since Linux 6.3.
     ExecFlags,
@@ -59,22 +60,23 @@ pub enum Feature {
     FutureWrite,
     /// [`Seal::Exec`], since Linux 6.3.
     ExecSeal,
-    /// A seal Write that cannot be forged by the seal Exec: before Linux 6.3, and since 6.12.93,
-    /// 6.18.35, 7.0.13 and 7.1.
+    /// A Write seal that the Exec seal cannot forge: before Linux 6.3, and since 6.12.93, 6.18.35,
+    /// 7.0.13 and 7.1.
     ///
-    /// Without it, or if it cannot be tested (`vm.memfd_noexec` is 2), files that have Exec and
+    /// Without this, or if it cannot be tested (`vm.memfd_noexec` is 2), files that have Exec and
     /// FutureWrite are refused.
     HonestWriteSeal,
     /// A shared read-only map of a write-sealed file through a descriptor open for writing, since
-    /// Linux 6.7 and in maintained older ones. Without it such maps are private, which costs
+    /// Linux 6.7 and in maintained older versions. Without this, such maps are private, which costs
     /// nothing.
     MapSealedShared,
     /// `MADV_POPULATE_READ`, for [`Holes::Populate`](crate::Holes::Populate) and
     /// [`MapOptions::populate`](crate::MapOptions::populate), since Linux 5.14.
     Populate,
-    /// `MADV_COLLAPSE` of memory files, available since Linux 6.1. With it,
+    /// `MADV_COLLAPSE` of memory files, since Linux 6.1. With it,
     /// [`SealedFileOptions::huge_pages`](crate::SealedFileOptions::huge_pages) works under every
-    /// policy but `deny`. The probe allocates a huge page and frees it.
+    /// [policy](crate::guide::kernels#huge-pages-on-demand) but `deny`. The probe allocates a huge page
+    /// and frees it.
     Collapse,
     /// `/proc/self/fd`, for [`MemFile::proc_path`] and [`MemFile::reopen_read_only`].
     ProcFd,
@@ -90,6 +92,7 @@ struct Row {
     probe: fn() -> Result<(), Error>,
 }
 
+// In the order in which `Display` prints them: what everything else needs comes first.
 const ROWS: [Row; 12] = [
     Row {
         feature: Feature::MemfdCreate,
@@ -101,6 +104,7 @@ const ROWS: [Row; 12] = [
         feature: Feature::Sealing,
         name: "sealing",
         since: "Linux 3.17",
+        // Shrink, because every system with seals has it.
         probe: || keeps(Exec::KernelDefault, Seal::Shrink),
     },
     Row {
@@ -144,7 +148,7 @@ const ROWS: [Row; 12] = [
         name: "MADV_POPULATE_READ",
         since: "Linux 5.14",
         probe: || {
-            // Not sealed, so that every kernel maps it.
+            // Not sealed, because some kernels refuse to map a sealed file shared.
             let file = sealable(Exec::Deny)?;
             file.set_len(1)?;
             sys::populate(file.as_fd(), 1)
@@ -192,7 +196,7 @@ fn sealable(exec: Exec) -> Result<MemFile, Error> {
     MemFile::create("", CreateOptions::new().allow_sealing(true).exec(exec))
 }
 
-/// Adds a seal and reads it back, since a sandbox can pretend.
+/// Adds a seal and reads it back, because a sandbox can pretend to add it.
 fn keeps(exec: Exec, seal: Seal) -> Result<(), Error> {
     let file = sealable(exec)?;
     file.add_seal(seal)?;
@@ -202,17 +206,18 @@ fn keeps(exec: Exec, seal: Seal) -> Result<(), Error> {
     Err(Error::new(Reason::SealingIgnored).with_seals(seal.into()))
 }
 
-/// A kernel without the seal Exec cannot forge by it.
+/// Whether Exec cannot forge Write. That also holds for a kernel that lacks Exec.
 fn honest_write_seal() -> Result<(), Error> {
     match sys::exec_seal_finds_writers() {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::new(Reason::ForgedWrite)),
+        // The test needs an executable file, which policy can forbid; this needs none.
         Err(_) if keeps(Exec::Deny, Seal::Exec).is_err_and(|error| error.is(Errno::INVAL)) => Ok(()),
         Err(_) => Err(Error::new(Reason::UntestedWrite)),
     }
 }
 
-/// Looks at what the kernel makes of a file for which nothing was asked.
+/// Looks at the mode that the kernel gives to a file without exec flags.
 fn default_exec() -> Exec {
     const EXECUTE_BITS: u32 = 0o111;
 
@@ -221,7 +226,7 @@ fn default_exec() -> Exec {
 }
 
 impl Support {
-    /// Tries everything, on files made for that: about fifty system calls.
+    /// Tries every feature, on files that it makes and drops: about fifty system calls.
     #[must_use = "probing costs its system calls for the answer alone"]
     pub fn probe() -> Self {
         Self {
@@ -237,13 +242,14 @@ impl Support {
     /// Whether the kernel supports a feature.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it does not.
     pub fn get(&self, feature: Feature) -> Result<(), Error> {
+        // Every feature has a row; if one were forgotten, it would count as missing.
         let result = ROWS.iter().zip(self.features).find(|(row, _)| row.feature == feature);
         result.map_or(Err(Error::new(Reason::Kernel)), |(_, result)| result)
     }
 
-    /// What [`Exec::KernelDefault`] amounts to here: [`Exec::Allow`], or [`Exec::Deny`] if
+    /// What [`Exec::KernelDefault`] means on this system: [`Exec::Allow`], or [`Exec::Deny`] if
     /// `vm.memfd_noexec` is 1 or 2.
     ///
     /// # References
@@ -254,21 +260,21 @@ impl Support {
         self.default_exec
     }
 
-    /// The sizes of huge pages that files can be created with. That does not mean that any page is
-    /// free.
+    /// The sizes of huge pages with which files can be created. A page of that size need not be free.
     pub fn huge_tlb_sizes(&self) -> impl Iterator<Item = HugeTlb> {
         HUGE_TLB.iter().zip(self.huge_tlb).filter(|&(_, available)| available).map(|(&(size, _), _)| size)
     }
 
-    /// The policy for transparent huge pages of memory files, by the kernel's word: `never`,
-    /// `advise`, `always`, …
+    /// The [policy](crate::guide::kernels#huge-pages-on-demand) for transparent huge pages of memory
+    /// files, as the kernel names it, for example `never`.
     ///
-    /// `None` if the kernel was built without them, or `/sys` is not mounted.
+    /// Returns `None` if the kernel was built without them, or if `/sys` is not mounted.
     ///
     /// # References
     /// [transhuge](https://docs.kernel.org/admin-guide/mm/transhuge.html)
     #[must_use]
     pub fn transparent_huge_pages(&self) -> Option<&str> {
+        // The kernel lists all policies, with the current one in brackets: `always [never] deny`.
         let (_, rest) = self.shmem_enabled.as_str()?.split_once('[')?;
         Some(rest.split_once(']')?.0)
     }
@@ -277,6 +283,7 @@ impl Support {
 /// For example `Support { release: Some("6.18.44"), features: {MemfdCreate: Ok(()), …}, … }`.
 impl fmt::Debug for Support {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `debug_map` and `debug_list` need a value to be nested in `debug_struct`.
         struct Features<'a>(&'a Support);
         struct HugeTlbSizes<'a>(&'a Support);
 
@@ -323,7 +330,8 @@ impl fmt::Display for Support {
     }
 }
 
-/// The first line of a small file of the kernel's, or nothing.
+/// The first line of a small file in `/proc` or `/sys`, or nothing. Without std no path can be read into a
+/// `String`.
 #[derive(Clone)]
 struct Line {
     bytes: [u8; 80],

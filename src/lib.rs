@@ -21,7 +21,7 @@
 //! Hand it to another process. A child can get it as its stdin (`command.stdin(config.to_stdio()?)`),
 //! and any process can get it over a Unix socket (`config.send(&socket, b"v1")?`, with the feature
 //! `net`). Either way, the other process receives a descriptor that may be of any file, so it checks
-//! the descriptor first. That is what `try_from` is for:
+//! the descriptor first, with `try_from`:
 //!
 //! ```
 //! use memfile::{Cause, Map, MemFile, SealedFile, fd::OwnedFd};

@@ -1,8 +1,9 @@
-//! Programs that must not compile, as doctests: the program below, which compiles, and one line
-//! more, which does not.
+//! Programs that must not compile, as doctests: the program below, which compiles, with one more line,
+//! which does not.
 //!
-//! Doctests, since messages of compilers change and codes do not. Only nightly compares the code;
-//! that the program compiles without the line is seen everywhere.
+//! They are doctests, because those compare the code of the error, which stays the same while compilers
+//! change their messages. Only nightly compares the code. Every compiler checks that the program compiles
+//! without the line.
 
 macro_rules! must_not_compile {
     ($($code:ident: $line:literal,)*) => {
@@ -37,7 +38,7 @@ must_not_compile! {
     E0505: "let slice = &map[..]; drop(map); slice.len();",
     E0597: "let slice: &'static [u8] = &map;",
     E0502: "let slice = &mut copy[..]; copy.len(); slice.fill(1);",
-    // What others may change is never a slice, and has no map but a shared one.
+    // Memory that others may change is never a slice, and an unproven file has only shared maps.
     E0308: "let slice: &[u8] = &shared;",
     E0308: "let slice: &[u8] = &view;",
     E0608: "shared[0];",
@@ -46,7 +47,7 @@ must_not_compile! {
     // A view cannot write.
     E0599: "view.write_all_at(&[1], 0);",
     E0599: "view.atomic::<u8>(0).unwrap().store(1, Relaxed);",
-    // An integer in the map does not outlive it, in no thread either.
+    // An integer in the map does not outlive it, in any thread.
     E0505: "let atomic = shared.atomic::<u8>(0).unwrap(); drop(shared); atomic.load(Relaxed);",
     E0597: "let atomic = shared.atomic::<u8>(0).unwrap(); std::thread::spawn(move || atomic.load(Relaxed));",
     // Nor does it outlive the growth that moves it.
@@ -58,14 +59,14 @@ must_not_compile! {
     // Only integers that fit a word, and have no invalid values.
     E0277: "shared.atomic::<bool>(0).unwrap();",
     E0277: "shared.atomic::<u128>(0).unwrap();",
-    // Frozen is frozen, shared is shared, sealed is sealed.
+    // A file that was frozen, shared or sealed is not used in its former state.
     E0382: "let frozen = shared.freeze(); shared.write_all_at(&[1], 0);",
     E0505: "let atomic = shared.atomic::<u8>(0).unwrap(); let frozen = shared.freeze(); atomic.store(1, Relaxed);",
     E0382: "let writer = file.share(); file.set_len(1);",
     E0382: "let sealed = file.into_sealed(); file.set_len(1);",
-    // Whoever fills a file cannot keep what was filled.
+    // The closure that fills a file cannot keep the slice.
     E0521: "SealedFile::create_with(\"kept\", 8, |bytes| kept = bytes);",
-    // What is not `Sync` cannot be read from two threads, in a map or not.
+    // A value that is not `Sync` cannot be used by two threads, even if it borrows from a map.
     E0277: "let cell = std::cell::Cell::new(&map[..]); std::thread::scope(|s| { s.spawn(|| cell.get()); });",
     // The proof is made by this crate alone.
     E0451: "SealedFile { file, proof: todo!() };",

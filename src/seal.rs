@@ -71,7 +71,7 @@ seals! {
         /// pages are in use elsewhere (in a pipe, by direct I/O).
         ///
         /// It does **not** fix the length: only with [`Shrink`](Self::Shrink) are the contents
-        /// constant, since a file that shrinks and grows again reads as zeros.
+        /// constant, because a file that shrinks and grows again reads as zeros.
         #[doc(alias = "F_SEAL_WRITE")]
         Write = 0x8,
 
@@ -265,6 +265,7 @@ impl From<Seal> for Seals {
     }
 }
 
+// So that `seals.iter().filter(…).collect()` works.
 impl FromIterator<Seal> for Seals {
     fn from_iter<I: IntoIterator<Item = Seal>>(seals: I) -> Self {
         seals.into_iter().fold(Self::empty(), BitOr::bitor)

@@ -1,8 +1,8 @@
-//! Descriptors over Unix sockets.
+//! Sending and receiving descriptors over Unix sockets.
 //!
-//! - One sealed file: [`SealedFile::send`] and [`SealedFile::recv`], which checks what it receives.
-//! - Several files, or files that are not sealed: [`send`] and [`recv`]. Datagrams to a path:
-//!   [`send_to`].
+//! - For one sealed file, use [`SealedFile::send`] and [`SealedFile::recv`], which checks the file.
+//! - For several files, or files that are not sealed, use [`send`] and [`recv`].
+//! - For datagrams to the path of a socket, use [`send_to`].
 
 use core::ffi::CStr;
 
@@ -11,35 +11,36 @@ use crate::sealed::SealedFile;
 use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What [`recv`] received.
+/// What [`recv`] has received.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Received {
     /// The length of the payload.
     pub bytes: usize,
-    /// How many descriptors came; they are in the first slots.
+    /// The number of descriptors, which are in the first slots.
     pub fds: usize,
 }
 
 /// `sendmsg(socket, payload + SCM_RIGHTS, MSG_NOSIGNAL)` — sends a payload with descriptors over a
-/// Unix socket of any type. Returns how much of the payload was taken.
+/// Unix socket of any type. Returns the number of bytes of the payload that were sent.
 ///
-/// The receiver gets descriptors of the same open files, so the positions are shared. The sender
-/// can close its own as soon as this returns.
+/// The receiver gets descriptors of the same open files, so it shares the positions. The sender can
+/// close its own descriptors as soon as this call returns.
 ///
-/// A stream may take less than the whole payload, as with `write`. The descriptors are then on
-/// their way with the first byte: send the rest without them. The other types send all or nothing.
+/// A stream may send less than the whole payload, as `write` may. The descriptors are then already sent,
+/// with the first byte: send the rest of the payload without them. Sockets of other types send all or
+/// nothing.
 ///
 /// Over a socket of another family, Linux sends the payload and silently drops the descriptors.
 ///
 /// # Errors
-/// - no errno: more than 253 descriptors; or some with an empty payload on a stream, which carries
-///   them only with a byte. Nothing is sent
-/// - EAGAIN: the socket is set not to block, and is full
-/// - EPIPE, ECONNRESET, ECONNREFUSED: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer)); no
-///   signal is raised
-/// - EMSGSIZE: too long for a datagram: put it into a [`SealedFile`] and send that
-/// - ETOOMANYREFS: more descriptors in flight than `RLIMIT_NOFILE`
+/// - no errno: more than 253 descriptors, or descriptors with an empty payload on a stream, which
+///   carries them only with at least one byte. Nothing is sent
+/// - EAGAIN: the socket is non-blocking, and full
+/// - EPIPE, ECONNRESET, ECONNREFUSED ([`is_closed_by_peer`](Error::is_closed_by_peer)): the peer has
+///   closed its socket. No signal is raised
+/// - EMSGSIZE: the payload is too long for a datagram: put it into a [`SealedFile`] and send that
+/// - ETOOMANYREFS: more descriptors are sent and not yet received than `RLIMIT_NOFILE` allows
 /// - ENOTSOCK, ENOTCONN, EDESTADDRREQ: as for `send(2)`
 ///
 /// # Example
@@ -70,14 +71,18 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
     send_msg(socket.as_fd(), None, payload, fds)
 }
 
-/// As [`send`], but to the socket that is bound to `path`: for datagrams from a socket that is not
-/// connected, as with `sendto(2)`. A socket for packets (`SOCK_SEQPACKET`) ignores the path, and
-/// sends to where it is connected to.
+/// Like [`send`], but to the socket that is bound to `path`: for datagrams from a socket that is not
+/// connected, as with `sendto(2)`. A socket for packets (`SOCK_SEQPACKET`) ignores the path, and sends to
+/// its peer.
+///
+/// The path is a `&CStr`, because the kernel takes it with a NUL, and this needs no `std` and no copy. So
+/// it cannot name an abstract socket, with one exception: the empty path is the abstract socket whose
+/// name is empty. For other abstract sockets, `connect` a `UnixDatagram` and use [`send`].
 ///
 /// # Errors
 /// Those of [`send`], and
-/// - ENOENT, ECONNREFUSED: there is no socket at the path, or nobody receives from it
-///   ([`is_closed_by_peer`](Error::is_closed_by_peer))
+/// - ENOENT, ECONNREFUSED ([`is_closed_by_peer`](Error::is_closed_by_peer)): no socket is at the path,
+///   or it was closed
 /// - ENAMETOOLONG: the path has more than 108 bytes; ENOTDIR, ELOOP: the path leads nowhere
 /// - EACCES: no permission to write to the socket, or to search the path
 /// - EPROTOTYPE: the socket at the path has another type; EISCONN, EOPNOTSUPP: `socket` is a stream
@@ -109,6 +114,7 @@ fn send_msg(socket: BorrowedFd<'_>, to: Option<&CStr>, payload: &[u8], fds: &[Bo
     if fds.len() > sys::FDS_MAX {
         return Err(Error::new(Reason::TooManyFds).with_number(fds.len() as u64));
     }
+    // The kernel would send nothing, and report success.
     if payload.is_empty() && !fds.is_empty() && sys::is_stream(socket)? {
         return Err(Error::new(Reason::EmptyPayload));
     }
@@ -116,33 +122,34 @@ fn send_msg(socket: BorrowedFd<'_>, to: Option<&CStr>, payload: &[u8], fds: &[Bo
 }
 
 /// `recvmsg(socket, payload + SCM_RIGHTS, MSG_CMSG_CLOEXEC)` — receives a payload and at most as
-/// many descriptors as there are slots, close-on-exec.
+/// many descriptors as `fds` has slots. The descriptors are close-on-exec.
 ///
-/// Every slot is written: the first [`Received::fds`] hold the descriptors, the others `None`. What
-/// kind of files they are is not checked; [`SealedFile::try_from`],
+/// Every slot is written: the first [`Received::fds`] slots contain the descriptors, and the others
+/// `None`. The kind of the files is not checked; [`SealedFile::try_from`],
 /// [`MemFile::from_fd`](crate::MemFile::from_fd) and [`SharedView`](crate::SharedView) do that.
 ///
-/// Receiving nothing, neither bytes nor descriptors, is the end of a connection, unless the buffer
-/// is empty or the message was.
+/// If neither bytes nor descriptors are received, the connection has ended, unless `payload` or the
+/// message is empty.
 ///
-/// On a stream the bytes have no bounds, but never reach beyond those that were sent with the
-/// descriptors. An ordinary `read` of these bytes drops the descriptors, so a stream that carries
-/// some is read by this function alone.
+/// A stream does not keep the bounds of messages, but one call never returns bytes that were sent after
+/// those that the descriptors came with. An ordinary `read` of these bytes drops the descriptors, so
+/// read a stream that carries descriptors only with this function.
 ///
 /// # Errors
-/// What came with the message is closed and lost, and all slots are `None`.
-/// - no errno: more descriptors than slots; control data was lost, because this process can have no
-///   more descriptors (`RLIMIT_NOFILE`), a security module forbids them, or there was far too much
-///   of it; a message longer than `payload`, on other types than a stream
-/// - EAGAIN: the socket is set not to block, and has nothing yet
-/// - ECONNRESET: the peer is gone ([`is_closed_by_peer`](Error::is_closed_by_peer))
+/// The message is lost, its descriptors are closed, and all slots are `None`.
+/// - no errno: the message has more descriptors than slots; or control data was lost, because this
+///   process can have no more descriptors (`RLIMIT_NOFILE`), a security module forbids them, or the
+///   message has far too much control data; or the message is longer than `payload`, on other types
+///   than a stream
+/// - EAGAIN: the socket is non-blocking, and has received nothing yet
+/// - ECONNRESET ([`is_closed_by_peer`](Error::is_closed_by_peer)): the peer has closed its socket
 /// - ENOTSOCK, ENOTCONN, EINVAL: as for `recv(2)`
 ///
-/// A signal does not interrupt the call. The socket may have `SO_PASSCRED` and `SO_PASSPIDFD`,
-/// which anybody who has a descriptor of it can set; what they add to a message is dropped here.
+/// A signal does not interrupt the call. Anybody who has a descriptor of the socket can set its options
+/// `SO_PASSCRED` and `SO_PASSPIDFD`; what they add to a message is dropped.
 ///
-/// The kernel rounds the room for descriptors up: a message for one slot can bring some twenty more, which
-/// are all closed again before this call fails.
+/// The kernel rounds the room for descriptors up: a message for one slot can bring about twenty more,
+/// which are all closed again before this call fails.
 ///
 /// # Example
 /// ```
@@ -169,8 +176,10 @@ fn send_msg(socket: BorrowedFd<'_>, to: Option<&CStr>, payload: &[u8], fds: &[Bo
 #[doc(alias = "SCM_RIGHTS")]
 #[doc(alias = "recvmsg")]
 pub fn recv(socket: impl AsFd, payload: &mut [u8], fds: &mut [Option<OwnedFd>]) -> Result<Received, Error> {
+    // Old contents must not look like received ones.
     fds.fill_with(|| None);
     let message = sys::recvmsg(socket.as_fd(), payload, fds).inspect_err(|_| fds.fill_with(|| None))?;
+    // In this order, because too many descriptors can also set MSG_CTRUNC, which says less.
     let reason = if message.fds > fds.len() {
         Some(Reason::StrayFds)
     } else if message.control_truncated {
@@ -220,23 +229,24 @@ impl SealedFile {
     /// payload, and the file.
     ///
     /// # Errors
-    /// The descriptor is closed. If you want it nevertheless, to seal or to copy it, use
-    /// [`socket::recv`](recv).
-    /// - no errno: the peer has closed the connection
-    ///   ([`is_closed_by_peer`](Error::is_closed_by_peer)), for which an empty packet is taken if
-    ///   another empty one follows it; the message came without a descriptor, or with more than
-    ///   one; the file is not proven ([`is_unproven`](Error::is_unproven))
-    /// - EINVAL: not a memory file ([`is_not_a_memory_file`](Error::is_not_a_memory_file)); EBADF:
-    ///   opened with `O_PATH`
+    /// The descriptor is closed. If you want to seal or copy a file that is refused, use
+    /// [`socket::recv`](recv) instead.
+    /// - no errno ([`is_closed_by_peer`](Error::is_closed_by_peer)): the peer has closed the connection.
+    ///   Two empty packets in a row look the same
+    /// - no errno: the message came without a descriptor, or with more than one
+    /// - no errno ([`is_unproven`](Error::is_unproven)): the file is not proven
+    /// - EINVAL ([`is_not_a_memory_file`](Error::is_not_a_memory_file)): not a memory file; EBADF: opened
+    ///   with `O_PATH`
     /// - those of [`socket::recv`](recv)
     ///
-    /// An example is at [`send`](Self::send).
+    /// [`send`](Self::send) has an example.
     #[doc(alias = "SCM_RIGHTS")]
     #[doc(alias = "recvmsg")]
     pub fn recv(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Self), Error> {
         let socket = socket.as_fd();
         let mut fds = [None];
         let bytes = recv(socket, payload, &mut fds)?.bytes;
+        // Nothing at all may be the end of the connection, or a message that is not of the expected form.
         let [Some(fd)] = fds else {
             let closed = bytes == 0 && !payload.is_empty() && sys::peer_has_closed(socket)?;
             return Err(Error::new(if closed { Reason::ClosedByPeer } else { Reason::NoFd }));

@@ -1,4 +1,4 @@
-//! Sends the journal's socket a payload by files of several kinds: journal SOCKET PAYLOAD
+//! Sends a payload to the socket of the journal in files of several kinds: journal SOCKET PAYLOAD
 
 use std::error::Error;
 use std::os::unix::net::UnixDatagram;

@@ -1,5 +1,5 @@
-//! Which files a compositor accepts as pools of pixels. Each kind has a connection of its own,
-//! since a refusal ends it.
+//! Finds out which files a compositor accepts as pools of pixels. Each kind of file has a connection of
+//! its own, because a refusal ends the connection.
 
 #[path = "../../examples/wayland_buffer/wire.rs"]
 mod wire;

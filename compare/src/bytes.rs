@@ -1,5 +1,5 @@
-//! Bytes to work on, and how their number is shown. `benches/` includes this file too: it has no
-//! dependencies, and holds only what both sides use.
+//! Bytes to work on, and how their number is shown. `benches/` includes this file too, so it has no
+//! dependencies, and contains only what both packages use.
 
 /// From one page to what no cache holds.
 pub const SIZES: [usize; 5] = [4 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20];

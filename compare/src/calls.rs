@@ -1,4 +1,4 @@
-//! Every call of `memfile`, next to direct calls of rustix and the calls of other crates, each to be measured alone.
+//! Every call of `memfile`, the same made directly with rustix, and those of other crates, each to be measured alone.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -185,7 +185,7 @@ fn proofs(meter: &mut impl Meter) {
     let fd = sealed.try_clone().expect("a descriptor").into_fd();
     let options = SealedFile::options().holes(Holes::Populate);
     drop(meter.measure("verify(Populate)", MEMFILE, || options.verify(fd)));
-    // Through a descriptor that fallocate refuses.
+    // Through a read-only descriptor, which `fallocate` refuses.
     let fd = sealed.reopen_read_only().expect("/proc").into_fd();
     drop(meter.measure("verify(Populate)/O_RDONLY", MEMFILE, || options.verify(fd)));
     let fd = filled().into_fd();
@@ -193,7 +193,7 @@ fn proofs(meter: &mut impl Meter) {
     drop(meter.measure("SealedFile::reopen_read_only", MEMFILE, || sealed.reopen_read_only()));
 }
 
-/// The same calls as `into_sealed` makes, and no decision but that they succeed.
+/// The same system calls as in `into_sealed`, without any check but whether they succeed.
 fn direct_seal(fd: OwnedFd) -> rustix::io::Result<(OwnedFd, u64)> {
     fcntl_add_seals(&fd, IMMUTABLE)?;
     let (fd, len) = direct_proof(fd)?;
@@ -242,7 +242,7 @@ fn direct_map(fd: impl AsFd, len: usize, protection: ProtFlags) -> rustix::io::R
     unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, fd, 0) }
 }
 
-/// An offset must be a multiple of the page size: this is the part of the mapping that is asked for, and what is before.
+/// Returns the mapping, and where the range begins in it, because an offset must be a multiple of the page size.
 fn direct_range(fd: impl AsFd, len: u64, range: Range<u64>) -> rustix::io::Result<(*mut core::ffi::c_void, usize)> {
     if range.end > len || range.start >= range.end {
         return Err(rustix::io::Errno::INVAL);

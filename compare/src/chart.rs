@@ -1,13 +1,13 @@
-//! Charts of lines, as SVG: two logarithmic axes, and the name of each line at its end.
+//! Line charts as SVG: two logarithmic axes, and the name of each line at its end.
 //!
-//! A page shows them at any width, down to that of a phone: so the letters are large for the drawing,
-//! and a line differs from the others in more than its colour.
+//! A page shows them at any width, down to that of a phone. So the letters are large, and lines differ in
+//! more than their colours.
 
 use std::fmt::Write;
 
 pub struct Chart<'a> {
     pub title: &'a str,
-    /// What is drawn, in which unit, and which direction is better.
+    /// What the lines show, in which unit, and which direction is better.
     pub subtitle: &'a str,
     /// Values of the axes that have a grid line and a label.
     pub x_ticks: Vec<(f64, String)>,
@@ -34,7 +34,7 @@ pub struct Style {
 /// `memfile` with huge pages, and without.
 pub const HUGE: Style = Style { color: "#0072B2", width: 6.0, dash: "none", weight: 700 };
 pub const OURS: Style = Style { color: "#D55E00", width: 6.0, dash: "none", weight: 700 };
-/// What they are compared with.
+/// The lines that they are compared with.
 pub const FIRST: Style = Style { color: "#009E73", width: 3.0, dash: "14 5", weight: 400 };
 pub const SECOND: Style = Style { color: "#A0527F", width: 3.0, dash: "3 5", weight: 400 };
 pub const THIRD: Style = Style { color: "#000000", width: 2.0, dash: "none", weight: 400 };
@@ -62,7 +62,7 @@ impl Chart<'_> {
             svg.line((LEFT, y.at(*value)), (RIGHT, y.at(*value)), "#D9D9D9", 1.0);
             svg.text((LEFT - 10.0, y.at(*value) + FONT * 0.35), "end", 400, FONT, label);
         }
-        // Ours come last, so that they are on top.
+        // The lines of `memfile` come last, so that they are on top.
         let mut lines: Vec<&Line<'_>> = self.lines.iter().filter(|line| !line.points.is_empty()).collect();
         lines.sort_by(|a, b| a.style.width.total_cmp(&b.style.width));
         for line in &lines {
@@ -100,14 +100,14 @@ fn labels<'a>(lines: &[&'a Line<'a>], y: &Axis) -> Vec<(&'a Line<'a>, f64)> {
     labels
 }
 
-/// A logarithmic axis: from values to places.
+/// A logarithmic axis, which maps values to places.
 struct Axis {
     values: (f64, f64),
     places: (f64, f64),
 }
 
 impl Axis {
-    /// With so much room beyond the lowest and the highest value, as a share of the whole.
+    /// With room beyond the lowest and the highest value, as a share of the whole.
     fn over(values: impl Iterator<Item = f64>, places: (f64, f64), room: f64) -> Self {
         let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
         let room = (high / low).powf(room);

@@ -1,5 +1,5 @@
-//! Huge pages made with direct system calls, in ways that were tried next to the one that `memfile`
-//! takes: `madvise(MADV_COLLAPSE)`, which no policy forbids, on a map that is aligned to huge pages.
+//! Huge pages made with direct system calls, in ways that `memfile` does not use. All of them call
+//! `madvise(MADV_COLLAPSE)`, which only the policy `deny` forbids, on a map that is aligned to huge pages.
 
 use std::fs::File;
 use std::io;
@@ -25,8 +25,8 @@ struct Aligned {
 }
 
 impl Aligned {
-    /// The kernel does not align maps of memory files while its policy is `never`. So the place is
-    /// looked for with a map that is too long, and then asked for.
+    /// The kernel does not align maps of memory files while its policy is `never`. So a map that is too long
+    /// finds a place, at which the real map is then made.
     fn map(fd: impl AsFd, len: usize) -> io::Result<Self> {
         ftruncate(&fd, len as u64)?;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
@@ -41,7 +41,7 @@ impl Aligned {
     }
 
     /// The part of the file from `offset`, at most `len` bytes long, and whether the kernel has given it
-    /// huge pages. It collapses only pages that are there, so the first byte of each is written before.
+    /// huge pages. A collapse needs a page in each range, so the first byte of each is written before.
     fn collapsed(&mut self, offset: usize, len: usize) -> (&mut [u8], io::Result<()>) {
         let len = len.min(self.len - offset);
         // SAFETY: The range lies within the map, which nobody else uses, and which lives as long as `self` is borrowed.
@@ -55,8 +55,8 @@ impl Aligned {
         (range, done)
     }
 
-    /// As [`Self::collapsed`], for a kernel that [does it](works). Where memory is short for a moment,
-    /// the range gets ordinary pages, and the figures are to be taken again.
+    /// Like [`Self::collapsed`], for a kernel that [can do it](works). If memory is short for a moment, the
+    /// range gets ordinary pages, and the figures must be measured again.
     fn filled_next(&mut self, offset: usize, len: usize) -> &mut [u8] {
         let (range, done) = self.collapsed(offset, len);
         if let Err(error) = done {
@@ -91,7 +91,7 @@ fn sealed(len: usize, step: usize, mut fill: impl FnMut(&mut [u8], usize)) -> Ow
     fd
 }
 
-/// Copies `bytes` through the map, after so many bytes of the file have been collapsed.
+/// Copies `bytes` through the map, piece by piece, after each piece of the file was collapsed.
 pub fn fill(bytes: &[u8], step: usize) -> OwnedFd {
     sealed(bytes.len(), step, |piece, offset| piece.copy_from_slice(&bytes[offset..offset + piece.len()]))
 }
@@ -110,7 +110,7 @@ pub fn fill_by_write(bytes: &[u8]) -> OwnedFd {
     fd
 }
 
-/// Reads `source` into the map, after so many bytes of the file have been collapsed.
+/// Reads `source` into the map, piece by piece, after each piece of the file was collapsed.
 pub fn copy(source: &File, len: usize, step: usize) -> OwnedFd {
     sealed(len, step, |piece, offset| source.read_exact_at(piece, offset as u64).expect("pread"))
 }

@@ -1,4 +1,4 @@
-//! The plain recipes that `memfile` is compared with.
+//! The same tasks with direct system calls, with which `memfile` is compared.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -21,8 +21,8 @@ pub fn seal(fd: impl AsFd) {
     unless_busy(|| fcntl_add_seals(&fd, IMMUTABLE));
 }
 
-/// Again while it fails with EBUSY: where the kernel watches or moves memory, it can hold a page of a
-/// new file for longer than adding a seal waits.
+/// Repeats `f` while it fails with EBUSY: a kernel that watches or moves memory can hold a page of a new
+/// file for longer than adding a seal waits.
 pub fn unless_busy<T, E: Into<io::Error>>(mut seal: impl FnMut() -> Result<T, E>) -> T {
     loop {
         match seal().map_err(Into::into) {
@@ -50,7 +50,7 @@ pub fn copy_by_map(fd: impl AsFd, bytes: &[u8]) {
     }
 }
 
-/// The best plain loop: `write` of this many bytes at a time, seal.
+/// A loop of `write` with this many bytes at a time, then seal.
 pub fn write_and_seal(bytes: &[u8], chunk: usize) -> OwnedFd {
     let fd = create();
     for chunk in bytes.chunks(chunk) {
@@ -67,7 +67,7 @@ pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) {
     }
 }
 
-/// Fast enough to be limited by memory.
+/// The sum of the bytes, fast enough to be limited by memory.
 pub fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let words = words.iter().fold(0, |sum: u64, word| sum.wrapping_add(u64::from_ne_bytes(*word)));
@@ -80,8 +80,8 @@ pub fn send(mut source: &File, fd: impl AsFd) {
     while rustix::fs::sendfile(&fd, source, None, 1 << 30).expect("sendfile") > 0 {}
 }
 
-/// A file in the page cache that is gone from its directory. It lies next to the report, which is on
-/// a disk where `/tmp` may not be.
+/// A file in the page cache that was removed from its directory. It is in the folder of the report, because
+/// `/tmp` may not be on a disk.
 pub fn on_disk(len: usize) -> File {
     let path = std::path::Path::new("docs").join(format!(".source-{}", std::process::id()));
     let mut file = File::options().read(true).write(true).create_new(true).open(&path).expect("a file");

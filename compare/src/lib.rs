@@ -1,7 +1,7 @@
-//! Comparisons of `memfile` with other crates and with plain recipes. `ci/benchmarks` runs them all.
+//! Compares `memfile` with other crates and with direct system calls. `ci/benchmarks` runs everything.
 //!
-//! They time whole tasks: creating and sealing, filling, copying, reading, handing over. What a single
-//! call of `memfile` costs is measured in `benches/`, and not here a second time.
+//! They measure whole tasks: creating and sealing, filling, copying, reading, handing over. `benches/`
+//! measures what a single call of `memfile` costs.
 
 use std::fs::File;
 
@@ -20,15 +20,15 @@ pub mod sections;
 /// What the kernel says about transparent huge pages for memory files.
 pub const HUGE_POLICY: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
-/// While this is held, no test of `memfile` changes the policy, and this process may. It waits for those
-/// that run.
+/// While this is held, no test of `memfile` changes the policy, and this process may. It waits for tests
+/// that are running.
 pub fn steady_huge_policy() -> Option<File> {
     let file = File::open(HUGE_POLICY).ok()?;
     rustix::fs::flock(&file, FlockOperation::LockExclusive).ok()?;
     Some(file)
 }
 
-/// Runs `f` while the policy is `policy`, if this process may change it, and puts back what was there.
+/// Runs `f` under the policy `policy`, if this process may set it, and restores the previous one.
 pub fn with_huge_policy<T>(policy: &str, f: impl FnOnce() -> T) -> Option<T> {
     struct PutBack(String);
     impl Drop for PutBack {

@@ -1,15 +1,15 @@
-//! Runs all comparisons and writes `docs/benchmarks.md` with its charts. If the arguments name
-//! sections, it runs only these and prints them, and writes no file. What was asked of the figures, and
-//! what was reached, goes to standard error.
+//! Runs all comparisons, and writes `docs/benchmarks.md` with its charts. If the arguments name sections,
+//! it only runs and prints those, and writes no file. On standard error it lists each figure that has a
+//! goal, and whether the goal was reached.
 
 use compare::reader;
 use compare::report::Report;
 use compare::sections::{copy, create, fill, handover, huge, read, shared, small, stream, tried};
 
-/// Its name as an argument, and what adds it to a report.
+/// A section: its name as an argument, and the function that adds it to a report.
 type Section = (&'static str, fn(&mut Report));
 
-/// In the order of the page.
+/// The sections, in the order of the page.
 const SECTIONS: [Section; 10] = [
     ("create", create::run),
     ("fill", fill::run),
@@ -34,7 +34,7 @@ fn main() {
     let named = |name: &String| SECTIONS.into_iter().find(|(section, _)| section == name);
     if let Some(name) = wanted.iter().find(|name| named(name).is_none()) {
         let known = SECTIONS.map(|(section, _)| section).join(", ");
-        eprintln!("there is no section {name}; there are {known}");
+        eprintln!("unknown section {name}; the sections are {known}");
         std::process::exit(2);
     }
     let sections: Vec<Section> = wanted.iter().filter_map(named).collect();
@@ -57,8 +57,8 @@ fn parts(sections: &[Section]) {
     }
 }
 
-/// Runs `f` with the kernel's default policy for huge pages, while no test changes it. If the policy is
-/// another one and this process may not set it, the report says so.
+/// Runs `f` under the kernel's default policy for huge pages, while no test changes it. If this process may
+/// not set the policy, the report names the one that was in use.
 fn by_default<T>(mut f: impl FnMut() -> T) -> T {
     let _steady = compare::steady_huge_policy();
     compare::with_huge_policy("never", &mut f).unwrap_or_else(f)

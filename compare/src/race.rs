@@ -1,4 +1,4 @@
-//! Side-by-side measuring: the candidates take turns in one process, and what counts is the median of their ratios.
+//! Measures candidates side by side: they take turns in one process, and the result is the median of their ratios.
 
 use std::hint::black_box;
 
@@ -22,20 +22,20 @@ impl Clock {
     }
 }
 
-/// One way to do the work. It runs so many times, and yields the seconds of one run.
+/// One way to do the work. It is given a number of runs, and returns the seconds of one.
 pub struct Candidate<'a> {
     name: &'static str,
     run: Box<dyn FnMut(Clock, usize) -> f64 + 'a>,
 }
 
-/// What `f` makes is dropped after the clock has stopped.
+/// A candidate that runs `f`. The result of `f` is dropped after the clock has stopped.
 pub fn candidate<'a, T>(name: &'static str, mut f: impl FnMut() -> T + 'a) -> Candidate<'a> {
     prepared(name, || (), move |()| f())
 }
 
-/// `f` gets what `make` has made before the clock started. Each measured series follows an unmeasured
-/// one of its kind, which leaves the kernel's free memory as this candidate leaves it, and not as the
-/// one before did.
+/// A candidate that runs `f` with a value that `make` has made before the clock started. Each measured
+/// series follows an unmeasured one of the same kind, so that the kernel's free memory is in the state in
+/// which this candidate leaves it, and not the previous one.
 pub fn prepared<'a, S, T>(
     name: &'static str,
     mut make: impl FnMut() -> S + 'a,
@@ -56,7 +56,7 @@ pub fn prepared<'a, S, T>(
 
 /// The times of all candidates at one size, by rounds.
 pub struct Race {
-    /// What the row of a table is called.
+    /// The name of the row in a table.
     pub label: String,
     pub bytes: usize,
     pub clock: Clock,
@@ -90,8 +90,8 @@ impl Race {
     }
 }
 
-/// Lets the candidates take turns, and each of them the first turn, so that what one leaves to the
-/// kernel to clean up is not always paid by the same other: A B C, B C A, C A B …
+/// Lets the candidates take turns. Each of them begins a round as often as the others (A B C, B C A, C A B …),
+/// so that work that one leaves to the kernel is not always charged to the same other.
 pub fn race(label: String, bytes: usize, clock: Clock, effort: Effort, mut candidates: Vec<Candidate<'_>>) -> Race {
     let mut times = vec![Vec::new(); candidates.len()];
     let count = candidates.len();
@@ -117,7 +117,7 @@ pub struct Effort {
     pub repeat: usize,
 }
 
-/// For work on so many bytes.
+/// The effort for work on this many bytes.
 pub fn effort(bytes: usize) -> Effort {
     let rounds = match bytes {
         b if b <= 4 << 20 => 21,

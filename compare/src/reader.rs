@@ -1,4 +1,4 @@
-//! A reader in a process of its own, for the hand-over: the child, and the parent's ways to it.
+//! A reader in a process of its own, for the hand-over: the child, and how the parent reaches it.
 
 use std::env;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::files;
 /// The argument that makes this program a reader.
 pub const ARGUMENT: &str = "--reader";
 
-/// In which way the bytes come, and what the reader does with them. All but [`How::Pss`] answer their sum.
+/// How the bytes arrive, and what the reader does with them. It answers their sum, except to [`How::Pss`].
 #[derive(Copy, Clone, PartialEq, Eq)]
 #[repr(u8)]
 pub enum How {
@@ -37,7 +37,7 @@ pub enum How {
     Pss = b'?',
 }
 
-/// A child process, and the ways to it.
+/// A child process, and how to reach it.
 pub struct Reader {
     child: Child,
     socket: UnixStream,
@@ -65,7 +65,7 @@ impl Reader {
         &mut self.pipe
     }
 
-    /// Says what comes, and how long it is.
+    /// Announces what is sent next, and its length.
     pub fn announce(&mut self, how: How, len: usize) {
         let mut message = [how as u8; 9];
         message[1..].copy_from_slice(&(len as u64).to_ne_bytes());
@@ -96,7 +96,8 @@ impl Drop for Reader {
     }
 }
 
-/// The child: reads as told on its standard input, a socket, and answers there. Its standard output is a pipe to read.
+/// The child. Its standard input is a socket, on which it gets its orders and answers. Its standard output is a pipe, from which
+/// it reads.
 pub fn read() {
     let mut socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().expect("a descriptor"));
     let mut pipe = fs::File::from(std::io::stdout().as_fd().try_clone_to_owned().expect("a descriptor"));
@@ -107,7 +108,7 @@ pub fn read() {
         let len = u64::from_ne_bytes(message[1..].try_into().expect("8 bytes")) as usize;
         let is = |how: How| message[0] == how as u8;
         let answer = if is(How::Pipe) || is(How::Socket) {
-            // It only grows, so that it is warm the next time.
+            // The buffer only grows, so that it is warm the next time.
             let used = len.max(buffer.len());
             buffer.resize(used, 0);
             let source: &mut dyn Read = if is(How::Pipe) { &mut pipe } else { &mut socket };
@@ -121,7 +122,7 @@ pub fn read() {
             let options = MapOptions::new().huge_pages(true);
             files::sum(&proven(&socket).map_with(.., options).expect("mmap"))
         } else if is(How::Keep) {
-            // The buffer for the other ways does not count.
+            // The buffer of the other ways must not be counted.
             buffer = Vec::new();
             files::sum(kept.insert(proven(&socket).map().expect("mmap")))
         } else {
@@ -147,7 +148,7 @@ fn receive(socket: &UnixStream) -> OwnedFd {
     fds.expect("a descriptor")
 }
 
-/// The memory of this process, what is shared divided by the number of those that share it.
+/// The memory of this process, in which each shared page is divided by the number of processes that share it.
 fn pss() -> u64 {
     let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("smaps_rollup");
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).expect("a line for Pss");

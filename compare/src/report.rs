@@ -1,4 +1,4 @@
-//! The report: Markdown with tables and charts, below `docs/`, and a list of what the figures must be.
+//! The report: Markdown with tables and charts, in `docs/`, and a list of goals for its figures.
 
 use std::fmt::Write;
 use std::fs;
@@ -35,7 +35,7 @@ impl Report {
         Self::default()
     }
 
-    /// The whole page, beginning with the machine that it was measured on.
+    /// The whole page, which begins with the machine on which it was measured.
     pub fn new() -> Self {
         let mut report = Self { charts: true, ..Self::default() };
         report.paragraph(include_str!("intro.md"));
@@ -57,7 +57,7 @@ impl Report {
         writeln!(self.text, "{}\n", text.trim()).expect("a string");
     }
 
-    /// A table below its caption, which says what the columns are.
+    /// A table and its caption, which says what the columns are.
     pub fn table(&mut self, caption: &str, head: &[&str], rows: &[Vec<String>]) {
         self.paragraph(&wrap(caption, ""));
         let mut line = |cells: &[String]| writeln!(self.text, "| {} |", cells.join(" | ")).expect("a string");
@@ -69,7 +69,7 @@ impl Report {
         self.text.push('\n');
     }
 
-    /// A row per race: the time of the first candidate, then how many times as fast the others are.
+    /// A row for each race: the time of the first candidate, then how many times as fast the others are.
     pub fn races(&mut self, title: &str, what: &str, candidates: &[&str], races: &[Race]) {
         let (Some((baseline, others)), Some(race)) = (candidates.split_first(), races.first()) else { return };
         let clock = match race.clock {
@@ -89,11 +89,11 @@ impl Report {
         self.table(&caption, &head, &races.iter().map(row).collect::<Vec<_>>());
     }
 
-    /// A row per race: the time of each candidate, divided by that of `baseline`.
+    /// A row for each race: the time of each candidate, divided by that of `baseline`.
     pub fn multiples(&mut self, title: &str, what: &str, baseline: &str, candidates: &[&str], races: &[Race]) {
         let caption = format!("**{title}.** How many times as long as a {baseline} it takes, lower is better.");
         let row = |race: &Race| {
-            // The inverse of a speed, so that the ratio is taken within a round here, too.
+            // The inverse of a speed, so that this ratio is also taken within a round.
             let multiple = |name: &&str| race.speed(baseline, name).map_or_else(none, times);
             [race.label.clone()].into_iter().chain(candidates.iter().map(multiple)).collect()
         };
@@ -109,17 +109,17 @@ impl Report {
         self.paragraph(&format!("![{}: {}]({name}.svg)", chart.title, chart.subtitle));
     }
 
-    /// A line of the section that ends the page: where something else is faster.
+    /// An item of the last section of the page: where something else is faster.
     pub fn something_else_is_faster(&mut self, text: &str) {
         writeln!(self.faster, "- {}", wrap(text, "  ")).expect("a string");
     }
 
-    /// Notes what a cell of a table must be. The list is not part of the page: see [`Report::list_goals`].
+    /// Records the goal of a figure. The goals are not part of the page: see [`Report::list_goals`].
     pub fn goal(&mut self, what: &str, wanted: Wanted, reached: Option<f64>) {
         self.goals.push(Goal { what: what.to_owned(), wanted, reached });
     }
 
-    /// Notes how many times as fast as another a candidate must be at one size.
+    /// Records how many times as fast as another a candidate should be at one size.
     pub fn goal_of(&mut self, what: &str, races: &[Race], bytes: usize, (name, baseline): (&str, &str), least: f64) {
         let race = races.iter().find(|race| race.bytes == bytes);
         let label = race.map_or("", |race| &race.label);
@@ -127,7 +127,7 @@ impl Report {
         self.goal(&format!("{what}, {label}: {name} against {baseline}"), Wanted::AtLeast(least), reached);
     }
 
-    /// On standard error: what was asked, what was reached.
+    /// Lists each goal on standard error, and whether it was reached.
     pub fn list_goals(&self) {
         for Goal { what, wanted, reached } in &self.goals {
             let (sign, value, ok) = match *wanted {
@@ -157,7 +157,7 @@ pub fn none() -> String {
     "–".to_owned()
 }
 
-// No line break separates a number from its unit: `\u{a0}`.
+// A non-breaking space, `\u{a0}`, keeps a number and its unit in one line. `×` needs none: no line breaks before it.
 
 pub fn time(seconds: f64) -> String {
     match seconds {
@@ -179,12 +179,12 @@ pub fn times(speed: f64) -> String {
     }
 }
 
-/// As [`bytes::size`](crate::bytes::size), for a cell or a sentence.
+/// Like [`bytes::size`](crate::bytes::size), for a cell or a sentence.
 pub fn size(bytes: usize) -> String {
     crate::bytes::size(bytes).replace(' ', "\u{a0}")
 }
 
-/// Breaks lines before column 100, as in the other pages. A non-breaking space is no place for that.
+/// Breaks lines before column 100, as in the other pages, but not at a non-breaking space.
 fn wrap(text: &str, indent: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split([' ', '\n']).filter(|word| !word.is_empty()) {

@@ -1,5 +1,5 @@
-//! Wayland's wire format, as far as a window needs it. A message is the number of an object, that
-//! of one of the object's requests or events, and arguments; all in words of four bytes.
+//! The part of Wayland's wire format that a window needs. A message consists of the number of an object,
+//! the number of one of its requests or events, and arguments, all in words of four bytes.
 
 use std::io::{BufReader, Error, Read, Result, Write};
 use std::os::fd::BorrowedFd;
@@ -8,13 +8,13 @@ use std::path::Path;
 
 use memfile::socket;
 
-/// The object that every connection begins with.
+/// The object that exists at the start of every connection.
 pub(super) const DISPLAY: u32 = 1;
 
 /// A connection to a compositor.
 pub(super) struct Wayland(BufReader<UnixStream>);
 
-/// What a compositor says. None of the events that a window gets has a descriptor.
+/// A message from the compositor. The events of a window carry no descriptors.
 pub(super) struct Event {
     pub(super) object: u32,
     pub(super) opcode: u32,
@@ -30,17 +30,17 @@ impl Wayland {
         self.0.get_ref().write_all(&message(object, opcode, arguments)?)
     }
 
-    /// A request with a descriptor, which goes beside the first byte.
+    /// Sends a request with a descriptor, which goes with the first byte.
     pub(super) fn request_with(&self, fd: BorrowedFd<'_>, object: u32, opcode: u32, arguments: &[u32]) -> Result<()> {
         let message = message(object, opcode, arguments)?;
         let sent = socket::send(self.0.get_ref(), &message, &[fd])?;
         self.0.get_ref().write_all(message.get(sent..).unwrap_or_default())
     }
 
-    /// Waits for the next event. The compositor's complaint about this client is an error.
+    /// Waits for the next event. If the compositor reports a mistake of this client, that is an error.
     pub(super) fn event(&mut self) -> Result<Event> {
         let (object, head) = (self.word()?, self.word()?);
-        // In bytes, with these two words.
+        // The size in bytes, including these two words.
         let size = head >> 16;
         let arguments = (2..size / 4).map(|_| self.word()).collect::<Result<_>>()?;
         let event = Event { object, opcode: head & 0xffff, arguments };

@@ -68,6 +68,7 @@ macro_rules! causes {
     };
 }
 
+// A sentence names what is wrong, and the call of this crate that helps, if there is one.
 causes! {
     /// The descriptor is not a memory file: it is another kind of file, is not open, or was opened
     /// with `O_PATH`.
@@ -250,6 +251,7 @@ causes! {
     /// The kernel returned an errno that this crate cannot explain.
     Other, Other {
         Kernel => "the kernel refused the call",
+        // Not an errno: `write` has returned 0 for a buffer that is not empty.
         WriteZero => "the kernel wrote nothing",
     }
 }

@@ -4,6 +4,8 @@ pub(crate) use rustix::io::Errno;
 
 /// The name of an errno that one of this crate's calls can return.
 pub(super) const fn name(errno: Errno) -> Option<&'static str> {
+    // Only what a call of this crate can return; another errno is shown as its number. Neither `core` nor
+    // rustix has the names, and std has only sentences.
     Some(match errno {
         Errno::ACCESS => "EACCES",
         Errno::AGAIN => "EAGAIN",

@@ -72,6 +72,7 @@ impl<T> fmt::Display for ErrorWith<T> {
     }
 }
 
+// Without a `source`, because this displays as the error itself, and reporters would print it twice.
 impl<T: fmt::Debug> core::error::Error for ErrorWith<T> {}
 
 impl<T> From<ErrorWith<T>> for Error {

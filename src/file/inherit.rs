@@ -76,7 +76,7 @@ impl MemFile {
 /// Opens the memory file at `path` again, if it has this name and was inherited.
 ///
 /// Both are checked after opening. Otherwise another thread could put its own file under the number in
-/// between, such as one that is being filled, of which nobody may have a second descriptor.
+/// between, such as one that is being filled, which must not get a second descriptor.
 fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
     let Some(file) = reopen(path)? else { return Ok(None) };
     // The link alone is not enough: a file on disk can have a name that looks like a memory file's.

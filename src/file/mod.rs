@@ -25,6 +25,7 @@ pub use command::FileCommand;
 pub(crate) use copy::{copy_more, has_more};
 pub use name::FileName;
 
+// With std it is a `File`, because `as_file` lends one.
 #[cfg(not(feature = "std"))]
 use crate::sys::fd::OwnedFd as Handle;
 #[cfg(feature = "std")]
@@ -82,6 +83,7 @@ impl MemFile {
     #[doc(alias = "memfd_create")]
     #[inline]
     pub fn create(name: impl FileName, options: CreateOptions) -> Result<Self, Error> {
+        // `sys::create` never returns the number of a standard stream, so no `adopt`.
         name.with(|name| sys::create(name, &options)).map(Self::from_owned)
     }
 
@@ -480,6 +482,7 @@ impl MemFile {
     #[inline]
     pub fn add_seals(&self, seals: impl Into<Seals>) -> Result<(), Error> {
         let (fd, seals) = (self.as_fd(), seals.into());
+        // The reason is looked up only after a failure: it costs up to two system calls.
         sys::add_seals(fd, seals).map_err(|error| explain_add_seals(error, fd, seals))
     }
 }

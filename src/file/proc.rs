@@ -55,6 +55,7 @@ impl<'fd> Path<'fd> {
     }
 
     fn join(process: &[u8], fd: BorrowedFd<'fd>) -> Self {
+        // Not `write!`, whose code a small program would otherwise not contain.
         let number = sys::DecInt::from_fd(fd);
         let path: [&[u8]; 4] = [b"/proc/", process, b"/fd/", number.as_bytes()];
         let mut bytes = [0; PATH_MAX];
@@ -261,6 +262,7 @@ impl MemFile {
             .strip_prefix(b"/memfd:")
             .and_then(|name| name.strip_suffix(b" (deleted)"))
             .ok_or(Error::new(Reason::NotByMemfd))?;
+        // Initialized, unlike the buffer, of which the kernel has written only a part.
         let mut copy = [0; LINK_MAX];
         for (target, &byte) in copy.iter_mut().zip(name) {
             *target = byte;

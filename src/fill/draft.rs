@@ -11,13 +11,13 @@ use crate::sealed::{Fresh, SealedFile};
 /// A file that nobody else has yet, mapped for writing: a `&mut [u8]` that becomes a
 /// [`SealedFile`].
 ///
-/// For data that is made piece by piece, or by code that cannot be a closure; otherwise
-/// [`SealedFile::create_with`] is shorter. The bytes are zero at first, and allocated, so writing
-/// to them cannot fail. Dropping a draft drops the file.
+/// Use it for data that is made piece by piece, or by code that cannot be a closure; otherwise
+/// [`SealedFile::create_with`] is shorter. At first the bytes are zero. They are allocated, so writing to
+/// them cannot fail. Dropping a draft drops the file.
 ///
-/// Two ways lead to the file all the same. A process of the same user, or one with the right to
-/// inspect this process, can open it through `/proc/PID/fd` until it is sealed. And after a `fork`,
-/// which only unsafe code can do, both processes have the draft: one of them must forget it unused
+/// Two ways still lead to the file. A process of the same user, or one with the right to inspect this
+/// process, can open it through `/proc/PID/fd` until it is sealed. And after a `fork`, which only unsafe
+/// code can do, both processes have the draft: one of them must forget it without using it
 /// (`core::mem::forget`), and the other cannot seal it while the child has the map.
 ///
 /// ```
@@ -42,7 +42,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Makes a draft of an empty file.
+    /// Makes a draft from an empty file.
     pub(super) fn new(mut fresh: Fresh, len: usize, mut pages: HugePages) -> Result<Self, Error> {
         fresh.resize(len)?;
         let mut draft = Self { map: Exclusive::new(fresh, pages.size(len))?, pages };
@@ -51,25 +51,27 @@ impl Draft {
     }
 
     fn allocate(&mut self) -> Result<(), Error> {
+        // Huge pages first, as far as the kernel has any, and ordinary pages for the rest.
         while self.pages.take(&mut self.map)?.is_some() {}
         self.map.populate(usize::MAX)
     }
 
-    /// `ftruncate(fd, len)` — changes the length, in bytes. New bytes are zero, and allocated. The
-    /// bytes may move in memory.
+    /// `ftruncate(fd, len)` — sets the length in bytes. New bytes are zero and allocated. The bytes may
+    /// move in memory.
     ///
     /// # Errors
+    /// If the draft was to become longer, it keeps its length and its bytes. If it was to become
+    /// shorter, it may have the new length already, and the bytes up to there. If it cannot be mapped
+    /// again, it is an empty slice until this call succeeds, and the file keeps its bytes.
     /// - ENOMEM, ENOSPC: no memory, no address space, or no free huge page is left
     /// - EFBIG: the file would exceed `RLIMIT_FSIZE`; the kernel also sends SIGXFSZ
     /// - no errno: `len` exceeds the address space
-    ///
-    /// The draft then keeps its length and its bytes. If it cannot be mapped again, it is an empty
-    /// slice until this call succeeds, and the file keeps its bytes.
     #[doc(alias = "ftruncate")]
     pub fn set_len(&mut self, len: usize) -> Result<(), Error> {
         let before = self.map.fresh().len();
-        // A file keeps the huge page that a cut goes through, with the bytes behind the cut. Nobody
-        // must get those, and the draft must not show them again.
+        // If the new end lies within a huge page, the file keeps the whole page. The bytes after the
+        // end must not reach anybody, and must be zero if the draft becomes longer again. They can
+        // be cleared only while they are mapped.
         if self.map.fresh().granule() > 1 {
             self.map.map_again(self.pages.size(before))?;
         }
@@ -77,7 +79,7 @@ impl Draft {
         self.pages.cut(len);
         let result = self.map.resize(len, self.pages.size(len)).and_then(|()| self.allocate());
         if result.is_err() {
-            // A slice with bytes that may not be there is worse than one that is too short.
+            // Back to a length that is allocated: a slice must not contain bytes without memory.
             let len = before.min(len);
             self.pages.cut(len);
             let _ = self.map.resize(len, self.pages.size(len));
@@ -96,7 +98,7 @@ impl Draft {
         }
     }
 
-    /// As [`seal`](Self::seal), for those who do not want the draft back.
+    /// Like [`seal`](Self::seal), but an error drops the draft.
     pub(super) fn finish(self) -> Result<SealedFile, Error> {
         self.map.into_fresh().seal().map_err(ErrorWith::into_error)
     }
@@ -105,18 +107,17 @@ impl Draft {
     /// it.
     ///
     /// # Errors
-    /// The draft comes back with the error.
-    /// - EBUSY, and this can be tried again: another thread has forked, and the child still has the
-    ///   draft's map ([`is_busy`](Error::is_busy)); or the kernel itself holds a page for longer
-    ///   than it waits (it moves or merges memory)
-    /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
-    ///
-    /// If the draft that comes back cannot be mapped again, it is an empty slice, and the file
+    /// The error returns the draft. If it cannot be mapped again, it is an empty slice, and the file
     /// keeps its bytes.
+    /// - EBUSY ([`is_busy`](Error::is_busy)): another thread has forked, and the child still has the
+    ///   draft's map; or the kernel itself, which may be moving or merging memory, holds a page for
+    ///   longer than it waits. Try again
+    /// - no errno ([`is_unsupported`](Error::is_unsupported)): a sandbox only pretends to add seals
     pub fn seal(self) -> Result<SealedFile, ErrorWith<Self>> {
         let Self { map, mut pages } = self;
         map.into_fresh().seal().map_err(|error| {
             error.map(|fresh| {
+                // `seal` needed a file without a writable mapping, so the draft was unmapped.
                 let huge_page = pages.size(fresh.len());
                 let map = match Exclusive::new(fresh, huge_page) {
                     Ok(map) => map,
@@ -128,13 +129,14 @@ impl Draft {
     }
 
     /// Shares the draft as it is: adds FutureWrite, Shrink and Grow, and turns the draft into the
-    /// one map that can write the file, without mapping it anew. See [`MemFile::share`] for what
+    /// one map that can write the file, without mapping it again. See [`MemFile::share`] for what
     /// readers do.
     ///
     /// This way the memory can be prepared as a slice, and can have [huge
     /// pages](crate::SealedFileOptions::huge_pages). If you want to freeze the file later, create
     /// the draft with [`Exec::DenyUnsealed`](crate::Exec::DenyUnsealed): otherwise
-    /// [`SharedMap::freeze`] fails on a kernel whose Exec seal can forge Write.
+    /// [`SharedMap::freeze`] fails on a kernel [whose Exec seal can forge
+    /// Write](crate::guide::design#what-a-sealedfile-proves).
     ///
     /// [`MemFile::share`]: crate::MemFile::share
     ///
@@ -143,7 +145,7 @@ impl Draft {
     /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
     /// - ENOSPC, ENOMEM: an earlier [`set_len`](Self::set_len) or [`seal`](Self::seal) failed, and
     ///   there is still no memory or no address space
-    /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
+    /// - no errno ([`is_unsupported`](Error::is_unsupported)): a sandbox only pretends to add seals
     ///
     /// # Example
     /// ```
@@ -161,7 +163,7 @@ impl Draft {
     /// ```
     #[doc(alias = "F_SEAL_FUTURE_WRITE")]
     pub fn share(mut self) -> Result<SharedMap, ErrorWith<Self>> {
-        // With FutureWrite nobody can map the file for writing any more.
+        // Map the file now, if an earlier call has left it unmapped: with FutureWrite that is forbidden.
         let huge_page = self.pages.size(self.map.fresh().len());
         if let Err(error) = self.map.map_again(huge_page) {
             return Err(ErrorWith::new(error, self));

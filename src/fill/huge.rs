@@ -1,19 +1,18 @@
-//! [`HugePages`]: transparent huge pages for a file that is being filled, where the kernel has
-//! them.
+//! [`HugePages`]: transparent huge pages for a file that is being filled, if the kernel has any.
 
 use crate::error::Error;
 use crate::map::Exclusive;
 use crate::sealed::Fresh;
 use crate::sys;
 
-/// How the file gets its next huge page. This is found out while the file is filled, never from the
-/// kernel's version or settings.
+/// How a file gets its next huge page. This is found out while the file is filled, not from the version
+/// or the settings of the kernel.
 ///
 /// The kernel makes a huge page in one of two ways. Where its policy
 /// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) allows huge pages, touching the first byte
 /// allocates one. Under any policy but `deny`, a range that already has a page can be collapsed
 /// into a huge page (since Linux 6.1). So we touch a byte and collapse the range; how much memory
-/// the file then has shows whether there is a huge page. If there is none, the rest of the file
+/// the file then has shows whether it got a huge page. If it got none, the rest of the file
 /// gets ordinary pages: a kernel that has no room for one huge page will not have it for the next,
 /// and asking again is expensive.
 pub(super) struct HugePages {
@@ -53,6 +52,7 @@ impl HugePages {
     /// file gets ordinary pages.
     #[inline(never)]
     pub(super) fn take(&mut self, map: &mut Exclusive) -> Result<Option<usize>, Error> {
+        // The file's length, rounded down to whole huge pages.
         let whole = map.fresh().len() & !(self.size - 1);
         if self.size == 1 || self.end >= whole {
             return Ok(None);
@@ -63,9 +63,10 @@ impl HugePages {
             next = next.saturating_add(self.size);
         }
         let touched = next >= end;
+        // Under the policy `always` touching was enough, and a failed collapse does not matter.
         self.collapses = touched && self.collapses && map.collapse(self.end, end);
         if !touched || map.fresh().memory()? < end as u64 {
-            // If there is no memory at all, allocating ordinary pages will report it.
+            // If no memory is left at all, allocating ordinary pages will report it.
             self.give_up();
             return Ok(None);
         }
@@ -75,8 +76,8 @@ impl HugePages {
     }
 
     /// Makes the file longer by huge pages that `read` fills, up to `len` rounded down to whole
-    /// ones. Stops earlier if `read` returns 0, or if there are no more huge pages or no room to
-    /// map them.
+    /// ones. Stops earlier if `read` returns 0, or if no huge page or no address space is
+    /// left.
     pub(super) fn fill<E: From<Error>>(
         &mut self,
         mut fresh: Fresh,
@@ -109,13 +110,15 @@ impl HugePages {
             }
         }
         let mut fresh = map.into_fresh();
+        // The source or the huge pages have ended early: the file has just what was read.
         if done < len {
             fresh.resize(done)?;
         }
         Ok(fresh)
     }
 
-    /// How much of a source of unknown length goes to ordinary pages first, as it may have no more.
+    /// How much of a source of unknown length goes to ordinary pages first, because the source may have
+    /// no more.
     pub(super) fn least(&mut self, limit: usize) -> usize {
         match self.size(limit) {
             1 => 0,
@@ -123,7 +126,7 @@ impl HugePages {
         }
     }
 
-    /// As [`fill`](Self::fill), for a source of unknown length, once the file has its
+    /// Like [`fill`](Self::fill), for a source of unknown length, once the file has
     /// [`least`](Self::least) bytes. The file does not become longer than `limit`.
     pub(super) fn stream<E: From<Error>>(
         &mut self,
@@ -136,6 +139,7 @@ impl HugePages {
             if len > limit || fresh.len() < self.size {
                 return Ok(fresh);
             }
+            // One huge page at a time, so that a short source does not cost memory for a long one.
             fresh = self.fill(fresh, len, &mut read)?;
             if fresh.len() < len {
                 return Ok(fresh);
@@ -147,7 +151,7 @@ impl HugePages {
         (self.wanted, self.size) = (false, 1);
     }
 
-    /// The file was made shorter.
+    /// Follows the file when it becomes shorter.
     pub(super) fn cut(&mut self, len: usize) {
         self.end = self.end.min(len & !(self.size - 1));
     }

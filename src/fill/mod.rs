@@ -16,15 +16,15 @@ use huge::HugePages;
 pub use draft::Draft;
 
 impl SealedFileOptions {
-    /// Makes a sealed file of these bytes: `memfd_create`, `pwrite`, `fcntl(F_ADD_SEALS)`, and the
+    /// Makes a sealed file with these bytes: `memfd_create`, `pwrite`, `fcntl(F_ADD_SEALS)`, and the
     /// two calls of the proof.
     ///
     /// # Errors
     /// - those of [`MemFile::create`](crate::MemFile::create)
     /// - ENOSPC, ENOMEM: no memory for the file; EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
-    /// - EBUSY: the kernel itself holds a page for longer than it waits (it moves or merges
-    ///   memory); try again. With huge pages of either kind also as for [`Draft::seal`]
-    /// - no errno: [`is_unsupported`](Error::is_unsupported): a sandbox only pretends to add seals
+    /// - EBUSY: the kernel itself, which may be moving or merging memory, holds a page for longer than
+    ///   it waits; try again. With huge pages of either kind, also as for [`Draft::seal`]
+    /// - no errno ([`is_unsupported`](Error::is_unsupported)): a sandbox only pretends to add seals
     #[doc(alias = "memfd_create")]
     #[inline]
     pub fn from_bytes(&self, name: impl FileName, bytes: &[u8]) -> Result<SealedFile, Error> {
@@ -44,13 +44,14 @@ impl SealedFileOptions {
         }
         let mut rest = bytes;
         let read = |page: &mut [u8]| {
-            // Not `copy_from_slice`: optimizing for size, the compiler leaves its panic in.
+            // Not `copy_from_slice`: when optimizing for size, the compiler does not remove its panic.
             let Some((source, after)) = rest.split_at_checked(page.len()) else { return Ok(0) };
             page.iter_mut().zip(source).for_each(|(to, from)| *to = *from);
             rest = after;
             Ok::<_, Error>(source.len())
         };
         fresh = self.transparent().fill(fresh, bytes.len(), read)?;
+        // What follows the last whole huge page, or everything if the kernel has none.
         fresh.append(rest)?;
         fresh.seal().map_err(ErrorWith::into_error)
     }
@@ -60,10 +61,10 @@ impl SealedFileOptions {
         HugePages::new(self.huge_pages && self.create_options.huge_tlb.is_none())
     }
 
-    /// Makes a sealed file of `len` bytes that `fill` writes in place. They are zero before.
+    /// Makes a sealed file of `len` bytes, which `fill` writes in place. They are zero at first.
     ///
-    /// `memfd_create`, `ftruncate`, `mmap`, `madvise`, then `fill`, then `munmap`,
-    /// `fcntl(F_ADD_SEALS)` and the two calls of the proof. For data that exists already,
+    /// The system calls are `memfd_create`, `ftruncate`, `mmap` and `madvise`, and after `fill`
+    /// `munmap`, `fcntl(F_ADD_SEALS)` and the two calls of the proof. If the data already exists,
     /// [`from_bytes`](Self::from_bytes) is faster.
     ///
     /// # Errors
@@ -92,10 +93,10 @@ impl SealedFileOptions {
         })
     }
 
-    /// As [`create_with`](Self::create_with), with a closure that can fail. Then there is no file.
+    /// Like [`create_with`](Self::create_with), with a closure that can fail. If it does, no file is left.
     ///
     /// # Errors
-    /// What `fill` returns, and those of [`create_with`](Self::create_with), converted.
+    /// The error of `fill`, or one of [`create_with`](Self::create_with), converted.
     ///
     /// # Example
     /// ```
@@ -116,12 +117,13 @@ impl SealedFileOptions {
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<SealedFile, E> {
         let mut draft = self.draft(name, len)?;
+        // If `fill` fails or panics, the file is dropped with the draft.
         fill(&mut draft)?;
         Ok(draft.finish()?)
     }
 
-    /// Makes a file of `len` zero bytes to be filled in place, and sealed when it is finished:
-    /// `memfd_create`, `ftruncate`, `mmap`, `madvise`.
+    /// Makes a file of `len` zero bytes, to be filled in place and then sealed: `memfd_create`,
+    /// `ftruncate`, `mmap`, `madvise`.
     ///
     /// # Errors
     /// - those of [`MemFile::create`](crate::MemFile::create)
@@ -129,7 +131,7 @@ impl SealedFileOptions {
     ///   `RLIMIT_FSIZE`, with SIGXFSZ
     /// - no errno: `len` exceeds the address space
     ///
-    /// An example is at [`Draft`].
+    /// [`Draft`] has an example.
     #[doc(alias = "memfd_create")]
     pub fn draft(&self, name: impl FileName, len: usize) -> Result<Draft, Error> {
         let fresh = Fresh::create(name, self.create_options)?;
@@ -140,13 +142,13 @@ impl SealedFileOptions {
     /// [`MemFile::copy_from`](crate::MemFile::copy_from). The result is constant whatever happens
     /// to the source.
     ///
-    /// A file is copied from its start to its end, and its position, which may be shared with
-    /// others, neither matters nor moves. Of a pipe or a socket it is what is left. A copy is not a
-    /// snapshot: it may contain part of a concurrent write.
+    /// A file is copied from its start to its end; its position, which others may share, neither matters
+    /// nor moves. From a pipe or a socket, what is left in it is copied. A copy is not a snapshot: it
+    /// may contain part of a concurrent write.
     ///
-    /// A pipe, a socket or a terminal makes the call wait until its other end has written or
-    /// closed; so does a file in a file system that another process serves. A sealed or other
-    /// memory file does not.
+    /// If the source is a pipe, a socket or a terminal, the call waits until the other end has written
+    /// or closed it. If it is a file in a file system that another process serves, the call waits for
+    /// that process. A memory file, sealed or not, never makes the call wait.
     ///
     /// # Errors
     /// Those of [`MemFile::create`](crate::MemFile::create) and
@@ -171,15 +173,16 @@ impl SealedFileOptions {
             fresh = self.read_to_huge_pages(fresh, source)?;
         }
         fresh.copy(source, self.limit)?;
+        // A source of exactly the limit is accepted, so one more byte decides.
         if fresh.len() as u64 == self.limit && fresh.is_shorter_than(source)? {
             return Err(Error::source_beyond(self.limit));
         }
         fresh.seal().map_err(ErrorWith::into_error)
     }
 
-    /// Fills whole huge pages by reading into them. This is faster than a copy inside the kernel,
-    /// which looks up each small part of them. If reading fails, the ordinary copy continues from
-    /// there and reports the error.
+    /// Fills whole huge pages by reading into them. This is faster than a copy inside the kernel, which
+    /// looks up each 4 KiB of them. If reading fails, the ordinary copy continues from there, and
+    /// reports the error.
     fn read_to_huge_pages(&self, mut fresh: Fresh, source: BorrowedFd<'_>) -> Result<Fresh, Error> {
         if sys::has_position(source)? {
             let len = to_usize(sys::fstat(source)?.len.min(self.limit));
@@ -195,9 +198,9 @@ impl SealedFileOptions {
         pages.stream(fresh, limit, |page| Ok(sys::read(source, page).unwrap_or(0)))
     }
 
-    /// Makes a sealed file of what is left of `reader`.
+    /// Makes a sealed file of what is left in `reader`.
     ///
-    /// For a source that is a descriptor, [`copy_of`](Self::copy_of) is faster.
+    /// If the source is a descriptor, [`copy_of`](Self::copy_of) is faster.
     ///
     /// # Errors
     /// Those of the reader, of [`MemFile::create`](crate::MemFile::create), and of
@@ -215,12 +218,13 @@ impl SealedFileOptions {
     #[cfg(feature = "std")]
     pub fn from_reader(&self, name: impl FileName, mut reader: impl std::io::Read) -> std::io::Result<SealedFile> {
         const BUFFER: usize = 128 * 1024;
+        // A reader that has ended is not asked again: a terminal would wait for more.
         let mut ended = false;
         let mut read = |buffer: &mut [u8]| {
             while !ended {
                 match reader.read(buffer) {
                     Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                    // A reader in safe code can return any number.
+                    // `Read` is a safe trait, so a reader may return any number.
                     Ok(n) if n > buffer.len() => return Err(std::io::ErrorKind::InvalidData.into()),
                     Ok(0) => ended = true,
                     result => return result,
@@ -234,6 +238,7 @@ impl SealedFileOptions {
         let mut fresh = Fresh::create(name, self.create_options)?;
         pour(&mut fresh, pages.least(limit), &mut buffer, &mut read)?;
         fresh = pages.stream(fresh, limit, &mut read)?;
+        // What follows the last whole huge page.
         pour(&mut fresh, limit, &mut buffer, &mut read)?;
         if fresh.len() == limit && read(&mut [0])? > 0 {
             return Err(Error::source_beyond(self.limit).into());
@@ -266,8 +271,8 @@ fn to_usize(len: u64) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX)
 }
 
-/// Fills a file of hugetlbfs, which is only possible through a map. It does so step by step, so
-/// that memory that the kernel has just cleared is still in the cache when it is written.
+/// Fills a file of hugetlbfs, which is only possible through a map. It does so in steps, so that memory
+/// that the kernel has just cleared is still in the cache when it is written.
 fn copy(bytes: &[u8], mut fresh: Fresh) -> Result<Fresh, Error> {
     const STEP: usize = 2 << 20;
     fresh.resize(bytes.len())?;
@@ -284,7 +289,7 @@ fn copy(bytes: &[u8], mut fresh: Fresh) -> Result<Fresh, Error> {
     Ok(map.into_fresh())
 }
 
-/// Whether the kernel makes a huge page on demand.
+/// Whether the kernel makes a huge page on demand. The test makes one and drops it.
 pub(crate) fn collapses() -> Result<bool, Error> {
     let mut pages = HugePages::new(true);
     let size = pages.size(usize::MAX);
@@ -294,9 +299,9 @@ pub(crate) fn collapses() -> Result<bool, Error> {
     Ok(pages.take(&mut map)?.is_some() && pages.collapses())
 }
 
-/// Shorthands for [`SealedFile::options`] without any option.
+/// Shorthands for the methods of [`SealedFile::options`] with the default options.
 impl SealedFile {
-    /// Makes a sealed file of these bytes: [`SealedFileOptions::from_bytes`].
+    /// Makes a sealed file with these bytes: [`SealedFileOptions::from_bytes`].
     ///
     /// # Errors
     /// As for [`SealedFileOptions::from_bytes`].
@@ -329,7 +334,7 @@ impl SealedFile {
         Self::options().create_with(name, len, fill)
     }
 
-    /// Makes a sealed copy of a file, or of what is left of a pipe or a socket:
+    /// Makes a sealed copy of a file, or of what is left in a pipe or a socket:
     /// [`SealedFileOptions::copy_of`].
     ///
     /// # Errors
@@ -338,7 +343,7 @@ impl SealedFile {
         Self::options().copy_of(name, source)
     }
 
-    /// Makes a sealed file of what is left of a reader: [`SealedFileOptions::from_reader`].
+    /// Makes a sealed file of what is left in a reader: [`SealedFileOptions::from_reader`].
     ///
     /// # Errors
     /// As for [`SealedFileOptions::from_reader`].

@@ -1,7 +1,7 @@
 //! [`SharedAtomic`] and [`SharedAtomicView`]: atomic integers in shared memory.
 //!
-//! All of them are accesses to the word that holds the integer, see [`Shared`](super::raw::Shared):
-//! a narrow integer is changed by exchanging its word.
+//! Every operation is an access to the word that contains the integer, see
+//! [`Shared`](super::raw::Shared): a narrow integer is changed by exchanging its word.
 
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -10,8 +10,8 @@ use super::field::{Field, Integer};
 use super::raw::{Futex, ReadOnlyWord, WORD};
 use crate::error::{Error, Reason};
 
-/// The integers that fit a word: `u8`, `u16`, `u32`, `usize`, `i8`, `i16`, `i32`, `isize`, and
-/// where pointers have 64 bits `u64` and `i64`. No other type can implement it.
+/// The integers that fit into a word: `u8`, `u16`, `u32`, `usize`, `i8`, `i16`, `i32`, `isize`, and on
+/// targets with 64-bit pointers also `u64` and `i64`. No other type can implement it.
 pub trait AtomicInteger: Copy + Ord + Integer {}
 
 impl AtomicInteger for u8 {}
@@ -29,13 +29,14 @@ impl AtomicInteger for i64 {}
 
 /// An atomic integer in a [`SharedMap`](crate::SharedMap), at a place that others may change too.
 ///
-/// It has operations of [`core::sync::atomic`], with the same meaning between the threads of this
-/// process. Between processes it is atomic too, and orders memory, as the hardware does: give the
-/// integer the same width in all of them. An invalid ordering (a load with `Release`) is replaced
-/// by the nearest valid one that is no weaker; std would panic.
+/// It has the operations of [`core::sync::atomic`], with the same meaning between the threads of this
+/// process. Between processes the hardware makes it atomic and orders memory in the same way; access
+/// the integer with the same width in all of them. An invalid ordering (a load with `Release`) is
+/// replaced by the nearest valid one that is no weaker; std would panic.
 ///
-/// An integer narrower than a word costs a compare-and-exchange of its word to change, so counters
-/// are best words.
+/// An integer narrower than a word is changed by a compare-and-exchange of its word, which is repeated
+/// if the word has changed meanwhile. So use words for counters, and see [what a peer can
+/// delay](crate::guide::sharing).
 ///
 /// ```
 /// use core::sync::atomic::Ordering;
@@ -59,7 +60,7 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         Ok(Self { word, field })
     }
 
-    /// The address for `futex(2)`, which is of use only for an integer of four bytes.
+    /// The address for `futex(2)`, which is only useful for an integer of four bytes.
     pub(super) fn futex(&self) -> Futex<'map> {
         Futex::of(self.word, self.field.first_byte())
     }
@@ -74,12 +75,14 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         match order {
             Ordering::Relaxed => self.word.load(Ordering::Relaxed),
             Ordering::SeqCst => self.word.load(Ordering::SeqCst),
+            // `Release` and `AcqRel` too: std panics, and this crate has no panics.
             _ => self.word.load(Ordering::Acquire),
         }
     }
 
-    /// Stores a value.
+    /// Stores a value into the integer.
     pub fn store(&self, value: T, order: Ordering) {
+        // The rest of the word belongs to others, and must be written back unchanged.
         if T::SIZE < WORD {
             self.swap(value, order);
             return;
@@ -92,16 +95,16 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         }
     }
 
-    /// Stores a value. Returns the previous value.
+    /// Stores a value into the integer, and returns the previous value.
     pub fn swap(&self, value: T, order: Ordering) -> T {
         self.update(order, |_| value)
     }
 
-    /// Stores `new` if the value is `current`. Returns the previous value, as `Ok` if it was
-    /// `current`.
+    /// Stores `new` into the integer if the current value is the same as `current`. Returns the previous
+    /// value: `Ok` if `new` was stored.
     ///
     /// # Errors
-    /// The value, if it is not `current`. Nothing is stored.
+    /// The value, if it is not the same as `current`. Nothing is stored.
     ///
     /// # Example
     /// ```
@@ -117,11 +120,11 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         self.fetch_update(success, failure, |value| (value == current).then_some(new))
     }
 
-    /// As [`compare_exchange`](Self::compare_exchange), but it may fail spuriously even if the
-    /// value is `current`, which makes a loop faster on some processors.
+    /// Like [`compare_exchange`](Self::compare_exchange), but it may fail spuriously even if the
+    /// comparison succeeds, which makes a loop faster on some processors.
     ///
     /// # Errors
-    /// The value. Nothing is stored.
+    /// The current value. Nothing is stored.
     ///
     /// # Example
     /// ```
@@ -141,7 +144,7 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         if old == current && self.exchange_word(word, new, success) { Ok(old) } else { Err(old) }
     }
 
-    /// Adds `value`, wrapping around on overflow. Returns the previous value.
+    /// Adds to the current value, wrapping around on overflow. Returns the previous value.
     pub fn fetch_add(&self, value: T, order: Ordering) -> T {
         if T::SIZE == WORD {
             return T::from_word(self.word.fetch_add(value.to_word(), order));
@@ -149,7 +152,7 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         self.update(order, |old| old.wrapping_add(value))
     }
 
-    /// Subtracts `value`, wrapping around on overflow. Returns the previous value.
+    /// Subtracts from the current value, wrapping around on overflow. Returns the previous value.
     pub fn fetch_sub(&self, value: T, order: Ordering) -> T {
         if T::SIZE == WORD {
             return T::from_word(self.word.fetch_sub(value.to_word(), order));
@@ -159,6 +162,7 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
 
     /// Bitwise AND with `value`. Returns the previous value.
     pub fn fetch_and(&self, value: T, order: Ordering) -> T {
+        // Ones leave the rest of the word as it is; for OR and XOR, zeros do. So no loop is needed.
         self.field.get(self.word.fetch_and(self.field.set(usize::MAX, value), order))
     }
 
@@ -187,8 +191,9 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
         self.update(order, |old| old.min(value))
     }
 
-    /// Fetches the value, and stores what `f` returns for it; again, as long as somebody else
-    /// changes it meanwhile. Returns the previous value.
+    /// Fetches the value, and applies a function to it that returns an optional new value, which is
+    /// stored. The function is called again if somebody has changed the value meanwhile. Returns the
+    /// previous value.
     ///
     /// # Errors
     /// The value for which `f` returned `None`.
@@ -214,6 +219,7 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
             let word = self.load_word(failure);
             let old = self.field.get(word);
             let Some(new) = f(old) else { return Err(old) };
+            // This fails if any part of the word has changed, so a neighbour can cause another round.
             if self.exchange_word(word, new, success) {
                 return Ok(old);
             }
@@ -228,6 +234,7 @@ impl<'map, T: AtomicInteger> SharedAtomic<'map, T> {
 
     fn update(&self, order: Ordering, mut f: impl FnMut(T) -> T) -> T {
         match self.fetch_update(order, Ordering::Relaxed, |old| Some(f(old))) {
+            // Never an error, because the closure never returns `None`.
             Ok(old) | Err(old) => old,
         }
     }
@@ -257,7 +264,7 @@ impl<'map, T: AtomicInteger> SharedAtomicView<'map, T> {
         Ok(Self { word, field })
     }
 
-    /// The address for `futex(2)`, which is of use only for an integer of four bytes.
+    /// The address for `futex(2)`, which is only useful for an integer of four bytes.
     pub(super) fn futex(&self) -> Futex<'map> {
         self.word.futex(self.field.first_byte())
     }
@@ -265,10 +272,10 @@ impl<'map, T: AtomicInteger> SharedAtomicView<'map, T> {
     /// Loads the value. See [`SharedAtomic`] for orderings and other processes.
     #[must_use]
     pub fn load(&self, order: Ordering) -> T {
-        // A relaxed load is the only one that is guaranteed to work on read-only memory. Fences
-        // make up the rest. A SeqCst one on each side orders the load both after the operations
-        // before it and before those that follow, as a SeqCst load would be; one on the left alone
-        // would leave two loads by different threads free to disagree.
+        // Only a relaxed load is guaranteed to work on read-only memory, so fences add the ordering. A
+        // SeqCst fence on each side orders the load after all operations before it, and before all
+        // operations after it, as a SeqCst load would be. With the first fence alone, two threads could
+        // disagree about the order of two loads.
         if order == Ordering::SeqCst {
             fence(Ordering::SeqCst);
         }
@@ -287,14 +294,14 @@ fn field_at<T: Integer>(offset: u64) -> Result<Field<T>, Error> {
     Field::at(offset).ok_or(Error::new(Reason::Misaligned).with_numbers(offset, T::SIZE as u64))
 }
 
-/// Shows the value, by a relaxed load.
+/// Shows the value, which a relaxed load reads.
 impl<T: AtomicInteger + fmt::Debug> fmt::Debug for SharedAtomic<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.load(Ordering::Relaxed).fmt(f)
     }
 }
 
-/// Shows the value, by a relaxed load.
+/// Shows the value, which a relaxed load reads.
 impl<T: AtomicInteger + fmt::Debug> fmt::Debug for SharedAtomicView<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.load(Ordering::Relaxed).fmt(f)

@@ -13,10 +13,9 @@ use crate::sealed::SealedFile;
 
 /// The constant bytes of a [`SealedFile`], mapped read-only and shared with all who map it.
 ///
-/// It comes from [`SealedFile::map`] and its relatives. It needs neither the [`SealedFile`] nor a
-/// descriptor to stay valid, is `Send`, `Sync` and `'static`, and is a `&[u8]` by `Deref` and
-/// `AsRef`, so whatever takes bytes takes it: `Bytes::from_owner(map)`, a parser without copies, an
-/// `Arc<Map>`.
+/// [`SealedFile::map`] and its relatives make one. It stays valid without the [`SealedFile`] or any
+/// descriptor. It is `Send`, `Sync` and `'static`, and dereferences to `[u8]`, so it can be passed to
+/// everything that takes bytes: to `Bytes::from_owner`, to a parser that borrows, or into an `Arc`.
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -27,15 +26,14 @@ use crate::sealed::SealedFile;
 /// # Ok::<(), memfile::Error>(())
 /// ```
 ///
-/// Dropping it unmaps the file. [The guide](crate::guide::design) says what is outside the promise.
+/// Dropping it unmaps the file. [The guide](crate::guide::design) says what the proof does not cover.
 ///
 /// # Alignment
-/// A map of the whole file begins at a page: its address is a multiple of 4096, whatever the page
-/// size. With [`map_range`](SealedFile::map_range) the address and the start of the range leave the
-/// same remainder when they are divided by 4096. So data that is aligned within the file, to 4096
-/// at most, has the same alignment in memory, and can be cast without a copy (zerocopy, bytemuck).
-/// An empty map is aligned to 4096 as well. The same holds for a [`CowMap`](crate::CowMap) and a
-/// [`Draft`](crate::Draft).
+/// The address of a map of the whole file, also of an empty one, is a multiple of 4096. The address of a
+/// map from [`map_range`](SealedFile::map_range) and the start of the range leave the same remainder
+/// when they are divided by 4096. So data that is aligned within the file, to 4096 at most, has the same
+/// alignment in memory, and can be cast without a copy (zerocopy, bytemuck). The same holds for a
+/// [`CowMap`](crate::CowMap) and a [`Draft`](crate::Draft).
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -59,8 +57,8 @@ use crate::sealed::SealedFile;
 pub struct Map(Constant);
 
 impl SealedFile {
-    /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps the whole file. One system call; none
-    /// for an empty file.
+    /// `mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0)` — maps the whole file. This is one system call, or
+    /// none for an empty file.
     ///
     /// # Errors
     /// - ENOMEM: no address space left, or too many mappings (`vm.max_map_count`); EAGAIN: beyond
@@ -94,7 +92,7 @@ impl SealedFile {
         self.map_with(range, MapOptions::new())
     }
 
-    /// Maps a range of the file with options. An example is at [`MapOptions`].
+    /// Maps a range of the file with options. [`MapOptions`] has an example.
     ///
     /// # Errors
     /// As for [`map_range`](Self::map_range). With [`populate`](MapOptions::populate) also EFAULT,
@@ -124,6 +122,7 @@ impl AsRef<[u8]> for Map {
     }
 }
 
+// So that a `HashMap<Map, _>` can be searched with a `&[u8]`.
 impl Borrow<[u8]> for Map {
     #[inline]
     fn borrow(&self) -> &[u8] {
@@ -131,7 +130,7 @@ impl Borrow<[u8]> for Map {
     }
 }
 
-/// By the bytes.
+/// Compares the bytes.
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
@@ -140,6 +139,7 @@ impl PartialEq for Map {
 
 impl Eq for Map {}
 
+// Slices and arrays, by value and by reference, as `Vec<u8>` is comparable with them: for assertions.
 impl PartialEq<[u8]> for Map {
     fn eq(&self, other: &[u8]) -> bool {
         **self == *other
@@ -170,7 +170,7 @@ impl PartialEq<Map> for [u8] {
     }
 }
 
-/// As the bytes, which a `Borrow<[u8]>` promises.
+/// Hashes as the bytes do, which `Borrow<[u8]>` requires.
 impl Hash for Map {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
@@ -188,6 +188,7 @@ impl<'map> IntoIterator for &'map Map {
 
 impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the bytes: a map can have gigabytes.
         f.debug_struct("Map").field("address", &self.as_ptr()).field("len", &self.len()).finish()
     }
 }

@@ -1,11 +1,11 @@
-//! [`Field`]: where an integer lies within its word. It uses `core` alone, so that a test can run
+//! [`Field`]: where an integer lies within its word. It uses nothing but `core`, so that a test can run
 //! it under Miri for other processors.
 
 use core::marker::PhantomData;
 
 const WORD: usize = size_of::<usize>();
 
-/// An integer that fits a word.
+/// An integer that fits into a word.
 pub trait Integer: Copy + Ord {
     const SIZE: usize;
     fn to_word(self) -> usize;
@@ -25,7 +25,7 @@ pub trait Waitable: Integer {
 impl Waitable for u32 {}
 impl Waitable for i32 {}
 
-/// Lists the integers once, for everything that depends on their width.
+/// Implements the trait for a list of integers.
 macro_rules! integers {
     ($($(#[$cfg:meta])? $Int:ty),*) => {$(
         $(#[$cfg])?
@@ -79,10 +79,11 @@ pub(super) struct Field<T> {
 }
 
 impl<T: Integer> Field<T> {
-    /// `offset` is the offset in the file, whose words begin at multiples of their size. Returns
-    /// `None` if the integer is not aligned to its size, so that it may not lie within one word.
+    /// `offset` is the offset in the file, whose words begin at multiples of their size. Returns `None`
+    /// if the integer is not aligned to its size, because it may then lie in two words.
     #[allow(clippy::cast_possible_truncation, reason = "a place within a word is a small number")]
     pub(super) fn at(offset: u64) -> Option<Self> {
+        // Truncating the offset does not matter, because only its low bits are used.
         let first_byte = offset as usize & (WORD - 1);
         let aligned = first_byte & (T::SIZE - 1) == 0;
         aligned.then_some(Self { first_byte, integer: PhantomData })
@@ -96,6 +97,7 @@ impl<T: Integer> Field<T> {
     /// The place of the integer's lowest bit within the word's value.
     #[allow(clippy::cast_possible_truncation, reason = "a place within a word is a small number")]
     fn shift(self) -> u32 {
+        // On a big-endian machine the first byte is the highest.
         let low = if cfg!(target_endian = "little") { self.first_byte } else { WORD - T::SIZE - self.first_byte };
         low as u32 * u8::BITS
     }
@@ -111,7 +113,7 @@ impl<T: Integer> Field<T> {
     /// The word with the integer replaced by `value`.
     pub(super) fn set(self, word: usize, value: T) -> usize {
         let mask = Self::MASK << self.shift();
-        // A negative integer is sign-extended to a word: it has ones above its own bits.
+        // Masked, because a negative integer is sign-extended, with ones above its own bits.
         (word & !mask) | ((value.to_word() & Self::MASK) << self.shift())
     }
 }

@@ -1,6 +1,6 @@
 //! Files that grow while they are shared: [`SharedMap::grow`] and [`SharedView::refresh`].
 //!
-//! Both borrow the map exclusively, so that no integer of it is still in use when it moves.
+//! Both borrow the map exclusively, so that no integer in it is still borrowed when it moves.
 
 use super::raw::SharedWritable;
 use super::shared::{SharedMap, SharedView, explain_map, shrink};
@@ -10,19 +10,21 @@ use crate::sys;
 use crate::sys::fd::AsFd;
 
 impl SharedMap {
-    /// `fallocate(fd, 0, old_len, len - old_len)`, then `mmap` — makes the map `len` bytes long,
-    /// and the file too, unless it is longer already. All of it is then allocated, and what was
-    /// added to the file is zero.
+    /// `fallocate(fd, 0, old_len, len - old_len)`, then `mmap` — makes the map `len` bytes long, and the
+    /// file too, unless it is longer already. The new part is allocated, and what was added to the file
+    /// is zero.
     ///
     /// If the map already has `len` bytes or more, nothing happens: a map and its file never become
-    /// shorter. To follow a file that somebody else has made longer, grow to the file's
+    /// shorter. To follow a file that somebody else has made longer, pass the file's
     /// [length](crate::MemFile::len).
+    ///
+    /// The file must have the seal Shrink, and must not have Grow or FutureWrite, as in the example.
     ///
     /// Allocating waits while another process holds the file's lock:
     /// [which calls can wait](crate::guide::receiving).
     ///
-    /// The memory moves to another address. Other maps of the file stay as they are until they grow
-    /// too; views follow with [`refresh`](SharedView::refresh).
+    /// The memory moves to another address. Other maps of the file keep their length until they grow
+    /// too; a view follows with [`refresh`](SharedView::refresh).
     ///
     /// # Errors
     /// The map stays as it was.
@@ -65,7 +67,7 @@ impl SharedMap {
         if len <= old_len {
             return Ok(());
         }
-        // Checked before the file grows, since it can never become shorter again.
+        // Checked before the file grows, because it can never become shorter again.
         let end = match isize::try_from(len) {
             Ok(_) => start.saturating_add(len),
             Err(_) => return Err(Error::too_long(len)),
@@ -74,8 +76,8 @@ impl SharedMap {
         if sys::huge_page_size(fd)?.is_some_and(|page| end & page.wrapping_sub(1) != 0) {
             return Err(Error::new(Reason::HugeLength));
         }
-        // `ftruncate` would fail if somebody else has made the file longer than `end` meanwhile,
-        // and would leave a longer file behind if there is no memory for it.
+        // Not `ftruncate`: it would fail if somebody else has made the file longer than `end` meanwhile,
+        // and would leave a longer file behind if no memory is left for it.
         sys::fallocate(fd, start.saturating_add(old_len), len.saturating_sub(old_len))?;
         let proof = prove(fd, shrink(Holes::Accept))?;
         self.map = SharedWritable::new(fd, proof, start..end).map_err(|error| explain_map(error, fd))?;
@@ -84,21 +86,21 @@ impl SharedMap {
 }
 
 impl SharedView {
-    /// Maps the file anew, from the start of the view to the current end of the file. Returns
+    /// Maps the file again, from the start of the view to the current end of the file. Returns
     /// whether the view has become longer; if not, it stays as it was.
     ///
-    /// A view keeps no descriptor, so thousands of views need none: pass the descriptor that the
-    /// view was made from. The seal Shrink is proven again and the `holes` policy is applied, as in
-    /// [`map`](Self::map), because whoever made the file longer may have left a hole.
+    /// A view has no descriptor of its own, so that thousands of views need none. So keep the descriptor
+    /// that the view was made from, and pass it here. The seal Shrink is proven again and the `holes`
+    /// policy is applied, as in [`map`](Self::map), because the new part of the file may have a hole.
     ///
     /// # Errors
     /// The view stays as it was.
-    /// - no errno: `file` is not the file that the view maps
+    /// - no errno: `file` is another file than the one that the view maps
     /// - those of [`map`](Self::map)
     #[doc(alias = "mremap")]
     pub fn refresh(&mut self, file: impl AsFd, holes: Holes) -> Result<bool, Error> {
         let now = Self::map_range(file, self.map.start().., holes)?;
-        // Device and inode identify the file as long as the view maps it.
+        // Device and inode identify the file, because the view keeps it alive.
         if now.file != self.file {
             return Err(Error::new(Reason::OtherFile));
         }

@@ -2,28 +2,28 @@
 //!
 //! # The argument
 //!
-//! A `&[u8]` promises that its bytes do not change and can be read while it lives. A mapping keeps
-//! that promise only if nobody can write the file or shorten it. [`SealedFile`](crate::SealedFile)
-//! is the proof of that, so:
+//! A `&[u8]` promises that its bytes do not change and can be read for as long as it exists. A mapping
+//! keeps that promise only if nobody can write to the file or make it shorter.
+//! [`SealedFile`](crate::SealedFile) is the proof of that, so:
 //!
 //! - [`Map`] and [`CowMap`] are made from a `&SealedFile` and from nothing else, within the length
 //!   of the proof. A shared read-only mapping cannot be made writable later, not by `mprotect` and
-//!   not by a debugger's `/proc/PID/mem` (EIO). Where the kernel refuses it for a write-sealed file
-//!   (before Linux 6.7 through a descriptor open for writing, and 6.12.0 to 6.12.8) the mapping is
-//!   private, which every kernel allows.
+//!   not by a debugger's `/proc/PID/mem` (EIO). If the kernel refuses it for a write-sealed file
+//!   (before Linux 6.7 through a descriptor open for writing, and 6.12.0 to 6.12.8), the mapping is
+//!   private, which every kernel permits.
 //! - A [`Draft`](crate::Draft) is a `&mut [u8]` of a file that was just created, whose descriptor
-//!   nobody else has, and the mapping is gone before anybody gets it.
+//!   nobody else has. It is unmapped before anybody else gets the file.
 //! - [`SharedMap`] and [`SharedView`] are for files that others change. They never form a reference
-//!   to the memory, only copy it or use atomics on it, so there is nothing that a peer could break.
-//!   Shrink keeps the pages readable.
+//!   to the bytes. They only copy them or use atomics, so a peer cannot break any promise of the
+//!   language. Shrink keeps the pages readable.
 //!
-//! What faults can remain: a hole that cannot be filled, excluded by [`Holes`](crate::Holes); a
-//! page that was swapped out and cannot be read back; broken memory. They end the process (SIGBUS),
-//! and change no byte.
+//! The faults that remain are a hole that cannot be filled, which [`Holes`](crate::Holes) excludes; a
+//! page that was swapped out and cannot be read back; and broken memory. They raise SIGBUS, which ends
+//! the process, and change no byte.
 //!
 //! # Outside the promise
 //!
-//! - broken memory; before Linux 5.16 (huge pages: 6.1) such a page read as zeros silently
+//! - broken memory; before Linux 5.16 (huge pages: 6.1) such a page silently read as zeros
 //!   (a76054266661, 8625147cafaa)
 //! - devices that this process or a peer was given to program: DMA through `/dev/iommu` pins pages
 //!   without regard to seals (Linux 6.13 and later), `/dev/udmabuf` raced with sealing (until 6.13,

@@ -1,4 +1,4 @@
-//! [`MapOptions`]: how a sealed file is to be mapped.
+//! [`MapOptions`]: how to map a sealed file.
 
 use crate::sys;
 
@@ -24,15 +24,15 @@ pub struct MapOptions {
 }
 
 impl MapOptions {
-    /// No prefaulting, no huge pages, no locking.
+    /// The defaults: no populating, no huge pages, no locking.
     pub const fn new() -> Self {
         Self { populate: false, huge_pages: false, lock: false }
     }
 
-    /// Make all pages present before the mapping is returned, so that no read faults:
+    /// Make all pages present before the map is returned, so that reading it causes no page fault:
     /// `madvise(MADV_POPULATE_READ)`. Default: no.
     ///
-    /// Available since Linux 5.14; without effect before.
+    /// Available since Linux 5.14. On older kernels it has no effect.
     #[doc(alias = "MADV_POPULATE_READ")]
     pub const fn populate(mut self, value: bool) -> Self {
         self.populate = value;
@@ -45,16 +45,15 @@ impl MapOptions {
     /// Use it for a large table that is read at random or repeatedly. If the file was
     /// [made](crate::SealedFileOptions::huge_pages) of huge pages, this costs little, and even a
     /// single reading is faster. Otherwise the kernel first copies each page into a huge one, for
-    /// everybody who has the file, before this call returns. That costs about half as much as
+    /// everybody who has the file, before this call returns. That costs about two thirds as much as
     /// writing the file, and pays off once the file has been mapped and read twice, or been read at
-    /// random many times over ([the figures](crate::guide#benchmarks)).
+    /// random many millions of times ([the figures](crate::guide#benchmarks)).
     ///
-    /// It has no effect on a file with holes ([`Holes::Accept`](crate::Holes::Accept)), which would
-    /// take memory for its whole length. It also has none where the kernel has no huge pages for
-    /// the file: before Linux 6.1, if the policy
-    /// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`) is `deny`, or if memory is short. The
-    /// call can take long if the kernel has to make room, and meanwhile adding seals to the file
-    /// can fail with EBUSY.
+    /// It has no effect on a file with holes ([`Holes::Accept`](crate::Holes::Accept)), because that
+    /// would take memory for the whole length. It has no effect either if the kernel has no huge pages
+    /// for the file: before Linux 6.1, if the [policy](crate::guide::kernels#huge-pages-on-demand) is
+    /// `deny`, or if memory is short. The call can take long if the kernel has to make room. Meanwhile,
+    /// adding seals to the file can fail with EBUSY.
     ///
     /// # References
     /// [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html);
@@ -74,15 +73,14 @@ impl MapOptions {
 
     /// Keep all pages in memory until the map is dropped: `mlock(2)`. Default: no.
     ///
-    /// Reading the map then never waits for the disk or for memory. It also keeps what a
-    /// [`Holes`](crate::Holes) policy has only seen at one time: the sender, or anybody else who
-    /// has the file, cannot make the kernel drop pages of a locked map (`MADV_PAGEOUT`), so reading
-    /// it later cannot fail for lack of memory.
+    /// Reading the map then never waits for a disk or for memory. It also settles what a
+    /// [`Holes`](crate::Holes) policy only checks at one time: the sender, or anybody else who has the
+    /// file, cannot make the kernel drop pages of a locked map (`MADV_PAGEOUT`), so reading it later
+    /// cannot fail for lack of memory.
     ///
-    /// Making the map fails with ENOMEM, EPERM or EAGAIN
-    /// ([`Cause::OutOfMemory`](crate::Cause::OutOfMemory)) if it would lock more memory than
-    /// `RLIMIT_MEMLOCK` allows, or if memory or `vm.max_map_count` is exhausted. A copy-on-write
-    /// map is copied in full.
+    /// Mapping fails with ENOMEM, EPERM or EAGAIN ([`Cause::OutOfMemory`](crate::Cause::OutOfMemory)) if
+    /// it would lock more memory than `RLIMIT_MEMLOCK` allows, or if memory or `vm.max_map_count` is
+    /// exhausted. A copy-on-write map is copied in full.
     ///
     /// ```
     /// use memfile::{Cause, MapOptions, SealedFile};

@@ -1,4 +1,4 @@
-//! [`CowMap`]: a sealed file as `&mut [u8]`, changed for this process alone.
+//! [`CowMap`]: a sealed file as a private `&mut [u8]`.
 
 use core::fmt;
 use core::ops::{Deref, DerefMut, RangeBounds};
@@ -8,8 +8,8 @@ use super::raw::Private;
 use crate::error::Error;
 use crate::sealed::SealedFile;
 
-/// The bytes of a [`SealedFile`] to be changed privately: a page is copied when it is first
-/// written, and the file stays as it is. For templates from which many workers start.
+/// A private, writable map of a [`SealedFile`]: a page is copied when it is first written, and the file
+/// stays as it is. Use it for a template from which many workers start.
 ///
 /// ```
 /// use memfile::SealedFile;
@@ -21,8 +21,8 @@ use crate::sealed::SealedFile;
 /// # Ok::<(), memfile::Error>(())
 /// ```
 ///
-/// Writing needs memory for the copy; where there is none the process ends, as with all memory that
-/// Linux overcommits.
+/// Writing to a page needs memory for its copy. If none is left, the kernel ends the process, as with all
+/// memory that Linux overcommits.
 ///
 /// # References
 /// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html)
@@ -37,8 +37,8 @@ impl SealedFile {
     /// copy-on-write.
     ///
     /// # Errors
-    /// As for [`map`](Self::map), and ENOMEM: for a file of huge pages, as many as it has must be
-    /// free for the copies.
+    /// As for [`map`](Self::map). A file of huge pages also fails with ENOMEM unless as many huge pages
+    /// as it has are free for the copies.
     #[doc(alias = "mmap")]
     #[doc(alias = "MAP_PRIVATE")]
     #[inline]
@@ -99,6 +99,7 @@ impl AsMut<[u8]> for CowMap {
     }
 }
 
+// No `Hash` or `Borrow`: unlike those of a `Map`, these bytes can change.
 impl fmt::Debug for CowMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CowMap").field("address", &self.as_ptr()).field("len", &self.len()).finish()

@@ -1,6 +1,6 @@
-//! How sharing begins and ends. For one writer and many readers: [`MemFile::share`] and
-//! [`SharedMap::freeze`], since Linux 5.1, which introduced FutureWrite. For many writers:
-//! [`SharedMap::create_fixed_size`].
+//! How sharing begins and ends: [`MemFile::share`], [`SharedMap::create`] and [`SharedMap::freeze`] for
+//! one writer and many readers, available since Linux 5.1, which introduced FutureWrite;
+//! [`SharedMap::create_fixed_size`] for many writers.
 
 use super::raw::Exclusive;
 use super::shared::SharedMap;
@@ -11,21 +11,22 @@ use crate::seal::{Seal, Seals};
 use crate::sealed::SealedFile;
 
 impl MemFile {
-    /// Maps the file for writing, then takes writing from everybody else: adds FutureWrite, Shrink
-    /// and Grow.
+    /// Maps the file for writing, then forbids everybody else to write to it: adds Shrink, Grow and
+    /// FutureWrite.
     ///
-    /// From then on this map, and mappings that existed before, are the only way to change the
-    /// file. Readers get a descriptor ([`reader`](SharedMap::reader), or this one) and make a
-    /// [`SharedView`](crate::SharedView) of it. The file must have its length; holes are allocated
-    /// first. Adding seals waits while another process holds the file's lock.
+    /// From then on only this map, and mappings that existed before, can change the file. Give readers
+    /// a descriptor from [`reader`](SharedMap::reader), of which they make a
+    /// [`SharedView`](crate::SharedView). Set the length before you call this, because it becomes
+    /// final. Holes are allocated first. Adding seals waits while another process holds the file's
+    /// lock.
     ///
-    /// A file that is to be [frozen](SharedMap::freeze) later should be created by
-    /// [`SharedMap::create`] or with
-    /// [`Exec::DenyUnsealed`]: with the Exec seal, `freeze` and all receivers refuse it on a kernel whose Exec seal can forge
-    /// Write, or where that cannot be tested (`vm.memfd_noexec` is 2).
+    /// If the file is to be [frozen](SharedMap::freeze) later, create it with [`SharedMap::create`] or
+    /// with [`Exec::DenyUnsealed`]. If it has the Exec seal, `freeze` and all receivers refuse it on a
+    /// kernel [whose Exec seal can forge Write](crate::guide::design#what-a-sealedfile-proves), or if
+    /// that cannot be tested (`vm.memfd_noexec` is 2).
     ///
     /// # Errors
-    /// The file comes back with the error; it may have Shrink and Grow by then.
+    /// The error returns the file, which may already have Shrink and Grow.
     /// - EPERM: created without sealing, opened read-only, or sealed with Seal, Write or
     ///   FutureWrite
     /// - EINVAL: a kernel before 5.1, or FreeBSD ([`is_unsupported`](Error::is_unsupported))
@@ -48,11 +49,12 @@ impl MemFile {
     /// [F_SEAL_FUTURE_WRITE](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html)
     #[doc(alias = "F_SEAL_FUTURE_WRITE")]
     pub fn share(self) -> Result<SharedMap, ErrorWith<Self>> {
-        // Shrink comes first, so that the map is of the length that the file keeps.
+        // The length is sealed first, so that the map has the length that the file keeps.
         if let Err(error) = self.add_seals(Seals::FIXED_SIZE) {
             return Err(ErrorWith::new(error, self));
         }
         let map = SharedMap::try_from(self)?;
+        // After mapping, because FutureWrite forbids new writable mappings to this process too.
         match map.as_mem_file().add_seal(Seal::FutureWrite) {
             Ok(()) => Ok(map),
             Err(error) => Err(ErrorWith::new(error, map.into_mem_file())),
@@ -61,12 +63,12 @@ impl MemFile {
 }
 
 impl SharedMap {
-    /// Creates a file of `len` zero bytes and [shares](MemFile::share) it: for one writer, with
+    /// Creates a file of `len` zero bytes for one writer, and [shares](MemFile::share) it. The file has
     /// [`Exec::DenyUnsealed`], so that it can be [frozen](Self::freeze) on every kernel.
     ///
     /// # Errors
-    /// Those of [`MemFile::create`] and [`MemFile::share`]. EACCES: `vm.memfd_noexec` is 2; then
-    /// share a file of [`Exec::Deny`], and make a copy instead of freezing it.
+    /// Those of [`MemFile::create`] and [`MemFile::share`]. EACCES: `vm.memfd_noexec` is 2; then share a
+    /// file of [`Exec::Deny`], and make a copy instead of freezing it.
     ///
     /// # Example
     /// ```
@@ -89,7 +91,7 @@ impl SharedMap {
         Ok(file.share()?)
     }
 
-    /// Makes one from a file that only this process had, and keeps its mapping.
+    /// Makes one from a file that only this process has had, and keeps its mapping.
     pub(crate) fn of(map: Exclusive) -> Result<Self, ErrorWith<Exclusive>> {
         match map.fresh().share() {
             Ok(()) => {
@@ -100,14 +102,14 @@ impl SharedMap {
         }
     }
 
-    /// Creates a file of `len` zero bytes that everybody who receives it can write, but nobody can
+    /// Creates a file of `len` zero bytes that everybody who receives it can write to, but nobody can
     /// resize. It has the seals [`Seals::FIXED_SIZE`] and is fully allocated.
     ///
     /// Use it for peers that map the file for writing: other writers, or a Wayland compositor with
-    /// libwayland, although it only reads. Their `mmap` fails with EPERM for a file from
-    /// [`create`](Self::create), which has the seal FutureWrite, and with EACCES for a read-only
-    /// descriptor. So pass them the descriptor from `as_fd`, not the one from
-    /// [`reader`](Self::reader).
+    /// libwayland, which maps for writing although it only reads. If the file came from
+    /// [`create`](Self::create), their `mmap` would fail with EPERM because of the seal FutureWrite;
+    /// with a read-only descriptor it would fail with EACCES. So pass them the descriptor from `as_fd`,
+    /// not the one from [`reader`](Self::reader).
     ///
     /// # Errors
     /// Those of [`MemFile::create_sealable`] and [`map`](Self::map). ENOSPC, ENOMEM: no memory for
@@ -133,10 +135,11 @@ impl SharedMap {
         let file = MemFile::create_sealable(name)?;
         file.set_len(len)?;
         file.add_seals(Seals::FIXED_SIZE)?;
+        // This also allocates the file, so that nobody's access to it can fail for lack of memory.
         Ok(Self::try_from(file)?)
     }
 
-    /// Another descriptor of the file for a reader, read-only: [`MemFile::reopen_read_only`].
+    /// A read-only descriptor of the file, for a reader: [`MemFile::reopen_read_only`].
     ///
     /// # Errors
     /// As for [`MemFile::reopen_read_only`].
@@ -144,17 +147,16 @@ impl SharedMap {
         self.as_mem_file().reopen_read_only()
     }
 
-    /// Unmaps the writer and makes the file immutable: [`MemFile::into_sealed`]. Views that exist
-    /// stay valid. It waits while another process holds the file's lock.
+    /// Ends sharing: unmaps the file and makes it immutable with [`MemFile::into_sealed`]. Views that
+    /// exist stay valid. The call waits while another process holds the file's lock.
     ///
     /// # Errors
-    /// The file comes back with the error, and [`into_sealed`](MemFile::into_sealed) can be tried
-    /// again. It cannot be mapped for writing any more: the kernel refuses that since FutureWrite,
-    /// to this process too.
+    /// The error returns the file, and you can try [`into_sealed`](MemFile::into_sealed) again. The file
+    /// cannot be mapped for writing any more, because FutureWrite forbids that to this process too.
     /// - EBUSY: a forked child still has the map, or a page is in use elsewhere. To wait for them,
     ///   call `map.into_mem_file().into_sealed_timeout(timeout)` instead
     /// - no errno ([`is_unproven`](Error::is_unproven)): the file has the Exec seal, and the kernel
-    ///   can forge Write by it or cannot be tested; the file is sealed by then
+    ///   can forge Write by it or cannot be tested; the file is already sealed then
     /// - those of [`MemFile::into_sealed`]
     ///
     /// # Example

@@ -15,9 +15,10 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 /// A memory file mapped for reading and writing, which other threads and processes may read and
 /// write at the same time.
 ///
-/// It is never a slice: bytes are copied in and out within bounds, and integers are
-/// [atomic](Self::atomic). Without further synchronization, what is read may be part of an old and
-/// part of a new value; nothing worse can happen.
+/// It is never a slice: bytes are copied in and out, and integers are [atomic](Self::atomic). Without
+/// further synchronization, a copy may be part of an old and part of a new value, but nothing worse can
+/// happen. Some calls [can be delayed](crate::guide::sharing) by a peer that changes the same word
+/// without pause.
 ///
 /// # The order of copies
 /// A copy counts as one relaxed atomic access to each of its bytes, in no order among themselves.
@@ -27,12 +28,14 @@ use crate::sys::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 /// memory](crate::guide::sharing) shows a sequence lock, which needs fences.
 ///
 /// # Seals
-/// The file must have the seal Shrink, so that nobody can take pages away. With Grow too
-/// ([`Seals::FIXED_SIZE`]) its length is the same for all.
+/// The file must have the seal Shrink, so that nobody can take pages away. If it also has Grow
+/// ([`Seals::FIXED_SIZE`]), its length is final.
 ///
-/// - For one writer and many readers: [`SharedMap::create`] or [`MemFile::share`].
-/// - For many writers, or peers that map for writing: [`SharedMap::create_fixed_size`]. Pass the
-///   file on, and let each call `SharedMap::try_from`.
+/// - For one writer and many readers, use [`SharedMap::create`] or [`MemFile::share`].
+/// - For many writers, or peers that map the file for writing, use [`SharedMap::create_fixed_size`].
+///   Send the file to the peers, and let each call `SharedMap::try_from`.
+/// - For a file that [grows](SharedMap::grow), add the seal Shrink alone, then call
+///   `SharedMap::try_from`.
 ///
 /// [`Seals::FIXED_SIZE`]: crate::Seals::FIXED_SIZE
 ///
@@ -63,8 +66,8 @@ pub struct SharedMap {
 
 /// A memory file mapped for reading, which others may change at the same time.
 ///
-/// The reading half of [`SharedMap`], which cannot write.
-/// It needs no descriptor to stay valid, and does not prevent [`SharedMap::freeze`].
+/// It has the reading methods of [`SharedMap`]. It stays valid without a descriptor, and does not prevent
+/// [`SharedMap::freeze`].
 ///
 /// ```
 /// use memfile::{CreateOptions, Exec, MemFile, SharedView};
@@ -87,7 +90,7 @@ pub struct SharedMap {
 #[must_use = "the file is unmapped when this is dropped"]
 pub struct SharedView {
     pub(super) map: Shared,
-    /// Which file it is: see [`Proof::id`].
+    /// Identifies the file, as [`Proof::id`] says, so that `refresh` cannot be given another one.
     pub(super) file: (u64, u64),
 }
 
@@ -95,12 +98,12 @@ impl SharedMap {
     /// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)` — maps a file that has the seal
     /// Shrink, and applies the `holes` policy.
     ///
-    /// While others can write the file they can also punch holes into it, unless it has
-    /// FutureWrite. Where memory is short, touching a hole raises SIGBUS. Let only those write whom
-    /// you trust that far.
+    /// Everybody who can write to the file can also punch holes into it, unless it has FutureWrite. If
+    /// memory is short, touching a hole raises SIGBUS. So give a writable file only to those whom you
+    /// trust that far.
     ///
     /// # Errors
-    /// The file comes back with the error.
+    /// The error returns the file.
     /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the
     ///   address space
     /// - EPERM: sealed with Write or FutureWrite; EACCES: opened read-only, or a security module
@@ -115,8 +118,8 @@ impl SharedMap {
     /// applied to the whole file: if that is too much memory, allocate the range with
     /// [`MemFile::allocate`] and accept the other holes.
     ///
-    /// Offsets in the map are counted from the start of the range. An [atomic](Self::atomic)
-    /// integer must be aligned in the file, so that everybody who shares it agrees.
+    /// Offsets in the map are counted from the start of the range. An [atomic](Self::atomic) integer must
+    /// be aligned in the file, so that all maps agree about the word that it is in.
     ///
     /// # Errors
     /// As for [`map`](Self::map), and without an errno if the range does not lie within the file
@@ -158,29 +161,33 @@ impl SharedMap {
         self.len() == 0
     }
 
-    /// Copies bytes out of the memory, from `offset` on: relaxed loads, in no
+    /// Copies bytes out of the memory, starting from `offset`: relaxed loads, in no
     /// [order](Self#the-order-of-copies) among themselves.
     ///
     /// # Errors
-    /// No errno: the range does not lie within the map; nothing is copied.
+    /// No errno: the range does not lie within the map. Nothing is copied.
     #[inline]
     pub fn read_exact_at(&self, buf: &mut [u8], offset: usize) -> Result<(), Error> {
         self.map.shared().copy_out(offset, buf)
     }
 
-    /// Copies bytes into the memory, to `offset`: relaxed stores, in no
-    /// [order](Self#the-order-of-copies) among themselves. Others may see any part of them before
-    /// the rest.
+    /// Copies bytes into the memory, starting at `offset`: relaxed stores, in no
+    /// [order](Self#the-order-of-copies) among themselves. Others may see any part of them before the
+    /// rest.
+    ///
+    /// Except on x86_64, a first or last word of which only a part is written is exchanged as a whole, and
+    /// exchanged again if somebody has changed it meanwhile. A peer that does so without pause delays
+    /// this call.
     ///
     /// # Errors
-    /// No errno: the range does not lie within the map; nothing is copied.
+    /// No errno: the range does not lie within the map. Nothing is copied.
     #[inline]
     pub fn write_all_at(&self, buf: &[u8], offset: usize) -> Result<(), Error> {
         self.map.copy_in(buf, offset)
     }
 
     /// The atomic integer at `offset`, which must be a multiple of its size. (In a map of a
-    /// [range](Self::map_range), its offset in the file must be one.)
+    /// [range](Self::map_range), this holds for its offset in the file.)
     ///
     /// # Errors
     /// No errno: it does not lie within the map, or is not aligned.
@@ -192,28 +199,27 @@ impl SharedMap {
         }
     }
 
-    /// The address of the memory, for code that takes a pointer, such as a renderer in C or an
-    /// upload to a device. It dangles if the length is 0.
+    /// The address of the memory, for code that takes a pointer, such as a renderer in C or an upload to
+    /// a device. The pointer dangles if the length is 0.
     ///
-    /// Reading or writing through it is unsafe: stay within [`len`](Self::len) bytes and the
-    /// lifetime of the map, and form no reference to bytes that others may write meanwhile. In
-    /// Rust's memory model this crate accesses the memory as aligned words. If Rust code uses this
-    /// pointer while another thread may copy or operate atomically on the same bytes, its access
-    /// must be atomic and of a whole `usize`, too. A volatile access, or an atomic one of another
-    /// size, would be a data race. Accesses that are ordered by a lock, or made by code in other
-    /// languages, may have any size.
+    /// Reading or writing through it is unsafe: stay within [`len`](Self::len) bytes and the lifetime of
+    /// the map, and form no reference to bytes that others may write meanwhile. In Rust's memory model,
+    /// this crate accesses the memory as aligned words. If Rust code uses this pointer while another
+    /// thread may copy or operate atomically on the same bytes, its accesses must also be atomic and of
+    /// a whole `usize`. A volatile access, or an atomic one of another size, would be a data race.
+    /// Accesses that are ordered by a lock, or made by code in other languages, may have any size.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.map.shared().as_ptr()
     }
 
-    /// The file.
+    /// Borrows the file as a `&MemFile`.
     #[must_use]
     pub const fn as_mem_file(&self) -> &MemFile {
         &self.file
     }
 
-    /// Unmaps it, and returns the file.
+    /// Unmaps the file, and returns it.
     #[must_use = "to unmap it and close the file, drop this"]
     pub fn into_mem_file(self) -> MemFile {
         self.file
@@ -227,16 +233,16 @@ impl SharedView {
     /// Unless the file has FutureWrite or Write, others can punch holes into it; see
     /// [`SharedMap::map`].
     ///
-    /// A descriptor that is open for writing is opened again read-only for this, because a mapping
-    /// through it counts as potentially writable, and would make [`SharedMap::freeze`] fail with
-    /// EBUSY. Where opening again fails, without `/proc` or because the owner has taken a lease on
-    /// the file, the descriptor is used as it is.
+    /// If the descriptor is open for writing, the file is opened again read-only, because a mapping
+    /// through a writable descriptor counts as potentially writable, and would make
+    /// [`SharedMap::freeze`] fail with EBUSY. If opening it again fails, because `/proc` is not mounted
+    /// or the owner has a lease on the file, the descriptor is used as it is.
     ///
     /// # Errors
     /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the
     ///   address space
-    /// - EPERM: sealed with Write, on a kernel that does not map that through a descriptor open for
-    ///   writing, without `/proc`
+    /// - EPERM: sealed with Write, on a kernel that refuses to map such a file through a descriptor open
+    ///   for writing, if `/proc` is not mounted
     /// - EACCES: a security module forbids it; EINVAL, EBADF: not a memory file; ENOMEM: no address
     ///   space
     ///
@@ -262,10 +268,12 @@ impl SharedView {
     #[doc(alias = "mmap")]
     pub fn map_range(file: impl AsFd, range: impl RangeBounds<u64>, holes: Holes) -> Result<Self, Error> {
         let fd = file.as_fd();
-        // Safe code can put another file under the number of a standard stream at any time.
+        // Safe code can put another file under the number of a standard stream at any time, so the file
+        // that is proven and the file that is mapped could differ.
         let moved = if sys::is_above_stdio(fd) { None } else { Some(sys::dup(fd)?) };
         let fd = moved.as_ref().map_or(fd, AsFd::as_fd);
         let proof = prove(fd, shrink(holes))?;
+        // The descriptor is closed at the end: a mapping keeps the file alive by itself.
         let Some(read_only) = reopened(fd) else {
             return Self::of(fd, proof, range);
         };
@@ -290,25 +298,25 @@ impl SharedView {
         self.len() == 0
     }
 
-    /// The address of the memory, as with [`SharedMap::as_ptr`], to be read alone: a write raises
+    /// The address of the memory, as with [`SharedMap::as_ptr`], for reading only: a write raises
     /// SIGSEGV.
     #[must_use]
     pub fn as_ptr(&self) -> *const u8 {
         self.map.as_ptr()
     }
 
-    /// Copies bytes out of the memory, from `offset` on: relaxed loads, in no
+    /// Copies bytes out of the memory, starting from `offset`: relaxed loads, in no
     /// [order](SharedMap#the-order-of-copies) among themselves.
     ///
     /// # Errors
-    /// No errno: the range does not lie within the view; nothing is copied.
+    /// No errno: the range does not lie within the view. Nothing is copied.
     #[inline]
     pub fn read_exact_at(&self, buf: &mut [u8], offset: usize) -> Result<(), Error> {
         self.map.copy_out(offset, buf)
     }
 
     /// The atomic integer at `offset`, which must be a multiple of its size. (In a map of a
-    /// [range](Self::map_range), its offset in the file must be one.)
+    /// [range](Self::map_range), this holds for its offset in the file.)
     ///
     /// # Errors
     /// No errno: it does not lie within the view, or is not aligned.
@@ -321,14 +329,13 @@ impl SharedView {
     }
 }
 
-/// Shrink is what keeps the pages of a map from being taken away.
+/// What the file of a shared map must fulfil: Shrink keeps its pages from being taken away.
 pub(super) fn shrink(holes: Holes) -> Terms {
     Terms { required: Seal::Shrink.into(), holes, limit: u64::MAX, origin: Origin::Received }
 }
 
-/// A read-only descriptor of the same file, if `fd` is not one itself and the file can be opened
-/// again without waiting for anybody. Otherwise the descriptor is mapped as it is, which is as
-/// safe, but may stand in the way of a seal.
+/// A read-only descriptor of the same file, or `None` if `fd` is read-only itself, or if the file cannot
+/// be opened again without waiting. Mapping `fd` is then just as safe, but can prevent the seal Write.
 fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
     if sys::is_read_only(fd).unwrap_or(false) {
         return None;
@@ -336,9 +343,10 @@ fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
     MemFile::reopen_fd(fd).ok()
 }
 
-/// Looks at the file to tell the seals apart that forbid a writable map.
+/// Looks at the file to find out which seal forbids a writable map.
 #[cold]
 pub(super) fn explain_map(error: Error, fd: BorrowedFd<'_>) -> Error {
+    // Everything else explains itself.
     if error.call() != Some("mmap") || !error.is(Errno::PERM) {
         return error;
     }
@@ -368,7 +376,7 @@ fn beyond<T>(offset: usize, len: usize) -> Error {
 impl TryFrom<MemFile> for SharedMap {
     type Error = ErrorWith<MemFile>;
 
-    /// [`SharedMap::map`] with [`Holes::Allocate`]: it takes memory for the whole length, and waits
+    /// [`SharedMap::map`] with [`Holes::Allocate`], which takes memory for the whole length, and waits
     /// while another process holds the file's lock.
     fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
         Self::map(file, Holes::Allocate)
@@ -378,9 +386,9 @@ impl TryFrom<MemFile> for SharedMap {
 impl TryFrom<OwnedFd> for SharedMap {
     type Error = ErrorWith<OwnedFd>;
 
-    /// [`SharedMap::map`] with [`Holes::Allocate`]: it takes memory for the whole length, which the
-    /// sender chose. If you do not trust the sender, look first whether the file has
-    /// [`Seals::FIXED_SIZE`](crate::Seals::FIXED_SIZE), then at its length.
+    /// [`SharedMap::map`] with [`Holes::Allocate`], which takes memory for the whole length that the
+    /// sender chose. If you do not trust the sender, check first that the file has
+    /// [`Seals::FIXED_SIZE`](crate::Seals::FIXED_SIZE), and then its length.
     fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::map(MemFile::from_owned(fd), Holes::Allocate).map_err(|error| error.map(MemFile::into_fd))
     }
@@ -395,7 +403,8 @@ impl From<SharedMap> for MemFile {
 impl TryFrom<OwnedFd> for SharedView {
     type Error = ErrorWith<OwnedFd>;
 
-    /// [`SharedView::map`] with [`Holes::Refuse`].
+    /// [`SharedView::map`] with [`Holes::Refuse`]. The descriptor is closed: if the file may grow, keep
+    /// it for [`refresh`](SharedView::refresh) and call `SharedView::map(&fd, Holes::Refuse)`.
     fn try_from(fd: OwnedFd) -> Result<Self, ErrorWith<OwnedFd>> {
         Self::map(&fd, Holes::Refuse).map_err(|error| ErrorWith::new(error, fd))
     }
@@ -404,13 +413,14 @@ impl TryFrom<OwnedFd> for SharedView {
 impl TryFrom<MemFile> for SharedView {
     type Error = ErrorWith<MemFile>;
 
-    /// [`SharedView::map`] with [`Holes::Refuse`].
+    /// [`SharedView::map`] with [`Holes::Refuse`]. The file is closed: if it may grow, keep it for
+    /// [`refresh`](SharedView::refresh) and call `SharedView::map(&file, Holes::Refuse)`.
     fn try_from(file: MemFile) -> Result<Self, ErrorWith<MemFile>> {
         Self::map(&file, Holes::Refuse).map_err(|error| ErrorWith::new(error, file))
     }
 }
 
-/// Unmaps it.
+/// Unmaps the file.
 impl From<SharedMap> for OwnedFd {
     fn from(map: SharedMap) -> Self {
         map.file.into_fd()
@@ -423,14 +433,14 @@ impl AsRawFd for SharedMap {
     }
 }
 
-/// Unmaps it.
+/// Unmaps the file.
 impl IntoRawFd for SharedMap {
     fn into_raw_fd(self) -> RawFd {
         self.file.into_raw_fd()
     }
 }
 
-/// The descriptor, to hand it over.
+/// The descriptor, to send it to other processes. It is open for writing.
 impl AsFd for SharedMap {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()

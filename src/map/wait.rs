@@ -1,4 +1,4 @@
-//! Sleeping until an atomic integer changes, and waking those who sleep.
+//! Sleeping until an atomic integer changes, and waking the sleepers.
 
 use core::time::Duration;
 
@@ -13,13 +13,13 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
     ///
     /// It may also return for no reason ("spuriously"), as `std::thread::park` may, for instance
     /// after a signal handler has run. So load the value again after each return, and wait again if
-    /// it is not the one you are waiting for. Load it with `Acquire`, since `wait` itself orders no
-    /// memory. No wake-up is lost between the load and the sleep: the kernel compares the value
-    /// only after it has registered this thread as a sleeper.
+    /// it is not the one that you are waiting for. Load it with `Acquire`, because `wait` itself does
+    /// not order memory. No wake-up is lost between the load and the sleep: the kernel compares the
+    /// value only after it has registered this thread as a sleeper.
     ///
-    /// Everybody who maps the file can wait and wake here, in this process or another. But a peer
-    /// may never wake you, because it has died or means harm: if you do not trust it to wake you,
-    /// use [`wait_timeout`](Self::wait_timeout).
+    /// Everybody who maps the file, in this process or another, can wait on this integer, and writers
+    /// can wake. A peer that has died or is malicious never wakes you: if you do not trust it to, use
+    /// [`wait_timeout`](Self::wait_timeout).
     ///
     /// # Errors
     /// - ENOSYS, or on FreeBSD no errno: the system lacks `futex(2)`
@@ -50,15 +50,16 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
     #[doc(alias = "futex")]
     #[doc(alias = "FUTEX_WAIT")]
     pub fn wait(&self, expected: T) -> Result<(), Error> {
+        // Without a timeout, `false` cannot be returned.
         self.futex().wait(expected.to_u32(), None).map(drop)
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`. Returns `false` if that time has passed, and
+    /// Like [`wait`](Self::wait), but for at most `timeout`. Returns `false` if that time has passed, and
     /// `true` if somebody woke this thread, if the value is not `expected`, or if the return is
     /// spurious.
     ///
-    /// The time is measured by `CLOCK_MONOTONIC`, which stands still while the machine is
-    /// suspended. A timeout of more than 68 years counts as 68 years.
+    /// `CLOCK_MONOTONIC` measures the time; it stands still while the machine is suspended. A timeout of
+    /// more than 68 years counts as 68 years.
     ///
     /// # Errors
     /// Those of [`wait`](Self::wait).
@@ -104,6 +105,7 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
     #[doc(alias = "futex")]
     #[doc(alias = "FUTEX_WAKE")]
     pub fn wake_all(&self) -> Result<usize, Error> {
+        // The kernel reads the number as an `int`.
         self.futex().wake(i32::MAX.unsigned_abs())
     }
 }
@@ -144,7 +146,7 @@ impl<T: AtomicInteger + Waitable> SharedAtomicView<'_, T> {
         self.futex().wait(expected.to_u32(), None).map(drop)
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`. Returns `false` if that time has passed:
+    /// Like [`wait`](Self::wait), but for at most `timeout`. Returns `false` if that time has passed:
     /// [`SharedAtomic::wait_timeout`].
     ///
     /// # Errors

@@ -161,6 +161,7 @@ impl SealedFile {
     #[doc(alias = "F_DUPFD_CLOEXEC")]
     #[doc(alias = "dup")]
     pub fn try_clone(&self) -> Result<Self, Error> {
+        // The same open file, so nothing needs to be proven again.
         Ok(Self { file: self.file.try_clone()?, proof: self.proof })
     }
 
@@ -346,10 +347,12 @@ fn add_missing(fd: BorrowedFd<'_>) -> Result<(), Error> {
         if !error.is(Errno::PERM) {
             return Err(error);
         }
+        // A file with Seal and these two is as constant as one that has Grow too.
         let missing = Seals::CONSTANT - sys::get_seals(fd)?;
         if missing.is_empty() { Ok(()) } else { Err(error.with_seals(missing)) }
     }
 
+    // Without asking first: most files lack the seals, and adding them again does no harm.
     match sys::add_seals(fd, Seals::IMMUTABLE) {
         Ok(()) => Ok(()),
         Err(error) => refused(fd, error),

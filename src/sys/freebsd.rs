@@ -1,4 +1,4 @@
-//! The calls of FreeBSD alone, and what it lacks: that fails as it does on an old Linux.
+//! The calls that only FreeBSD has, and functions that fail in place of those that it lacks.
 //! `memfd_create(3)` is available since 13.0.
 
 use core::ffi::CStr;
@@ -15,14 +15,16 @@ use super::unix::{above_stdio, failed};
 use crate::error::{Call, Error, Reason};
 use crate::options::CreateOptions;
 
-/// Private mappings reserve nothing.
+/// FreeBSD reserves nothing for private mappings.
 pub(super) const NORESERVE: MapFlags = MapFlags::empty();
 
-/// Creates a memory file. There are no exec flags, since the system does not execute such files.
+/// Creates a memory file. The exec flags do not exist here, because the system does not execute such
+/// files.
 pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Error> {
     if options.huge_tlb.is_some() {
         return Err(failed(Call::MemfdCreate)(Errno::NOSYS).because(Reason::NoHugeTlb));
     }
+    // `exec` has no effect: `MFD_EXEC` and `MFD_NOEXEC_SEAL` would be refused as unknown.
     let mut flags = MemfdFlags::empty();
     flags.set(MemfdFlags::CLOEXEC, options.close_on_exec);
     flags.set(MemfdFlags::ALLOW_SEALING, options.allow_sealing);
@@ -38,13 +40,12 @@ pub(crate) fn huge_page_size(_: BorrowedFd<'_>) -> Result<Option<u64>, Error> {
     Ok(None)
 }
 
-/// `st_blocks` counts pages of the object here, whether they are allocated or not, so holes are not
-/// seen.
+/// Here `st_blocks` counts the pages of the object, allocated or not, so it does not show holes.
 pub(super) fn allocated(len: u64, _blocks: u64) -> u64 {
     len
 }
 
-/// What this system lacks. It names no call, since none was made.
+/// The error of a call that this system lacks. It names no call, because none was made.
 fn absent<T>() -> Result<T, Error> {
     Err(Error::new(Reason::Absent))
 }
@@ -69,7 +70,7 @@ pub(crate) fn madvise_collapse(_: NonNull<u8>, _: usize) -> bool {
     false
 }
 
-/// The system makes huge pages by itself.
+/// FreeBSD makes huge pages by itself.
 pub(crate) fn transparent_huge_page_size(_: usize) -> usize {
     1
 }
@@ -107,6 +108,6 @@ pub(crate) fn splice(_: BorrowedFd<'_>, _: Option<&mut u64>, _: BorrowedFd<'_>, 
     absent()
 }
 
-/// There are no such messages.
+/// FreeBSD has no such messages.
 #[cfg(feature = "net")]
 pub(super) fn close_pidfds(_: &[core::mem::MaybeUninit<u8>]) {}

@@ -1,13 +1,15 @@
-//! The system: the only module that makes system calls or names a system, and with `map::raw` the
-//! only one with unsafe code.
+//! The system. Only this module makes system calls and names a system, and only this module and
+//! `map::raw` have unsafe code.
+//!
+//! Where the calls of each system are, and what its memory files support.
 //!
 //! | system | file | memory file | seals | since |
 //! |---|---|---|---|---|
 //! | Linux, Android | `linux/` | `memfd_create(2)` | all | 3.17 |
 //! | FreeBSD | `freebsd.rs` | `memfd_create(3)` | Seal, Shrink, Grow, Write | 13.0 |
 //!
-//! What all of them have is in `unix.rs`. A function that a system lacks is there all the same, and
-//! fails as it does on an old Linux, so that nothing above this module depends on the system.
+//! The calls that all systems have are in `unix.rs`. A call that a system lacks is a function that fails
+//! as the call does on an old Linux, so that nothing above this module depends on the system.
 //!
 //! On Linux the calls are raw system calls through rustix's linux_raw backend, where rustix has one
 //! (x86, x86_64, arm, aarch64, riscv64); with the feature `use-libc`, and on every other processor,
@@ -17,11 +19,11 @@
 //!
 //! A function makes the one system call that its name or its comment says, and nothing else.
 //! [`create`], [`create_like`], [`populate`], [`free_address`], [`mmap`] of constant bytes, `try_*`,
-//! [`exec_seal_finds_writers`] and [`transparent_huge_page_size`] make several. A call that a signal
-//! interrupts is made again, except [`futex_wait`]. An error names the call and holds the errno; the
-//! usual reason follows from both (`error/call.rs`), and a caller who knows better adds another.
-//! Descriptors are borrowed as `BorrowedFd` and made as `OwnedFd`, close-on-exec unless the caller of
-//! [`create`] asks otherwise, and none that is made has a number below 3.
+//! [`exec_seal_finds_writers`] and [`transparent_huge_page_size`] make several. If a signal interrupts a
+//! call, it is made again, except [`futex_wait`]. An error contains the call and the errno. The usual
+//! reason follows from both (`error/call.rs`), and the caller may add a better one. Descriptors are
+//! borrowed as `BorrowedFd` and made as `OwnedFd`. New ones are close-on-exec unless the caller of
+//! [`create`] asks otherwise, and never have a number below 3.
 
 #![allow(unsafe_code, reason = "the boundary to the kernel")]
 
@@ -31,6 +33,7 @@ pub mod fd;
 mod socket;
 mod unix;
 
+// Android is Linux with another C library.
 cfg_if::cfg_if! {
     if #[cfg(target_os = "freebsd")] {
         mod freebsd;

@@ -15,21 +15,21 @@ use super::fd::{BorrowedFd, OwnedFd};
 use super::unix::{above_stdio, failed};
 use crate::error::{Call, Error, Reason};
 
-/// The most descriptors that the kernel takes in one message: `SCM_MAX_FD`.
+/// The most descriptors that the kernel accepts in one message: `SCM_MAX_FD`.
 pub(crate) const FDS_MAX: usize = 253;
 
-/// Room for `fds` descriptors, and for what options of the socket put beside them: the sender's
-/// credentials (`SO_PASSCRED`, three numbers as long as descriptors), a descriptor of its process
-/// (`SO_PASSPIDFD`), and a time (`SO_TIMESTAMP`, as long as four descriptors). All by a name that
-/// rustix has on every system.
+/// Room for `fds` descriptors, and for what options of the socket add: the sender's credentials
+/// (`SO_PASSCRED`, as long as three descriptors), a descriptor of its process (`SO_PASSPIDFD`), and a time
+/// (`SO_TIMESTAMP`, as long as four descriptors). All are counted as descriptors, because rustix has that
+/// name on every system.
 const fn control_space(fds: usize) -> usize {
     cmsg_space!(ScmRights(fds), ScmRights(3), ScmRights(1), ScmRights(4))
 }
 
-/// What came with one call of [`recvmsg`].
+/// What one call of [`recvmsg`] has received.
 pub(crate) struct Message {
     pub(crate) bytes: usize,
-    /// How many descriptors were received, those included that had no slot and were closed.
+    /// The number of descriptors that were received, including those that had no slot and were closed.
     pub(crate) fds: usize,
     /// `MSG_TRUNC`: the message was longer than the buffer.
     pub(crate) payload_truncated: bool,
@@ -37,8 +37,8 @@ pub(crate) struct Message {
     pub(crate) control_truncated: bool,
 }
 
-/// Sends the payload with at most [`FDS_MAX`] descriptors, to a path, or else to the peer that the
-/// socket is connected to. Never raises SIGPIPE.
+/// Sends the payload with at most [`FDS_MAX`] descriptors to a path, or else to the peer of the socket.
+/// Never raises SIGPIPE.
 pub(crate) fn sendmsg(
     socket: BorrowedFd<'_>,
     to: Option<&CStr>,
@@ -47,7 +47,7 @@ pub(crate) fn sendmsg(
 ) -> Result<usize, Error> {
     let mut space = [MaybeUninit::uninit(); control_space(FDS_MAX)];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    // An empty list would make a control message without contents.
+    // An empty list would become a control message without contents.
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(Error::new(Reason::TooManyFds).with_number(fds.len() as u64));
     }
@@ -61,15 +61,15 @@ pub(crate) fn sendmsg(
     sent.map_err(failed(Call::Sendmsg))
 }
 
-/// Receives a payload, and descriptors into `fds` from its start on, close-on-exec. Those without a
-/// slot are closed.
+/// Receives a payload and descriptors, which fill the slots of `fds` from the start and are close-on-exec.
+/// Descriptors without a slot are closed.
 pub(crate) fn recvmsg(
     socket: BorrowedFd<'_>,
     payload: &mut [u8],
     fds: &mut [Option<OwnedFd>],
 ) -> Result<Message, Error> {
     let mut space = ControlSpace([MaybeUninit::new(0); control_space(FDS_MAX)]);
-    // With little more room than asked for, a sender cannot fill this process's table of
+    // Little more room than the caller has slots, so that a sender cannot fill this process's table of
     // descriptors.
     let space = space.0.get_mut(..control_space(fds.len().min(FDS_MAX))).unwrap_or_default();
     let mut control = RecvAncillaryBuffer::new(space);
@@ -85,7 +85,8 @@ pub(crate) fn recvmsg(
         let received = match message {
             RecvAncillaryMessage::ScmRights(received) => received,
             other => {
-                // A later rustix may own the descriptor in it, which `close_pidfds` closes.
+                // A later version of rustix may own the descriptor in it, and would close it a second
+                // time after `close_pidfds`.
                 mem::forget(other);
                 continue;
             }
@@ -111,20 +112,20 @@ pub(crate) fn recvmsg(
     })
 }
 
-/// Aligned as the kernel's `struct cmsghdr`, so that the first message begins at the start.
+/// Aligned like the kernel's `struct cmsghdr`, so that the first message begins at the start.
 #[repr(align(8))]
 struct ControlSpace([MaybeUninit<u8>; control_space(FDS_MAX)]);
 
-/// `getsockopt(SO_TYPE)` — whether each message has a stream of bytes before and after it.
+/// `getsockopt(SO_TYPE)` — whether the socket is a stream, which does not keep the bounds of messages.
 pub(crate) fn is_stream(socket: BorrowedFd<'_>) -> Result<bool, Error> {
     Ok(socket_type(socket)? == SocketType::STREAM)
 }
 
-/// Whether a message without bytes means that the peer has closed: not for datagrams, always for a
-/// stream, and for packets, which can be empty, if the next one seems to be empty too.
+/// Whether receiving no bytes means that the peer has closed the connection: always for a stream, never
+/// for datagrams, and for packets, which can be empty, if the next one seems to be empty too.
 ///
-/// For packets it looks ahead, by `recv(MSG_PEEK | MSG_DONTWAIT)`: the end lasts, and an empty
-/// packet is followed by nothing yet (EAGAIN) or by another packet.
+/// For packets, `recv(MSG_PEEK | MSG_DONTWAIT)` looks ahead: at the end it returns 0 again, whereas an
+/// empty packet is followed by nothing yet (EAGAIN) or by another packet.
 pub(crate) fn peer_has_closed(socket: BorrowedFd<'_>) -> Result<bool, Error> {
     match socket_type(socket)? {
         SocketType::DGRAM => Ok(false),

@@ -16,15 +16,15 @@ use super::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use crate::error::{Call, Error};
 use crate::seal::Seals;
 
-/// Makes the error of a failed call.
+/// Makes the error of a failed call from its errno.
 pub(super) fn failed(call: Call) -> impl Fn(Errno) -> Error {
     move |errno| Error::os(call, errno)
 }
 
-/// Copies a string to the stack, with a NUL at its end.
+/// Copies a string to the stack, and appends a NUL.
 ///
 /// # Errors
-/// It contains a NUL, or is longer than 255 bytes.
+/// The string contains a NUL, or is longer than 255 bytes.
 #[inline]
 pub(crate) fn with_c_str<T>(text: &str, f: impl FnOnce(&CStr) -> T) -> Result<T, Errno> {
     text.into_with_c_str(|text| Ok(f(text)))
@@ -44,15 +44,15 @@ pub(crate) fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<(), Error> {
         .map_err(failed(Call::AddSeals))
 }
 
-/// What this crate asks of `struct stat`.
+/// The fields of `struct stat` that this crate uses.
 #[allow(dead_code, reason = "some are used by one feature alone")]
 #[derive(Copy, Clone)]
 pub(crate) struct Stat {
     pub(crate) len: u64,
-    /// Bytes of memory that the file has, holes left out.
+    /// How many bytes of memory the file has, without holes.
     pub(crate) allocated: u64,
-    /// `st_blksize`: what lengths and offsets of mappings must be a multiple of where the file has
-    /// huge pages; a power of two.
+    /// `st_blksize`: a power of two, of which lengths and offsets of mappings must be a multiple if the
+    /// file has huge pages.
     pub(crate) granule: usize,
     pub(crate) device: u64,
     pub(crate) inode: u64,
@@ -85,8 +85,8 @@ pub(crate) fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Error> {
     retry_on_intr(|| rustix::fs::ftruncate(fd, len)).map_err(failed(Call::Ftruncate))
 }
 
-/// A signal makes some kernels give up and undo the call, so after one it goes on in smaller
-/// pieces.
+/// `fallocate`, in smaller pieces after a signal: some kernels undo the whole call then, and a process that
+/// gets signals often would never finish.
 pub(crate) fn fallocate(fd: BorrowedFd<'_>, mut offset: u64, len: u64) -> Result<(), Error> {
     const SMALLEST: u64 = 1 << 20;
     let (mut rest, mut piece) = (len, len);
@@ -109,7 +109,7 @@ pub(crate) fn pread(fd: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> Result<u
     retry_on_intr(|| rustix::io::pread(fd, &mut *buf, offset)).map_err(failed(Call::Pread))
 }
 
-/// As [`pread`], but appends to a vector, as much as it has room for.
+/// Like [`pread`], but appends to a vector, without making it reallocate.
 #[cfg(feature = "std")]
 pub(crate) fn pread_to_vec(fd: BorrowedFd<'_>, bytes: &mut std::vec::Vec<u8>, offset: u64) -> Result<usize, Error> {
     retry_on_intr(|| rustix::io::pread(fd, rustix::buffer::spare_capacity(bytes), offset)).map_err(failed(Call::Pread))
@@ -120,7 +120,7 @@ pub(crate) fn pwrite(fd: BorrowedFd<'_>, buf: &[u8], offset: u64) -> Result<usiz
     retry_on_intr(|| rustix::io::pwrite(fd, buf, offset)).map_err(failed(Call::Pwrite))
 }
 
-/// Whether the descriptor was opened for reading alone.
+/// Whether the descriptor is open for reading only.
 pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
     let flags = rustix::fs::fcntl_getfl(fd).map_err(failed(Call::GetFlags))?;
     Ok((flags & OFlags::RWMODE) == OFlags::RDONLY)
@@ -128,9 +128,9 @@ pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
 
 /// The first number that is not one of the standard streams.
 ///
-/// Safe code replaces those, with `dup2` onto their numbers, and a child's own take the same
-/// numbers. So no descriptor of this crate has one, though the kernel returns the lowest free
-/// number, and a process may start with a closed stdin.
+/// Safe code can replace those with `dup2`, and the streams of a child get the same numbers. So no
+/// descriptor of this crate has one of them, although the kernel returns the lowest free number, and a
+/// process may start with a closed stdin.
 const FIRST_FD: RawFd = 3;
 
 /// A second descriptor of the same open file, close-on-exec.
@@ -164,10 +164,10 @@ pub(crate) fn let_inherit(fd: BorrowedFd<'_>) -> Result<(), Error> {
     rustix::io::fcntl_setfd(fd, FdFlags::empty()).map_err(failed(Call::SetFdFlags))
 }
 
-/// Who sees what is written through a mapping, and whether it can be written.
+/// Whether a mapping can be written, and who sees what is written through it.
 #[derive(Copy, Clone)]
 pub(crate) enum Access {
-    /// Of a file that is sealed against writing.
+    /// Read-only, of a file that is sealed against writing.
     ConstantRead,
     SharedRead,
     SharedWrite,
@@ -177,12 +177,12 @@ pub(crate) enum Access {
 /// Maps `len` bytes from `offset`, a multiple of the page size, at `hint` if that is free, otherwise
 /// at an address of the kernel's choice.
 ///
-/// Before Linux 6.7 and from 6.12.0 to 6.12.8, a shared read-only mapping counts as potentially
-/// writable, so that of a write-sealed file fails with EPERM. A private mapping of constant bytes
-/// is as constant and shares the same pages, so it is the way around. Only holes differ, in a file
-/// of huge pages: each private mapping takes pages of its own for them.
+/// Before Linux 6.7 and from 6.12.0 to 6.12.8, a shared read-only mapping counts as potentially writable,
+/// and fails with EPERM if the file is write-sealed. Then the file is mapped privately: the bytes are just
+/// as constant, and the pages are the same. Only the holes of a file of huge pages differ, for which each
+/// private mapping takes pages of its own.
 ///
-/// Safe: no existing mapping is touched, and whoever reads through the pointer answers for that.
+/// This function is safe, because it changes no existing mapping, and returns only a pointer.
 #[inline]
 pub(crate) fn mmap(
     fd: BorrowedFd<'_>,
@@ -192,8 +192,8 @@ pub(crate) fn mmap(
     hint: Option<NonNull<u8>>,
 ) -> Result<NonNull<u8>, Error> {
     let hint = hint.map_or(ptr::null_mut(), |address| address.as_ptr().cast::<c_void>());
-    // Each is tried if the one before it fails with EPERM. NORESERVE: a private mapping of a file
-    // of huge pages would otherwise reserve its pages again.
+    // If one way fails with EPERM, the next one is tried. NORESERVE, because a private mapping of a file of
+    // huge pages would otherwise reserve its pages again.
     let (protection, ways): (_, &[MapFlags]) = match access {
         Access::ConstantRead => (ProtFlags::READ, &[MapFlags::SHARED, MapFlags::PRIVATE.union(NORESERVE)]),
         Access::SharedRead => (ProtFlags::READ, &[MapFlags::SHARED]),
@@ -210,6 +210,7 @@ pub(crate) fn mmap(
         }
     }
     let address = result.map_err(failed(Call::Mmap))?;
+    // The kernel places nothing at 0 unless it is asked to.
     NonNull::new(address.cast()).ok_or(Error::os(Call::Mmap, Errno::NOMEM))
 }
 
@@ -232,13 +233,13 @@ pub(crate) fn free_address(len: usize, align: usize) -> Option<NonNull<u8>> {
 /// `base` and `len` are those of one call of [`mmap`], and nothing uses the memory any more.
 #[inline]
 pub(crate) unsafe fn munmap(base: NonNull<u8>, len: usize) {
-    // It can fail with ENOMEM: the kernel had merged neighbouring mappings of one file, and
-    // splitting them exceeds `vm.max_map_count`. Then the memory stays mapped, which harms nobody.
+    // This can fail with ENOMEM, if the kernel has merged neighbouring mappings of one file, and splitting
+    // them exceeds `vm.max_map_count`. Then the memory stays mapped, which harms nobody.
     // SAFETY: By this function's contract the range is a mapping of ours that nobody uses.
     let _ = unsafe { rustix::mm::munmap(base.as_ptr().cast::<c_void>(), len) };
 }
 
-/// Sleeps; a signal that interrupts it does not make it shorter.
+/// Sleeps for the whole time, even if a signal interrupts it.
 pub(crate) fn nanosleep(duration: Duration) {
     let mut request =
         Timespec { tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() };
@@ -247,14 +248,14 @@ pub(crate) fn nanosleep(duration: Duration) {
     }
 }
 
-/// Keeps the pages below a mapping in memory until it is unmapped, and makes them present.
+/// Makes the pages of a mapping present, and keeps them in memory until it is unmapped.
 pub(crate) fn mlock(base: NonNull<u8>, len: usize) -> Result<(), Error> {
     // SAFETY: Locking changes neither contents nor mappings; a range that is not mapped fails with
     // ENOMEM.
     retry_on_intr(|| unsafe { rustix::mm::mlock(base.as_ptr().cast::<c_void>(), len) }).map_err(failed(Call::Mlock))
 }
 
-/// Maps the first page of a file and unmaps it, to see whether that is allowed.
+/// Maps the first page of a file and unmaps it again, to see whether the kernel permits that.
 pub(crate) fn try_map(fd: BorrowedFd<'_>, access: Access) -> Result<(), Error> {
     let base = mmap(fd, 0, 1, access, None)?;
     // SAFETY: The mapping was made here and nobody else knows of it.
@@ -262,7 +263,7 @@ pub(crate) fn try_map(fd: BorrowedFd<'_>, access: Access) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fills the holes of a file's first `len` bytes by reading faults: maps them, advises, unmaps.
+/// Fills the holes in the first `len` bytes of a file by reading them: `mmap`, `madvise`, `munmap`.
 pub(crate) fn populate(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
     let base = mmap(fd, 0, len, Access::SharedRead, None)?;
     let result = super::madvise_populate_read(base, len);
@@ -271,15 +272,15 @@ pub(crate) fn populate(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
     result
 }
 
-/// Opens for reading, close-on-exec. It does not wait for the owner of a lease on the file, as an
-/// `open` that may block does for up to `fs.lease-break-time`: then it fails with EWOULDBLOCK.
+/// Opens a file for reading, close-on-exec. If somebody has a lease on the file, this fails with
+/// EWOULDBLOCK; without `O_NONBLOCK` it would wait for up to `fs.lease-break-time`.
 pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
     retry_on_intr(|| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()))
         .map_err(failed(Call::Open))
         .and_then(|fd| above_stdio(fd, true))
 }
 
-/// The flag as `/proc/self/fdinfo` shows it. Its number differs between processors.
+/// The flag as `/proc/self/fdinfo` shows it. Its value differs between processors.
 #[cfg(feature = "std")]
 pub(crate) const O_CLOEXEC: u32 = OFlags::CLOEXEC.bits();
 
@@ -288,7 +289,7 @@ pub(crate) const O_CLOEXEC: u32 = OFlags::CLOEXEC.bits();
 #[allow(clippy::cast_possible_wrap, reason = "it is a small number")]
 pub(crate) const O_NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
-/// The target of a symbolic link, cut off at the buffer's length.
+/// The target of a symbolic link, truncated to the length of the buffer.
 pub(crate) fn readlink<'a>(path: &CStr, buf: &'a mut [MaybeUninit<u8>]) -> Result<&'a [u8], Error> {
     match rustix::fs::readlinkat_raw(CWD, path, buf) {
         Ok((target, _)) => Ok(target),
@@ -315,7 +316,7 @@ pub(crate) fn seek_back(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
     rustix::fs::seek(fd, SeekFrom::Current(offset)).map(drop).map_err(failed(Call::Lseek))
 }
 
-/// Whether the file has positions to read from: a pipe, a socket or a terminal has none.
+/// Whether the file has a position. A pipe, a socket or a terminal has none.
 pub(crate) fn has_position(fd: BorrowedFd<'_>) -> Result<bool, Error> {
     match rustix::fs::seek(fd, SeekFrom::Current(0)) {
         Ok(_) => Ok(true),
@@ -324,15 +325,15 @@ pub(crate) fn has_position(fd: BorrowedFd<'_>) -> Result<bool, Error> {
     }
 }
 
-/// Implements `FromRawFd`. A macro, since the trait's method is an `unsafe fn` and unsafe code
-/// stays here.
+/// Implements `FromRawFd`. This is a macro because the method of the trait is an `unsafe fn`, and unsafe
+/// code stays in this module.
 macro_rules! impl_from_raw_fd {
     ($Type:ty, $from_owned:expr) => {
         #[allow(unsafe_code, reason = "the method of this trait is unsafe")]
         impl $crate::sys::fd::FromRawFd for $Type {
             /// # Safety
-            /// `fd` is open, and nobody else owns it. That it is a memory file is not checked:
-            /// calls on another kind of file fail with the kernel's error.
+            /// `fd` is open, and nobody else owns it. Whether it is a memory file is not checked: calls
+            /// on another kind of file fail with the error of the kernel.
             unsafe fn from_raw_fd(fd: $crate::sys::fd::RawFd) -> Self {
                 // SAFETY: The caller hands over an open descriptor that it owns.
                 $from_owned(unsafe { $crate::sys::fd::OwnedFd::from_raw_fd(fd) })

@@ -1,4 +1,4 @@
-//! Shows that no call of `memfile` allocates: makes each of them once under an allocator that counts.
+//! Shows that no call of `memfile` allocates: makes each call once, with an allocator that counts.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::ExitCode;

@@ -11,10 +11,10 @@ impl Meter for Print {
     }
 }
 
-/// Callgrind counts within this function, by its name, and writes what it counted at each return.
+/// Callgrind finds this function by its name, counts within it, and writes the count at each return.
 #[inline(never)]
 fn measured<T>(f: impl FnOnce() -> T) -> T {
-    // Not even a call of nothing may be optimized away, or the parts come out of step.
+    // Even an empty call must not be optimized away, because the parts are matched by their order.
     std::hint::black_box(());
     f()
 }

@@ -1,4 +1,4 @@
-//! Copying: a file to a sealed file.
+//! Copying a file to a sealed file.
 
 use std::fs::File;
 use std::io::Seek;

@@ -58,7 +58,7 @@ fn create_and_seal() -> Race {
         candidate(RUSTIX, direct),
         candidate(MEMFD, memfd),
         candidate(OLD, old),
-        // These have no seals: programs use them where a sealed file could be.
+        // These have no seals, but programs use them where they could use a sealed file.
         candidate(SHARED, || shared_memory::ShmemConf::new().size(4096).create().expect("shm_open")),
         candidate(TMPFS, tmpfs),
         candidate(PIPE, || std::io::pipe().expect("a pipe")),

@@ -1,4 +1,4 @@
-//! Filling: bytes to a sealed file.
+//! Filling a sealed file with bytes.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;

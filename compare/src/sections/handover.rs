@@ -1,4 +1,4 @@
-//! Hand-over: bytes to readers in other processes, by a sealed file, a pipe and a socket.
+//! Handing bytes to readers in other processes, by a sealed file, a pipe and a socket.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -90,7 +90,7 @@ fn chart<'a>(title: &'a str, races: &[Race]) -> Chart<'a> {
         let points = races.iter().filter_map(|race| Some((race.bytes as f64, of(race)? * 1e6)));
         Line { name, style, points: points.collect() }
     };
-    // As a program would do it: few bytes are read, more are mapped.
+    // As a program would do: it reads few bytes, and maps more.
     let ours = |race: &Race| race.seconds(if race.bytes <= 64 << 10 { READ } else { MAPPED });
     Chart {
         title,
@@ -117,7 +117,7 @@ fn hand_over(readers: &mut [Reader], len: usize) -> Race {
     let bytes = pattern(len);
     let expected = files::sum(&bytes);
     let readers = RefCell::new(readers);
-    // Gives each of them the bytes, and then waits for all answers.
+    // Gives the bytes to each reader, and then waits for all answers.
     let all = |how: How, give: &dyn Fn(&mut Reader)| {
         let mut readers = readers.borrow_mut();
         for reader in readers.iter_mut() {

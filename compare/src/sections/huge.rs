@@ -1,5 +1,5 @@
-//! What huge pages change for those who read and close a file, and what it costs a receiver to ask
-//! for them afterwards.
+//! What huge pages change for readers of a file and for closing it, and what it costs a receiver to make
+//! them afterwards.
 
 use std::hint::black_box;
 
@@ -63,7 +63,7 @@ fn sum(len: usize) -> Race {
     race(format!("map and sum {}", size(len)), len, Cpu, effort(len), candidates)
 }
 
-/// Each maps afresh, as a reader would.
+/// Each run maps the file again, as a new reader would.
 fn ways<'a>(small: &'a SealedFile, huge: &'a SealedFile, read: impl Fn(&Map) -> u64 + Copy + 'a) -> Vec<Candidate<'a>> {
     let options = MapOptions::new().huge_pages(true);
     vec![
@@ -91,7 +91,7 @@ fn random_reads(map: &Map, count: usize) -> u64 {
     black_box(sum)
 }
 
-/// The last descriptor; nothing is mapped.
+/// Closes the last descriptor of a file that is not mapped.
 fn close(len: usize) -> Race {
     let bytes = pattern(len);
     let candidates =
@@ -109,7 +109,7 @@ fn received(len: usize) -> Race {
     race(size(len), len, Cpu, effort(len), candidates)
 }
 
-/// How much of a map that asked for huge pages has them, as the kernel counts it.
+/// The share of a map with huge pages that really has them, as the kernel counts it.
 fn collapsed(len: usize) -> String {
     let file = file(&pattern(len), false);
     let map = file.map_with(.., MapOptions::new().huge_pages(true)).expect("mmap");
@@ -122,7 +122,7 @@ fn collapsed(len: usize) -> String {
     }
 }
 
-/// So many readers, each with a map of its own.
+/// A number of readers, each with a map of its own.
 fn pays_by_maps(maps: usize) -> Race {
     let label = match maps {
         1 => "1 map, summed once".to_owned(),

@@ -1,4 +1,4 @@
-//! One section of the report each.
+//! The sections of the report, one in each file.
 
 pub mod copy;
 pub mod create;

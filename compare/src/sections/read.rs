@@ -1,4 +1,4 @@
-//! Reading: the first read of a received file.
+//! The first read of a received file.
 
 use std::fs::File;
 

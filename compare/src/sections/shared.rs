@@ -1,4 +1,4 @@
-//! Copies into and out of a `SharedMap`, beside plain copies.
+//! Copies into and out of a `SharedMap`, compared with plain copies.
 
 use memfile::{MemFile, Seals, SharedMap};
 

@@ -1,4 +1,4 @@
-//! Small files: from which size on a map beats reading.
+//! Small files, and the size from which on a map is faster than reading.
 
 use memfile::SealedFile;
 

@@ -1,5 +1,5 @@
-//! Messages from one process to another: the ring of `examples/ring.rs`, a pipe, a socket, and one
-//! place in shared memory with a hand-shake by eventfd.
+//! Messages from one process to another: the ring of `examples/ring.rs`, a pipe, a socket, and shared
+//! memory for one message with an eventfd in each direction.
 
 use std::env;
 use std::fs::File;
@@ -27,10 +27,10 @@ pub const ARGUMENT: &str = "--stream";
 
 const SIZES: [usize; 3] = [64, 1 << 10, 16 << 10];
 const ROUNDS: usize = 21;
-/// A timeout that ends the other process if this one has gone.
+/// A timeout that ends the other process if this one has ended.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The ways of the columns. The first is what the others are compared with.
+/// The ways, one in each column. The others are compared with the first.
 const WAYS: [&str; 5] = ["pipe", "socket", "eventfd", "ring", APART];
 /// A ring between processes that are bound to two processors.
 const APART: &str = "ring, apart";
@@ -45,7 +45,7 @@ pub fn run(report: &mut Report) {
     goal("round trip, 64 B: ring against pipe, both awake", 3.0, round_trip[0][1]);
 }
 
-/// A table: so many messages of each size, then one answer. Returns how many times as fast as the
+/// A table for `count` messages of each size, followed by one answer. Returns how many times as fast as the
 /// pipe both rings are.
 fn measure(report: &mut Report, title: &str, count: impl Fn(usize) -> usize) -> Vec<[f64; 2]> {
     let races = SIZES.map(|len| race(len, count(len)));
@@ -90,7 +90,7 @@ fn race(len: usize, count: usize) -> [Vec<f64>; 5] {
     seconds
 }
 
-/// Binds this process to one of its processors, if it has so many.
+/// Binds this process to one of its processors, if it has that many.
 fn bind(which: usize) {
     let all = sched_getaffinity(None).expect("sched_getaffinity");
     if let Some(processor) = (0..CpuSet::MAX_CPU).filter(|&processor| all.is_set(processor)).nth(which) {
@@ -123,14 +123,14 @@ impl Link for Bytes {
     }
 }
 
-/// Memory for one message, and an eventfd in each direction. One tells that there is a message, the
-/// other that it was read, or that there is an answer in its place.
+/// Memory for one message, and an eventfd in each direction. One announces a message, the other that it was
+/// read, or that an answer is in its place.
 struct Place {
     map: SharedMap,
     events: Bytes,
     count: Vec<u8>,
     asks: bool,
-    /// Whether the last message was not followed by an answer yet.
+    /// Whether the last message has not been answered yet.
     pending: bool,
 }
 
@@ -232,7 +232,7 @@ fn clone(file: &File) -> File {
     file.try_clone().expect("a descriptor")
 }
 
-/// `asks`: this is the process that measures.
+/// `asks` says whether this is the process that measures.
 fn connect(way: &str, asks: bool, bytes: Bytes, [there, back]: [MemFile; 2]) -> Box<dyn Link> {
     match way {
         "ring" | APART => {
@@ -247,8 +247,8 @@ fn connect(way: &str, asks: bool, bytes: Bytes, [there, back]: [MemFile; 2]) -> 
     }
 }
 
-/// The other process: receives as many messages as it was told, and answers with the last, until the
-/// first process ends or kills it.
+/// The other process: it receives the given number of messages and answers with the last one, again and
+/// again, until the first process ends or kills it.
 pub fn answer(arguments: &[String]) {
     let [way, len, count, there, back] = arguments else { panic!("five arguments") };
     let [len, count] = [len, count].map(|number| number.parse().expect("a number"));

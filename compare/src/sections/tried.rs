@@ -1,4 +1,4 @@
-//! Ways of filling and copying that were tried, and that `memfile` does not take.
+//! Ways of filling and copying that were tried, and that `memfile` does not use.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -105,7 +105,7 @@ fn fill(len: usize) -> Race {
 fn copy(len: usize) -> Race {
     let source = files::on_disk(len);
     let source = &source;
-    // Wrong where the source can be shortened meanwhile: SIGBUS on the way through user space, here EFAULT.
+    // Wrong if somebody can truncate the source meanwhile: here EFAULT, and SIGBUS in user space.
     let map_and_write = || {
         // SAFETY: Nobody else has the source.
         let map = unsafe { memmap2::Mmap::map(source) }.expect("mmap");

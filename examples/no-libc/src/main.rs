@@ -20,7 +20,7 @@ fn program() -> i32 {
     }
 }
 
-/// What can fail here.
+/// The errors of this program.
 enum Failure {
     File(Error),
     Process(Errno),
@@ -56,7 +56,7 @@ fn hand_over() -> Result<i32, Failure> {
     }
 }
 
-/// The other process: all that it has is a descriptor, and it need not trust the sender.
+/// The other process. It has only a descriptor, and need not trust the sender.
 fn receive() -> Result<i32, Failure> {
     // SAFETY: Nothing else in this program uses the standard input.
     let received = unsafe { take_stdin() };
@@ -65,7 +65,7 @@ fn receive() -> Result<i32, Failure> {
     Ok(say(format_args!("child: verified and mapped {} bytes: {text}", map.len()), 0))
 }
 
-/// Prints a line; returns `status`.
+/// Prints a line, and returns `status`.
 fn say(line: fmt::Arguments<'_>, status: i32) -> i32 {
     match writeln!(Stdout, "{line}") {
         Ok(()) => status,

@@ -9,7 +9,7 @@ use crate::sealed::Fresh;
 use crate::sys::fd::AsFd;
 use crate::sys::{self, Access};
 
-/// The bytes of a file that nobody else has, together with the file. This is its only mapping.
+/// The bytes of a file that nobody else has, together with the file. This mapping is the only one.
 pub(crate) struct Exclusive {
     mapping: Mapping,
     fresh: Fresh,
@@ -27,8 +27,7 @@ impl Exclusive {
         }
     }
 
-    /// Makes one without a mapping, for a file that cannot be mapped for writing any more. Its
-    /// bytes are an empty slice.
+    /// Makes one without a mapping, for a file that cannot be mapped. Its bytes are an empty slice.
     pub(crate) fn unmapped(fresh: Fresh) -> Self {
         Self { mapping: Mapping::EMPTY, fresh }
     }
@@ -36,6 +35,7 @@ impl Exclusive {
     fn map(fresh: &Fresh, huge_page: usize) -> Result<Mapping, Error> {
         let extent = Extent::within(fresh.len() as u64, ..)?;
         let mapping = Mapping::new(fresh.as_fd(), extent, fresh.granule(), huge_page, Access::SharedWrite)?;
+        // Before the first page fault, because that decides which pages the kernel uses.
         if huge_page > 1 {
             mapping.advise_huge_pages();
         }
@@ -56,7 +56,7 @@ impl Exclusive {
         (SharedWritable(Shared { mapping: self.mapping, start: 0 }), self.fresh)
     }
 
-    /// Maps the file, if mapping it failed before.
+    /// Maps the file if an earlier attempt has failed.
     pub(crate) fn map_again(&mut self, huge_page: usize) -> Result<(), Error> {
         if self.mapping.len < self.fresh.len() {
             self.mapping = Self::map(&self.fresh, huge_page)?;
@@ -64,18 +64,19 @@ impl Exclusive {
         Ok(())
     }
 
-    /// Sets the file's length, and maps it anew, as [`new`](Self::new) does. If the file cannot be
-    /// mapped any more, its bytes are an empty slice.
+    /// Sets the length of the file, and maps it again, as [`new`](Self::new) does. If it cannot be mapped,
+    /// its bytes are an empty slice.
     pub(crate) fn resize(&mut self, len: usize, huge_page: usize) -> Result<(), Error> {
         // Unmapped first, so that no mapping ever reaches beyond the end of the file.
         self.mapping = Mapping::EMPTY;
         let resized = self.fresh.resize(len);
+        // If the file could not be resized, it is mapped again as it was.
         self.mapping = Self::map(&self.fresh, huge_page)?;
         resized
     }
 
-    /// Makes the page that begins at `start` present, if there is memory for it. (A store would
-    /// raise SIGBUS if there is none.) [`collapse`](Self::collapse) needs this page.
+    /// Makes the page that begins at `start` present, and returns whether there was memory for it. (If
+    /// not, a store would raise SIGBUS.) [`collapse`](Self::collapse) needs this page.
     pub(crate) fn touch(&mut self, start: usize) -> bool {
         // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
         start < self.mapping.len && sys::madvise_populate_write(unsafe { self.mapping.base.add(start) }, 1).is_ok()
@@ -94,8 +95,8 @@ impl Exclusive {
         self.fresh.set_allocated(end);
     }
 
-    /// Allocates what the file still lacks up to `end`, and makes those pages present. So no access
-    /// to them can raise SIGBUS, and none of them is a hole.
+    /// Allocates all pages up to `end` that the file lacks, and makes them present. So no access to them
+    /// can raise SIGBUS, and none of them is a hole.
     pub(crate) fn populate(&mut self, end: usize) -> Result<(), Error> {
         let end = end.min(self.mapping.len);
         if end <= self.fresh.allocated() {

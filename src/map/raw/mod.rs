@@ -1,9 +1,9 @@
-//! Pointer, length and drop of a mapping: all the unsafe code of the maps.
+//! The pointer, the length and the drop of a mapping: all unsafe code of the maps.
 //!
 //! # Safety
 //!
-//! [`Mapping`] owns a range of address space; its fields never change. Each of the types around it
-//! is made from a type that proves what its references promise, and gives out those and no others:
+//! [`Mapping`] owns a range of address space, and its fields never change. Each type around it is made
+//! from a value that proves what its references promise, and gives out no other references.
 //!
 //! | type here | its public face | made from | gives | because |
 //! |---|---|---|---|---|
@@ -98,6 +98,7 @@ unsafe impl Sync for Mapping {}
 struct SmallestPage;
 
 impl Mapping {
+    // A dangling pointer that is aligned as a mapping is, because an empty slice needs that too.
     const EMPTY: Self = Self { base: NonNull::<SmallestPage>::dangling().cast(), mapped: 0, lead: 0, len: 0 };
 
     /// Mapping lengths must be a multiple of `granule`; it exceeds 1 only where the file has, or
@@ -138,31 +139,30 @@ impl Mapping {
         unsafe { self.base.add(self.lead) }
     }
 
-    /// Follows the options as far as the kernel can. They change no byte, so it is not an error if
-    /// the kernel refuses them, with two exceptions: failing to populate or to lock memory if the
-    /// caller asked for it.
+    /// Applies the options as far as the kernel can. They change no byte, so it is not an error if the
+    /// kernel refuses one, with two exceptions: failing to populate or to lock memory that the caller
+    /// asked to be populated or locked.
     #[inline]
     fn follow(&self, options: MapOptions) -> Result<(), Error> {
         if self.mapped == 0 {
             return Ok(());
         }
-        // From the page of the first byte, and not to the end of the mapping: what a large granule
-        // adds may lie beyond the file.
+        // From the page of the first byte to the last byte, not to the end of the mapping: the part that
+        // a large granule adds may lie beyond the end of the file.
         let skipped = self.lead & !PAGE_MASK;
         let used = self.lead.saturating_sub(skipped).saturating_add(self.len);
         // SAFETY: `skipped` is at most `lead`, which is less than `mapped`.
         let first = unsafe { self.base.add(skipped) };
         if options.populate {
             match sys::madvise_populate_read(first, used) {
-                // EINVAL: a kernel before 5.14. EPERM: a sandbox. Reading then populates the
-                // memory.
+                // EINVAL comes from a kernel before 5.14, EPERM from a sandbox. The pages then become
+                // present when they are read.
                 Err(error) if !error.is_unsupported() && !error.is(Errno::PERM) => return Err(error),
                 _ => {}
             }
         }
         if options.lock {
-            // From the first page of the range on: the kernel rounds the address down, and the lead
-            // need not be locked.
+            // Not the lead, which nobody reads. The kernel rounds the address down to a page.
             sys::mlock(self.data(), self.len)?;
         }
         Ok(())
@@ -173,8 +173,8 @@ impl Mapping {
     #[cold]
     fn collapse(&self, fd: BorrowedFd<'_>, huge_page: usize) {
         self.advise_huge_pages();
-        // A file with holes stays as it is. Its sender chose the length, and nobody wants to pay for that
-        // before the holes are read.
+        // A file with holes stays as it is: a collapse would allocate them, and its sender chose the
+        // length.
         if !sys::fstat(fd).is_ok_and(|stat| stat.allocated >= stat.len) {
             return;
         }
@@ -183,15 +183,15 @@ impl Mapping {
         while next < whole {
             // SAFETY: `next` is less than `lead + len`.
             let page = unsafe { self.base.add(next) };
-            // Linux 6.1 and 6.12 stop at a huge page in which the mapping has no page yet.
+            // Linux 6.1 and 6.12 stop at a range of which no page is present in the mapping.
             let _ = sys::madvise_populate_read(page, 1);
             next = next.saturating_add(huge_page);
         }
         sys::madvise_collapse(self.base, whole);
     }
 
-    /// Allows huge pages where the kernel's policy is `advise`. EINVAL means that the kernel was
-    /// built without them.
+    /// Allows huge pages under the policy `advise`. It is only advice, so an error is ignored: EINVAL means
+    /// that the kernel was built without huge pages.
     fn advise_huge_pages(&self) {
         if self.mapped > 0 {
             let _ = sys::madvise_hugepage(self.base, self.mapped);

@@ -10,12 +10,13 @@ use crate::sealed::SealedFile;
 use crate::sys::Access;
 use crate::sys::fd::AsFd;
 
-/// Maps a range of a sealed file, and follows the options.
+/// Maps a range of a sealed file, and applies the options.
 #[inline]
 fn map(file: &SealedFile, range: impl RangeBounds<u64>, options: MapOptions, access: Access) -> Result<Mapping, Error> {
     let extent = Extent::within(file.len(), range)?;
     let huge_page = options.huge_page_size(extent.len);
     let mapping = Mapping::new(file.as_fd(), extent, file.granule(), huge_page, access)?;
+    // Collapse first: pages that are already locked or populated would be copied again.
     if huge_page > 1 {
         mapping.collapse(file.as_fd(), huge_page);
     }
@@ -45,7 +46,7 @@ impl Constant {
     }
 }
 
-/// Bytes of constant origin that this process may change for itself.
+/// Bytes that were constant at first, and that this process may change for itself.
 pub(in crate::map) struct Private(Mapping);
 
 impl Private {

@@ -13,14 +13,14 @@ use crate::sys::{self, Access};
 
 /// Bytes that others may change at any time, through a mapping that cannot be written.
 ///
-/// Within this process the memory is a sequence of words, and every access is an atomic access to
-/// whole words: Rust's memory model knows no race between accesses that are atomic and of one size
-/// and place. (The copies may be assembly instead, which is opaque to the compiler and does no more
-/// than such accesses could: it reads and writes each byte once.) Across processes the hardware
-/// decides, and a torn or stale value is only a value.
+/// Within this process the memory is a sequence of words, and every access is an atomic access to a whole
+/// word. In Rust's memory model, atomic accesses to the same place and of the same size never race. (The
+/// copies may be assembly instead. It is opaque to the compiler, and does nothing that such accesses
+/// could not do: it reads and writes each byte once.) Between processes the hardware decides what is
+/// read. A torn or stale value is still a valid value.
 ///
-/// The words are aligned in the file. If a map begins within a word, it has only a part of that
-/// word, but the whole word is accessed, as at the end of a map.
+/// The words are aligned in the file. If a map begins or ends within a word, it shows only a part of that
+/// word, but the whole word is accessed.
 pub(in crate::map) struct Shared {
     pub(super) mapping: Mapping,
     pub(super) start: u64,
@@ -30,7 +30,7 @@ pub(in crate::map) struct Shared {
 pub(in crate::map) const WORD: usize = size_of::<usize>();
 
 impl Shared {
-    /// Maps the file of which Shrink was proven.
+    /// Maps a file that was proven to have Shrink.
     pub(in crate::map) fn new(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
         Self::map(fd, proof, range, Access::SharedRead)
     }
@@ -74,7 +74,7 @@ impl Shared {
         Some(unsafe { word.cast::<AtomicUsize>().as_ref() })
     }
 
-    /// Copies from `offset` on.
+    /// Copies bytes out, starting from `offset`.
     #[inline]
     pub(in crate::map) fn copy_out(&self, offset: usize, target: &mut [u8]) -> Result<(), Error> {
         let source = self.range(offset, target.len())?;
@@ -100,7 +100,7 @@ impl Shared {
 pub(in crate::map) struct ReadOnlyWord<'map>(&'map AtomicUsize);
 
 impl<'map> ReadOnlyWord<'map> {
-    /// The one load that is guaranteed to work on read-only memory, for words of this size.
+    /// A relaxed load, the only one that is guaranteed to work on read-only memory.
     pub(in crate::map) fn load(self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -132,17 +132,17 @@ impl<'map> Futex<'map> {
         sys::futex_wait(self.0, expected, timeout)
     }
 
-    /// Wakes at most so many sleepers, and returns how many it woke.
+    /// Wakes at most `most` sleepers, and returns how many it woke.
     pub(in crate::map) fn wake(&self, most: u32) -> Result<usize, Error> {
         sys::futex_wake(self.0, most)
     }
 }
 
-/// As [`Shared`], through a mapping that can be written.
+/// Like [`Shared`], through a mapping that can be written.
 pub(in crate::map) struct SharedWritable(pub(super) Shared);
 
 impl SharedWritable {
-    /// Maps the file of which Shrink was proven.
+    /// Maps a file that was proven to have Shrink.
     pub(in crate::map) fn new(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
         Shared::map(fd, proof, range, Access::SharedWrite).map(Self)
     }
@@ -158,7 +158,7 @@ impl SharedWritable {
         self.0.atomic(offset)
     }
 
-    /// Copies to `offset`.
+    /// Copies bytes in, starting at `offset`.
     #[inline]
     pub(in crate::map) fn copy_in(&self, source: &[u8], offset: usize) -> Result<(), Error> {
         let target = self.0.range(offset, source.len())?;

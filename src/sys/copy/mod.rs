@@ -1,5 +1,7 @@
 //! Copies between private memory and memory that others change meanwhile. No Rust reference to the
-//! shared side exists.
+//! shared side ever exists.
+//!
+//! How the copy is made on each processor.
 //!
 //! | processor | file | how |
 //! |---|---|---|
@@ -8,8 +10,8 @@
 //!
 //! # Order
 //!
-//! Both are at least as ordered as `SharedMap` promises: as relaxed atomic accesses, which fences
-//! and other atomics order, and which have no order among themselves.
+//! Both are at least as ordered as `SharedMap` promises: like relaxed atomic accesses, they are ordered
+//! by fences and other atomics, and have no order among themselves.
 //!
 //! - `words.rs` makes exactly such accesses, so Rust's memory model guarantees the order on every
 //!   processor, and Miri tests it. On aarch64, for instance, the words are plain `ldr` and `str`,

@@ -88,6 +88,8 @@ fn copy_part(bytes: &[u8; WORD], offset: usize, target: &mut [u8]) {
     }
 }
 
+/// Replaces a part of a word, and leaves the rest as others have written it. If the word changes
+/// meanwhile, it tries again, so a peer that changes it without pause can delay this.
 fn write_part(word: &AtomicUsize, offset: usize, source: &[u8]) {
     let mut old = word.load(Relaxed);
     loop {

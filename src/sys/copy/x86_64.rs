@@ -7,14 +7,14 @@
 use core::arch::asm;
 use core::ptr::NonNull;
 
-/// From this length on the processor's own copy is faster; it takes long to start.
+/// From this length on, the processor's own copy (`rep movsb`) is faster. It takes long to start.
 const LONG: usize = 1536;
 
 /// From this length on, registers of 32 bytes are faster than those of 16.
 const WIDE: usize = 128;
 
-/// Whether the processor and the system have registers of 32 bytes. Without std, only the
-/// compiler's settings are known.
+/// Whether the processor and the system have registers of 32 bytes. Without std, only the settings of the
+/// compiler are known.
 #[inline]
 fn has_avx() -> bool {
     cfg_if::cfg_if! {
@@ -42,7 +42,8 @@ pub(crate) unsafe fn copy_to_shared(source: &[u8], target: NonNull<u8>) {
     unsafe { copy(source.as_ptr(), target.as_ptr(), source.len()) }
 }
 
-/// Writes each byte once: a second write could undo what others wrote after seeing the first.
+/// Writes each byte once, because a second write could undo what others have written after they saw the
+/// first.
 ///
 /// # Safety
 /// `source` is readable and `target` writable for `len` bytes. Either may be changed by others

@@ -1,17 +1,17 @@
 //! `madvise(MADV_COLLAPSE)`. For memory files since Linux 6.1 (7d8faaf15545).
 //!
 //! rustix 1.1 has no name for this advice, and a value that is not in its enum would be undefined
-//! behaviour. So the call is made here, without libc wherever rustix does without it. This file can
-//! go when `rustix::mm::Advice` lists the advice.
+//! behaviour. So this file makes the call itself, without libc wherever rustix does without it. The file
+//! can go once `rustix::mm::Advice` has the advice.
 
 use core::ffi::c_int;
 use core::ptr::NonNull;
 
 const MADV_COLLAPSE: c_int = 25;
 
-/// Makes huge pages of a mapping, whatever the policy: one of each range that has the size of a
-/// huge page, is aligned in memory and in the file, and already has a page. The contents stay. The
-/// call takes as long as copying them, and longer if the kernel has to make room first.
+/// Makes huge pages of a mapping under every policy but `deny`: one of each range that has the size of a
+/// huge page, is aligned in memory and in the file, and has at least one page. The contents stay the same.
+/// The call takes as long as copying them, and longer if the kernel has to make room first.
 ///
 /// Returns whether the kernel reports success for the whole mapping.
 pub(crate) fn madvise_collapse(base: NonNull<u8>, len: usize) -> bool {

@@ -17,20 +17,20 @@ use crate::sys::unix::{above_stdio, failed};
 /// other flags.
 static EXEC_FLAGS_REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// Creates a memory file: `memfd_create`, and one more call where flags alone do not give what was
-/// asked for: `fchmod` for a file that is to be non-executable without the seal Exec,
-/// `fcntl(F_ADD_SEALS)` to forbid sealing where the kernel implies it.
+/// Creates a memory file: `memfd_create`, and one more call if flags alone do not fulfil the options:
+/// `fchmod` for a file that is to be non-executable without the seal Exec, or `fcntl(F_ADD_SEALS)` to
+/// forbid sealing where the kernel implies it.
 #[inline]
 pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Error> {
     create_with(name, plain_flags(options), options)
 }
 
-/// Creates an empty file of the same file system as `fd`, which is one of tmpfs or hugetlbfs.
+/// Creates an empty file in the same file system as that of `fd`, which is tmpfs or hugetlbfs.
 pub(crate) fn create_like(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     let options = CreateOptions::new().allow_sealing(true);
     let mut flags = plain_flags(&options);
     if let Some(page) = huge_page_size(fd)? {
-        // Each size of huge pages has a mount of its own.
+        // hugetlbfs has one mount for each size of huge pages.
         flags |= MemfdFlags::HUGETLB | MemfdFlags::from_bits_retain(page.trailing_zeros() << 26);
     }
     create_with(c"", flags, &options)
@@ -55,10 +55,11 @@ pub(crate) fn try_exec_flags() -> Result<(), Error> {
     }
 }
 
-// Always: the other caller, which is rare, must not cost this one a call.
+// Always inline: the other caller is rare, and must not make this one slower.
 #[inline(always)]
 fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
     let exec = match options.exec {
+        // A wasted system call for each file otherwise.
         _ if EXEC_FLAGS_REFUSED.load(Ordering::Relaxed) => MemfdFlags::empty(),
         Exec::Deny => MemfdFlags::NOEXEC_SEAL,
         Exec::DenyUnsealed | Exec::Allow => MemfdFlags::EXEC,
@@ -78,7 +79,7 @@ fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Resul
     finish(fd, exec, options)
 }
 
-/// Does by calls what the flags did not.
+/// Does with further calls what the flags did not do.
 #[inline(always)]
 fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
     let fd = above_stdio(fd, options.close_on_exec)?;
@@ -90,8 +91,8 @@ fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<Owne
     if executable_by_default {
         deny_execution(fd.as_fd())?;
     }
-    // MFD_NOEXEC_SEAL implies sealing, and without a flag so can `vm.memfd_noexec`, also where a
-    // sandbox has refused the flags.
+    // MFD_NOEXEC_SEAL implies sealing. Without a flag, `vm.memfd_noexec` can imply it too, even if the
+    // flags were refused, by a sandbox.
     let may_imply_sealing = exec != MemfdFlags::EXEC;
     if may_imply_sealing && !options.allow_sealing {
         forbid_sealing(fd.as_fd())?;
@@ -99,7 +100,7 @@ fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<Owne
     Ok(fd)
 }
 
-/// The flags that say nothing about execution.
+/// The flags that have nothing to do with execution.
 #[inline]
 fn plain_flags(options: &CreateOptions) -> MemfdFlags {
     let mut flags = MemfdFlags::empty();
@@ -115,15 +116,16 @@ fn deny_execution(fd: BorrowedFd<'_>) -> Result<(), Error> {
     rustix::fs::fchmod(fd, Mode::from_raw_mode(0o666)).map_err(failed(Call::Fchmod))
 }
 
-/// Adds the seal Seal, unless the file was created with it.
+/// Adds the seal Seal, unless the file was created with it already.
 fn forbid_sealing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     match retry_on_intr(|| rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL)) {
+        // Then EPERM only says that the kernel has not implied sealing after all.
         Err(_) if rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SEAL)) => Ok(()),
         result => result.map_err(failed(Call::AddSeals)),
     }
 }
 
-/// The options tell more than the call about what the kernel refused.
+/// Finds the reason in the options, which tell more than the call about what the kernel refused.
 #[cold]
 fn explain(errno: Errno, options: &CreateOptions) -> Error {
     let error = Error::os(Call::MemfdCreate, errno);

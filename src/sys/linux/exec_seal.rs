@@ -1,8 +1,8 @@
 //! A test of the running kernel: does adding the seal Exec look for writable mappings? Available
 //! since: Linux 6.3.
 //!
-//! On an executable file that seal implies Write, and kernels before the fix (3b041514cb6e) added
-//! Write without looking for mappings that can write.
+//! On an executable file, Exec implies Write. Kernels before the fix (3b041514cb6e) add Write without
+//! looking for mappings that can write.
 
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
@@ -14,14 +14,14 @@ use crate::sys::unix::{Access, above_stdio, failed, mmap, munmap};
 /// The length of the file; a page of any size will do.
 const LEN: usize = 1;
 
-/// Adds Exec to an executable file that is mapped writable. A fixed kernel refuses that with EBUSY.
+/// Adds Exec to an executable file that is mapped for writing. A fixed kernel refuses that with EBUSY.
 ///
-/// Fails where the test cannot run: out of resources, `vm.memfd_noexec` is 2, a kernel without the
-/// seal.
+/// # Errors
+/// The test cannot run: out of resources, `vm.memfd_noexec` is 2, or the kernel lacks the seal.
 pub(crate) fn exec_seal_finds_writers() -> Result<bool, Error> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
     let fd = rustix::fs::memfd_create(c"memfile-exec-seal-test", flags).map_err(failed(Call::MemfdCreate))?;
-    // Nobody may put another file under this number while the test runs: its answer is kept.
+    // Safe code must not put another file under this number during the test, whose answer is kept.
     let fd = above_stdio(fd, true)?;
     rustix::fs::ftruncate(&fd, LEN as u64).map_err(failed(Call::Ftruncate))?;
     let base = mmap(fd.as_fd(), 0, LEN, Access::SharedWrite, None)?;

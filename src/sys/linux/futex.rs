@@ -10,14 +10,15 @@ use rustix::thread::futex::{self, Flags};
 use crate::error::{Call, Error};
 use crate::sys::unix::failed;
 
-/// Without `FUTEX_PRIVATE_FLAG`, so that the kernel looks up sleepers by file and offset, and finds
-/// those of other processes.
+/// Without `FUTEX_PRIVATE_FLAG`, so that the kernel identifies the futex by file and offset, and finds
+/// sleepers in other processes.
 const SHARED: Flags = Flags::empty();
 
-/// `FUTEX_WAIT`. Returns false if the time has passed. A signal ends the wait too, so a return says
-/// nothing about the value.
+/// `FUTEX_WAIT`. Returns false if the time has passed. A signal ends the wait too, so returning
+/// says nothing about the value.
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Result<bool, Error> {
     let timeout = timeout.map(timespec);
+    // Not repeated after a signal, because the timeout would start again.
     match futex::wait(word, SHARED, expected, timeout.as_ref()) {
         // EAGAIN: the value was not `expected`.
         Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(true),
@@ -31,8 +32,8 @@ pub(crate) fn futex_wake(word: &AtomicU32, most: u32) -> Result<usize, Error> {
     retry_on_intr(|| futex::wake(word, SHARED, most)).map_err(failed(Call::FutexWake))
 }
 
-/// More than `i32::MAX` seconds (68 years) count as that many: where pointers have 32 bits, kernels
-/// before 5.1 support no longer time.
+/// At most `i32::MAX` seconds (68 years), because kernels before 5.1 support no longer time on 32-bit
+/// machines.
 fn timespec(duration: Duration) -> Timespec {
     let seconds = duration.as_secs().try_into().unwrap_or(i32::MAX);
     Timespec { tv_sec: seconds.into(), tv_nsec: duration.subsec_nanos().into() }

@@ -1,4 +1,4 @@
-//! The calls of Linux and Android alone.
+//! The calls that only Linux and Android have.
 
 mod collapse;
 mod create;
@@ -29,14 +29,14 @@ pub(super) use pidfd::close_pidfds;
 
 pub(super) const NORESERVE: MapFlags = MapFlags::NORESERVE;
 
-/// The bytes of memory that a file has, holes left out: `st_blocks` counts units of 512.
+/// The bytes of memory that a file has, without holes: `st_blocks` counts units of 512 bytes.
 #[inline]
 pub(super) fn allocated(_len: u64, blocks: u64) -> u64 {
     blocks.wrapping_mul(512)
 }
 
-/// From an offset, which moves, or else the position, to the position of the target. Since 4.5;
-/// between file systems since 5.3, and from 5.19 on only where both agree (EXDEV).
+/// Copies from an offset, which moves, or else from the position, to the position of the target. Since
+/// 4.5; between file systems since 5.3, and since 5.19 only if both support it (otherwise EXDEV).
 pub(crate) fn copy_file_range(
     from: BorrowedFd<'_>,
     mut at: Option<&mut u64>,
@@ -47,8 +47,8 @@ pub(crate) fn copy_file_range(
         .map_err(failed(Call::CopyFileRange))
 }
 
-/// From an offset, which moves, or else the position, to the position of the target. Since 2.6.33
-/// to any file.
+/// Copies from an offset, which moves, or else from the position, to the position of the target. To any
+/// file since 2.6.33.
 pub(crate) fn sendfile(
     from: BorrowedFd<'_>,
     mut at: Option<&mut u64>,
@@ -58,7 +58,7 @@ pub(crate) fn sendfile(
     retry_on_intr(|| rustix::fs::sendfile(to, from, at.as_deref_mut(), len)).map_err(failed(Call::Sendfile))
 }
 
-/// From a pipe, to the position of the target. Since 2.6.17; a pipe has no offset (ESPIPE).
+/// Moves bytes from a pipe to the position of the target. Since 2.6.17. A pipe has no offset (ESPIPE).
 pub(crate) fn splice(
     from: BorrowedFd<'_>,
     mut at: Option<&mut u64>,
@@ -75,20 +75,20 @@ pub(crate) fn punch_hole(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()
     retry_on_intr(|| rustix::fs::fallocate(fd, mode, offset, len)).map_err(failed(Call::Fallocate))
 }
 
-/// Allows transparent huge pages below a mapping. EINVAL where the kernel was built without them.
+/// Allows transparent huge pages in a mapping. Fails with EINVAL if the kernel was built without them.
 pub(crate) fn madvise_hugepage(base: NonNull<u8>, len: usize) -> Result<(), Error> {
     madvise(base, len, Advice::LinuxHugepage)
 }
 
-/// The size of a transparent huge page, or 1 if `len` is less: 2 MiB, but 32 or 512 MiB where pages
-/// have 16 or 64 KiB. Without `/sys` it is assumed to be 2 MiB. The kernel is asked once per
-/// process.
+/// The size of a transparent huge page, or 1 if `len` is less. It is 2 MiB, but 32 or 512 MiB if ordinary
+/// pages have 16 or 64 KiB. Without `/sys` it is assumed to be 2 MiB. The kernel is asked once per process.
 pub(crate) fn transparent_huge_page_size(len: usize) -> usize {
     /// No processor has smaller huge pages.
     const SMALLEST: usize = 1 << 20;
     const USUAL: usize = 2 << 20;
     static SIZE: AtomicUsize = AtomicUsize::new(0);
 
+    // Small files, which are the most frequent, do not cost a look at the setting.
     if len < SMALLEST {
         return 1;
     }
@@ -98,6 +98,7 @@ pub(crate) fn transparent_huge_page_size(len: usize) -> usize {
         size = open_read_only(c"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
             .and_then(|file| read(file.as_fd(), &mut text))
             .map_or(0, |len| parse(text.get(..len).unwrap_or_default()));
+        // Masks are computed from the size, so anything else would break them.
         if !size.is_power_of_two() {
             size = USUAL;
         }
@@ -106,25 +107,24 @@ pub(crate) fn transparent_huge_page_size(len: usize) -> usize {
     if len < size { 1 } else { size }
 }
 
-/// The number that a text begins with.
+/// The decimal number at the start of a text. It wraps around, since the caller checks it.
 fn parse(text: &[u8]) -> usize {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number: usize, digit| number.wrapping_mul(10).wrapping_add(usize::from(digit & 0xf)))
 }
 
-/// Fills the holes below a mapping and makes its pages present, as reading them would. Since 5.14
-/// (EINVAL before).
+/// Fills the holes in a mapping and makes its pages present, as reading them would. Since 5.14 (EINVAL on
+/// older kernels).
 pub(crate) fn madvise_populate_read(base: NonNull<u8>, len: usize) -> Result<(), Error> {
     madvise(base, len, Advice::LinuxPopulateRead)
 }
 
-/// Fills the holes below a writable mapping and makes its pages present, as writing them would.
-/// Since 5.14.
+/// Fills the holes in a writable mapping and makes its pages present, as writing them would. Since 5.14.
 pub(crate) fn madvise_populate_write(base: NonNull<u8>, len: usize) -> Result<(), Error> {
     madvise(base, len, Advice::LinuxPopulateWrite)
 }
 
-/// Safe for the advice that is given here: a range that is not mapped fails with ENOMEM.
+/// Safe for the advice that is used here: if the range is not mapped, the call fails with ENOMEM.
 fn madvise(base: NonNull<u8>, len: usize, advice: Advice) -> Result<(), Error> {
     // SAFETY: The advice makes pages present or larger, and changes neither contents nor mappings.
     retry_on_intr(|| unsafe { rustix::mm::madvise(base.as_ptr().cast::<c_void>(), len, advice) })

@@ -1,4 +1,4 @@
-//! Messages of the type `SCM_PIDFD`, which rustix passes over. Available since: Linux 6.5.
+//! Messages of the type `SCM_PIDFD`, which rustix ignores. Available since: Linux 6.5.
 
 use core::mem::MaybeUninit;
 
@@ -17,8 +17,8 @@ const WORD: usize = size_of::<usize>();
 
 /// Closes the descriptors in such messages.
 ///
-/// Whoever has a descriptor of the receiving socket can set `SO_PASSPIDFD` on it. Then each message
-/// brings a descriptor of the sender's process, and would leave one more open.
+/// Everybody who has a descriptor of the receiving socket can set `SO_PASSPIDFD` on it. Then each message
+/// brings a descriptor of the sender's process, which would stay open.
 ///
 /// `space` was all zero before the call, so a length of 0 ends the messages.
 pub(in crate::sys) fn close_pidfds(space: &[MaybeUninit<u8>]) {
@@ -29,12 +29,14 @@ pub(in crate::sys) fn close_pidfds(space: &[MaybeUninit<u8>]) {
         let level = bytes_of(rest, WORD).map(u32::from_ne_bytes);
         let kind = bytes_of(rest, WORD + 4).map(u32::from_ne_bytes);
         if (level, kind) == (Some(SOL_SOCKET), Some(SCM_PIDFD)) {
+            // Negative if the kernel could not install a descriptor.
             if let Some(fd) = bytes_of(rest, WORD + 8).map(RawFd::from_ne_bytes).filter(|&fd| fd >= 0) {
                 // SAFETY: The kernel has installed this descriptor for this process. Nobody else owns
                 // it: the caller has forgotten what rustix may have made of the message.
                 drop(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }
+        // Messages are aligned to words.
         let next = len.saturating_add(WORD - 1) & !(WORD - 1);
         match rest.get(next..) {
             Some(after) if next > 0 => rest = after,

@@ -9,8 +9,9 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::process::Stdio;
 use std::thread;
 
@@ -391,6 +392,24 @@ fn a_datagram_goes_to_a_path() {
     let (stream, _other) = UnixStream::pair().unwrap();
     let error = send_to(&stream, &path, b"1", &[one.as_fd()]).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(EISCONN));
+}
+
+/// The empty path is the abstract socket whose name is empty.
+#[test]
+fn a_datagram_to_the_empty_path_goes_to_an_abstract_socket() {
+    let address = SocketAddr::from_abstract_name(b"").unwrap();
+    let journal = loop {
+        // The name is the same for everything on this machine, such as another run of this test.
+        match UnixDatagram::bind_addr(&address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => thread::sleep(Duration::from_millis(1)),
+            result => break result.unwrap(),
+        }
+    };
+    let client = UnixDatagram::unbound().unwrap();
+    let one = sealed("1");
+    assert_eq!(send_to(&client, c"", b"empty", &[one.as_fd()]).unwrap(), 5);
+    let (mut payload, mut fds) = ([0; 8], [None]);
+    assert_eq!(received(&journal, &mut payload, &mut fds), (5, 1));
 }
 
 #[test]

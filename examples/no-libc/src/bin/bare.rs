@@ -1,5 +1,5 @@
-//! The least that can be done by direct system calls: create, write, seal, map and check, with no thought of other kernels,
-//! of interruptions, of what was there before. The yardstick of size.
+//! The least that direct system calls can do: create, write, seal, map and check, without regard to other kernels, to
+//! interruptions, or to what may go wrong. The other sizes are compared with this one.
 #![no_std]
 #![no_main]
 

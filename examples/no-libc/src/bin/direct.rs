@@ -1,5 +1,5 @@
-//! What `through_memfile` does, by direct system calls that handle the same cases: an old kernel that refuses the exec flag,
-//! calls that are interrupted or do a part, a kernel that ignores seals or refuses the shared mapping. It does not take the
+//! Does what `through_memfile` does, with direct system calls that handle the same cases: an old kernel that refuses the exec flag,
+//! calls that are interrupted or incomplete, a kernel that ignores seals or refuses the shared mapping. It does not ask for the
 //! length after sealing, and its errors are plain errnos.
 #![no_std]
 #![no_main]

@@ -1,5 +1,5 @@
-//! What programs do with slices: they compare, copy within, fill and sort them. Ends with 0 if all goes well, and otherwise with
-//! the number of the first check that fails.
+//! Does what programs do with slices: compares them, copies within them, fills and sorts them. Ends with 0 if everything is right, and
+//! otherwise with the number of the first check that fails.
 #![no_std]
 #![no_main]
 
@@ -17,12 +17,12 @@ fn program() -> i32 {
     checks.iter().zip(1..).find(|(check, _)| !check()).map_or(0, |(_, number)| number)
 }
 
-/// 0, 1, 2 and so on. The compiler cannot know.
+/// 0, 1, 2 and so on, which the compiler cannot compute in advance.
 fn numbers() -> [u8; LEN] {
     black_box(core::array::from_fn(|i| i as u8))
 }
 
-/// `memmove`: to every place from every place, so in both directions.
+/// `memmove`: from every place to every place, so in both directions.
 fn copies_within() -> bool {
     (0..LEN).all(|from| (0..LEN).all(|to| (0..=LEN - from.max(to)).all(|len| is_moved(from, to, len))))
 }
@@ -34,7 +34,7 @@ fn is_moved(from: usize, to: usize, len: usize) -> bool {
     bytes.iter().enumerate().all(|(i, &byte)| usize::from(byte) == expected(i))
 }
 
-/// `memcmp` and `bcmp`: slices that differ at one place, by a byte that is larger, as an unsigned one.
+/// `memcmp` and `bcmp`: slices that differ in one byte, which must be compared as unsigned.
 fn compares() -> bool {
     (0..LEN).all(|place| {
         let (low, mut high) = (numbers(), numbers());
@@ -69,7 +69,7 @@ fn sorts() -> bool {
 
 /// `strlen`.
 fn measures() -> bool {
-    // SAFETY: It ends with NUL, as all literals of this kind do.
+    // SAFETY: A literal of this kind ends with a NUL.
     let text = |text: &'static CStr| unsafe { CStr::from_ptr(black_box(text.as_ptr())) }.to_bytes();
     text(c"").is_empty() && text(c"name") == b"name"
 }

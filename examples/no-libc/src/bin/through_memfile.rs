@@ -1,4 +1,4 @@
-//! Creates, writes, seals, maps and checks a file by `memfile`. The counterpart of `direct`; ends with 0 if all is well.
+//! Creates, writes, seals, maps and checks a file with `memfile`, as `direct` does without it. Ends with 0 if everything is right.
 #![no_std]
 #![no_main]
 
