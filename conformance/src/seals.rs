@@ -6,9 +6,7 @@ use memfile::{Cause, MemFile, Seal, Seals};
 use rustix::fs::OFlags;
 use rustix::mm::ProtFlags;
 
-use crate::probe::{
-    EXEC, FUTURE_WRITE, GROW, SEAL, SHRINK, WRITE, needs, page, reopen, sealable, unsealable,
-};
+use crate::probe::{EXEC, FUTURE_WRITE, GROW, SEAL, SHRINK, WRITE, needs, page, reopen, sealable, unsealable};
 use crate::raw::{self, Map};
 use crate::table::{EBADF, EBUSY, EINVAL, EPERM, Expect, OK, Table, Try, one_of, same, skip};
 
