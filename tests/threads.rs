@@ -9,7 +9,7 @@ use std::thread;
 use memfile::{CreateOptions, Exec, MemFile, SealedFile, SharedMap, SharedView};
 
 // Miri has them too, as a part of `tests/heap`, and takes its time.
-const ROUNDS: usize = if cfg!(miri) { 20 } else { 10_000 };
+const ROUNDS: usize = if cfg!(miri) { 10 } else { 10_000 };
 const THREADS: usize = if cfg!(miri) { 2 } else { 4 };
 
 fn shared() -> SharedMap {
@@ -97,7 +97,7 @@ fn copies_under_a_lock() {
 /// The lengths are those of each way of copying.
 #[test]
 fn copies_under_a_sequence_lock() {
-    for len in if cfg!(miri) { &[7, 50][..] } else { &[7, 100, 256, 2000] }.iter().copied() {
+    for len in if cfg!(miri) { &[7, 30][..] } else { &[7, 100, 256, 2000] }.iter().copied() {
         let map = shared();
         let view = SharedView::try_from(map.as_mem_file().try_clone().unwrap()).unwrap();
         thread::scope(|scope| {

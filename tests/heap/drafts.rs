@@ -15,7 +15,7 @@ fn every_length() {
     let mut draft = draft(5000);
     let mut model = pattern(5000);
     draft.copy_from_slice(&model);
-    for len in [5000, 4097, 10_000, 1, 4096, 0, 3, 70_000, 65_536] {
+    for len in [5000, 4097, 10_000, 1, 4096, 0, 3, 9000, 8192] {
         draft.set_len(len).unwrap();
         model.resize(len, 0);
         assert!(*draft == model && draft.as_mut() == model, "{len}");

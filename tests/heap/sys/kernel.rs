@@ -17,7 +17,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use super::{Access, copy_from_shared, copy_to_shared};
+use super::Access;
 use crate::error::Errno;
 use crate::seal::{Seal, Seals};
 
@@ -113,16 +113,18 @@ impl Memory {
         unsafe { self.base.add(offset) }
     }
 
+    /// Not by atomic words, which Miri is slow at: no test reads or writes a file by a call while
+    /// another thread writes it through a map.
     fn read(&self, buf: &mut [u8], offset: usize) {
         assert!(offset + buf.len() <= self.len);
-        // SAFETY: The range lies within the allocation, which ends with a word.
-        unsafe { copy_from_shared(self.at(offset), buf) }
+        // SAFETY: The range lies within the allocation, of which nobody else has a `&mut`.
+        unsafe { self.at(offset).copy_to_nonoverlapping(NonNull::from(&mut *buf).cast(), buf.len()) }
     }
 
     fn write(&self, buf: &[u8], offset: usize) {
         assert!(offset + buf.len() <= self.len);
-        // SAFETY: As for `read`.
-        unsafe { copy_to_shared(buf, self.at(offset)) }
+        // SAFETY: As for `read`, and nobody has a reference.
+        unsafe { self.at(offset).copy_from_nonoverlapping(NonNull::from(buf).cast(), buf.len()) }
     }
 }
 
