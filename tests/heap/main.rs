@@ -6,7 +6,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test a panic is the report")]
 #![allow(clippy::panic, clippy::cast_possible_truncation, reason = "as above; the numbers in tests are small")]
 #![allow(clippy::std_instead_of_core, reason = "the tests need std anyway")]
-#![allow(dead_code, unused_imports, unreachable_pub, unused_qualifications, reason = "what the crate exports, a program does not")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "what the crate exports, a program does not"
+)]
 
 // The tests and examples that are included name the crate.
 extern crate self as memfile;

@@ -110,11 +110,10 @@ fn parts() {
         let view = SharedView::map_range(&file, start - 1..end, Holes::Refuse).unwrap();
         let mut bytes = vec![0; view.len()];
         view.read_exact_at(&mut bytes, 0).unwrap();
-        assert_eq!((bytes[1], bytes[view.len() - 1]), if part.len() == 1 {
-            (start as u8 + 1, start as u8 + 1)
-        } else {
-            (start as u8, start as u8 + 1)
-        });
+        assert_eq!(
+            (bytes[1], bytes[view.len() - 1]),
+            if part.len() == 1 { (start as u8 + 1, start as u8 + 1) } else { (start as u8, start as u8 + 1) }
+        );
     }
     assert!(SharedMap::map_range(clone(), 0..5, Holes::Refuse).is_err(), "FutureWrite");
     assert_eq!(SharedView::map_range(&whole, 5..5, Holes::Refuse).unwrap().len(), 0);

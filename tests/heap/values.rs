@@ -31,7 +31,10 @@ fn names_and_paths() {
     for name in ["", "a name", &"n".repeat(249)] {
         let file = MemFile::create_default(name).unwrap();
         assert_eq!(*file.name().unwrap(), *name.as_bytes());
-        assert_eq!(file.proc_path().to_str().unwrap(), format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)));
+        assert_eq!(
+            file.proc_path().to_str().unwrap(),
+            format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file))
+        );
         assert!(file.is_memfd().unwrap());
     }
     for name in ["a\0b", &"n".repeat(250)] {

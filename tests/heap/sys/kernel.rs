@@ -16,8 +16,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use super::Access;
+use super::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use crate::error::Errno;
 use crate::seal::{Seal, Seals};
 
@@ -382,9 +382,8 @@ pub(super) fn futex_wait(word: NonNull<u8>, expected: u32, timeout: Option<Durat
             kernel.sleepers.retain(|sleeper| sleeper.id != id);
             return Ok(false);
         }
-        (kernel, _) = WOKEN
-            .wait_timeout(kernel, rest.min(Duration::from_secs(3600)))
-            .unwrap_or_else(PoisonError::into_inner);
+        (kernel, _) =
+            WOKEN.wait_timeout(kernel, rest.min(Duration::from_secs(3600))).unwrap_or_else(PoisonError::into_inner);
     }
 }
 

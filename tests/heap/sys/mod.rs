@@ -23,8 +23,8 @@ use kernel::{File, PAGE, lock};
 pub(crate) use copy::{copy_from_shared, copy_to_shared};
 pub(crate) use rustix::path::DecInt;
 
-pub(crate) const O_CLOEXEC: u32 = 0;
-pub(crate) const O_NONBLOCK: i32 = 0;
+pub(crate) const O_CLOEXEC: u32 = 0o2_000_000;
+pub(crate) const O_NONBLOCK: i32 = 0o4000;
 
 #[derive(Copy, Clone)]
 pub(crate) struct Stat {
