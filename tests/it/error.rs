@@ -167,12 +167,12 @@ fn causes() {
         (
             one.as_mem_file().write_at(b"2", 0).unwrap_err(),
             Cause::Sealed,
-            "pwrite: EPERM: the file is sealed against this change",
+            "pwrite: EPERM: a seal forbids this change: put the data into a new file",
         ),
         (
             SharedMap::try_from(shared.as_mem_file().try_clone().unwrap()).unwrap_err().into_error(),
             Cause::Sealed,
-            "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it",
+            "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does",
         ),
         (shared.as_mem_file().add_seal(Seal::Write).unwrap_err(), Cause::Busy, BUSY),
         (
@@ -194,7 +194,11 @@ fn causes() {
         ),
         (plain(b"").allocate(0, 0).unwrap_err(), Cause::InvalidInput, "fallocate: EINVAL: the length is 0"),
         (not_ready, Cause::WouldBlock, "recvmsg: EAGAIN: the descriptor is non-blocking and not ready"),
-        (no_descriptor, Cause::UnexpectedMessage, "the message carries no descriptor, 1 was expected"),
+        (
+            no_descriptor,
+            Cause::UnexpectedMessage,
+            "the message carries no descriptor, 1 was expected: the sender passed none, or an earlier read of the stream took it",
+        ),
         (
             stray,
             Cause::UnexpectedMessage,

@@ -33,7 +33,7 @@ fn each_seal_alone() {
         file.add_seal(seal).unwrap();
         assert_eq!(added(&file), Seals::from(seal));
 
-        let sealed = "the file is sealed against this change";
+        let sealed = "a seal forbids this change: put the data into a new file";
         match file.write_at(b"x", 0) {
             Ok(1) => assert!(!matches!(seal, Seal::Write | Seal::FutureWrite)),
             result => _ = refused(result, libc::EPERM, &format!("pwrite: EPERM: {sealed}")),

@@ -130,7 +130,8 @@ fn out_of_bounds() {
         let after = match end {
             Included(end) => end.saturating_add(1),
             Excluded(end) => end,
-            Unbounded => file.len(),
+            // No end is named, so the message names none before the start.
+            Unbounded => file.len().max(first),
         };
         let message = &range(first, after, file.len());
         let error = refused(file.map_range((start, end)), None, message);

@@ -75,7 +75,7 @@ fn a_part_grows() {
 /// The map stays, and so does the length of the file where that can be.
 #[test]
 fn what_cannot_grow() {
-    const SEALED: &str = "fallocate: EPERM: the file is sealed against this change";
+    const SEALED: &str = "fallocate: EPERM: a seal forbids this change: put the data into a new file";
     let mut fixed = growing("grow sealed", 100);
     fixed.as_mem_file().add_seal(Seal::Grow).unwrap();
     assert_eq!(refused(fixed.grow(101), EPERM, SEALED).cause(), Cause::Sealed);
@@ -87,7 +87,7 @@ fn what_cannot_grow() {
 
     let mut future = growing("grow sealed", 100);
     future.as_mem_file().add_seal(Seal::FutureWrite).unwrap();
-    let message = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it";
+    let message = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
     refused(future.grow(5000), EPERM, message);
     assert_eq!((future.len(), future.as_mem_file().len().unwrap()), (100, 5000), "it says so");
     future.write_all_at(b"!", 99).unwrap();
