@@ -32,6 +32,19 @@ require_component() { # COMMAND COMPONENT PACKAGE
         skip_job "no cargo $1, and the component $2 cannot be installed"
 }
 
+# Builds a tool from the registry, once, and puts it on the PATH. Without optimization, which halves the time.
+tool() { # CRATE@VERSION
+    PATH=$cache/tools/bin:$PATH
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root "$cache/tools" --target-dir "$cache/tools/target" \
+        "$1" >"$cache/tools.log" 2>&1 || skip_job "${1%@*} cannot be downloaded or built"
+    rm -rf "$cache/tools/target"
+}
+
+# cargo-hack, which runs a command with every set of features.
+need_hack() {
+    tool cargo-hack@0.6.46
+}
+
 # Git also in a checkout that belongs to somebody else, which it refuses otherwise.
 git() {
     command git -c safe.directory="$PWD" "$@"
@@ -138,7 +151,12 @@ std_cargo() { # TARGET COMMAND ARGS...
 
 # Builds for a target and prints the programs that came of it.
 built() { # TARGET COMMAND ARGS...
-    std_cargo "$@" --quiet --message-format=json-render-diagnostics | grep -o '"executable":"[^"]*"' | cut -d'"' -f4
+    std_cargo "$@" --quiet --message-format=json-render-diagnostics | executables
+}
+
+# The programs in cargo's messages about a build.
+executables() {
+    grep -o '"executable":"[^"]*"' | cut -d'"' -f4
 }
 
 # Debian's own cargo and compiler with the unstable options on. Its own target folder, as the compiler is another one than the

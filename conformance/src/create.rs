@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::probe::{
     EXEC, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC, MFD_HUGETLB, MFD_NOEXEC_SEAL, SEAL, needs,
-    needs_executable_default, page, proc_path, reopen,
+    needs_executable_default, page, proc_path, reopen, unless_forbidden,
 };
 use crate::raw;
 use crate::table::{EACCES, EINVAL, Expect, OK, Table, Try, one_of, same, skip};
@@ -31,7 +31,7 @@ fn kept(name: &[u8]) -> Try {
 }
 
 fn policy(policy: Exec, sealing: bool) -> Try<MemFile> {
-    Ok(CreateOptions::new().exec(policy).allow_sealing(sealing).create("policy")?)
+    unless_forbidden(CreateOptions::new().exec(policy).allow_sealing(sealing).create("policy").map_err(Into::into))
 }
 
 pub(crate) fn rows(table: &mut Table) {
@@ -259,7 +259,7 @@ fn huge(table: &mut Table) {
         }
         raw::memfd(MFD_HUGETLB).or_else(|_| skip("no huge pages here"))?;
         raw::in_child(|| {
-            raw::become_nobody()?;
+            raw::become_nobody().or_else(|_| skip("cannot become another user"))?;
             raw::memfd(MFD_HUGETLB).map(|_| 0)
         })
     });

@@ -68,9 +68,10 @@ pub(crate) fn rows(table: &mut Table) {
                 }
                 let fd = sealable()?;
                 let _alive = setup(&fd)?;
+                let before = raw::get_seals(&fd)?;
                 let result = raw::add_seals(&fd, bit);
                 if matches!(result, Err(Stop::Errno(_))) {
-                    same("seals", raw::get_seals(&fd)?, 0)?;
+                    same("seals", raw::get_seals(&fd)?, before)?;
                     same("still writable", rustix::io::pwrite(&fd, b"B", 0)?, 1)?;
                 }
                 result

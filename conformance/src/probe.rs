@@ -2,10 +2,11 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::mm::ProtFlags;
 
 use crate::raw::{self, Map};
-use crate::table::{Try, skip};
+use crate::table::{Stop, Try, skip};
 
 pub(crate) const MFD_CLOEXEC: u32 = 1;
 pub(crate) const MFD_ALLOW_SEALING: u32 = 2;
@@ -25,11 +26,40 @@ pub(crate) fn page() -> usize {
     rustix::param::page_size()
 }
 
-/// A file that can be sealed, of two pages full of `A`, with an executable mode where the kernel leaves the choice.
+/// A file that can be sealed, of two pages full of `A`, executable and without a seal. Where `vm.memfd_noexec` is 2 there
+/// is none: then it has the seal Exec, so rows compare with the seals of before.
 pub(crate) fn sealable() -> Try<OwnedFd> {
-    let fd = raw::memfd(MFD_CLOEXEC | MFD_ALLOW_SEALING)?;
+    let fd = plain(MFD_CLOEXEC | MFD_ALLOW_SEALING)?;
     fill(&fd)?;
     Ok(fd)
+}
+
+/// A file that has the seal Seal and no other. Skips the row where there is none.
+pub(crate) fn unsealable() -> Try<OwnedFd> {
+    let fd = plain(MFD_CLOEXEC)?;
+    match raw::get_seals(&fd)? {
+        EXEC => skip(NO_CHOICE),
+        _ => Ok(fd),
+    }
+}
+
+/// Asks for execution only where a file without a word about it gets the seal Exec.
+fn plain(flags: u32) -> Try<OwnedFd> {
+    let fd = raw::memfd(flags)?;
+    match raw::get_seals(&fd)? & EXEC {
+        0 => Ok(fd),
+        _ => raw::memfd(flags | MFD_EXEC).or(Ok(fd)),
+    }
+}
+
+const NO_CHOICE: &str = "vm.memfd_noexec is 2: every file has the seal Exec, and none can be executed";
+
+/// Skips the row instead, where the kernel lets nobody make an executable file.
+pub(crate) fn unless_forbidden<T>(result: Try<T>) -> Try<T> {
+    match (result, raw::memfd(MFD_EXEC)) {
+        (Err(Stop::Errno(Errno::ACCESS)), Err(Stop::Errno(Errno::ACCESS))) => skip(NO_CHOICE),
+        (result, _) => result,
+    }
 }
 
 pub(crate) fn fill(fd: impl AsFd) -> Try {
@@ -72,8 +102,8 @@ const PROBES: [(&str, &str, Probe); 9] = [
         let fd = executable()?;
         let _map = Map::shared(&fd, page(), ProtFlags::READ | ProtFlags::WRITE)?;
         match raw::add_seals(&fd, EXEC) {
-            Err(crate::table::Stop::Errno(rustix::io::Errno::BUSY)) => Ok(0),
-            Ok(_) => Err(crate::table::Stop::Wrong("the Write seal is there and the map still writes".into())),
+            Err(Stop::Errno(Errno::BUSY)) => Ok(0),
+            Ok(_) => Err(Stop::Wrong("the Write seal is there and the map still writes".into())),
             result => result,
         }
     }),
@@ -81,7 +111,7 @@ const PROBES: [(&str, &str, Probe); 9] = [
 
 /// A sealable file with the mode 0777.
 pub(crate) fn executable() -> Try<OwnedFd> {
-    let fd = raw::memfd(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC)?;
+    let fd = unless_forbidden(raw::memfd(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC))?;
     fill(&fd)?;
     Ok(fd)
 }

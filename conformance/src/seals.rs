@@ -6,9 +6,7 @@ use memfile::{Cause, MemFile, Seal, Seals};
 use rustix::fs::OFlags;
 use rustix::mm::ProtFlags;
 
-use crate::probe::{
-    EXEC, FUTURE_WRITE, GROW, MFD_CLOEXEC, SEAL, SHRINK, WRITE, needs, needs_executable_default, page, reopen, sealable,
-};
+use crate::probe::{EXEC, FUTURE_WRITE, GROW, SEAL, SHRINK, WRITE, needs, page, reopen, sealable, unsealable};
 use crate::raw::{self, Map};
 use crate::table::{EBADF, EBUSY, EINVAL, EPERM, Expect, OK, Table, Try, one_of, same, skip};
 
@@ -29,10 +27,11 @@ fn needs_seal(seal: u64) -> Try<()> {
     }
 }
 
-/// Adds, and returns the seals that are there then.
+/// Adds, and returns the seals that are there then, but for those that the file was born with.
 fn added(fd: impl AsFd, seals: u64) -> Try {
+    let born = raw::get_seals(&fd)? & !seals;
     raw::add_seals(&fd, seals)?;
-    raw::get_seals(&fd)
+    Ok(raw::get_seals(&fd)? & !born)
 }
 
 fn sealed_shut() -> Try<OwnedFd> {
@@ -71,10 +70,7 @@ pub(crate) fn rows(table: &mut Table) {
         });
         table.row(format!("1.2/not-sealable/{name}"), EPERM, move || {
             needs_seal(seal)?;
-            raw::add_seals(raw::memfd(MFD_CLOEXEC)?, seal).or_else(|stop| {
-                needs_executable_default()?;
-                Err(stop)
-            })
+            raw::add_seals(unsealable()?, seal)
         });
         table.row(format!("1.2/crate-not-sealable/{name}"), EPERM, move || {
             needs_seal(seal)?;
@@ -89,10 +85,7 @@ pub(crate) fn rows(table: &mut Table) {
     table.row("1.2/add/all-at-once", Expect::Value(0xf), || added(sealable()?, SEAL | SHRINK | GROW | WRITE));
     table.row("1.2/add/one-by-one", Expect::Value(0xf), || {
         let fd = sealable()?;
-        for seal in [WRITE, GROW, SHRINK, SEAL] {
-            raw::add_seals(&fd, seal)?;
-        }
-        raw::get_seals(&fd)
+        [WRITE, GROW, SHRINK, SEAL].into_iter().try_fold(0, |all, seal| Ok(all | added(&fd, seal)?))
     });
     table.row("1.2/crate-add/IMMUTABLE", OK, || {
         let file = MemFile::create_sealable("seals")?;
@@ -102,11 +95,14 @@ pub(crate) fn rows(table: &mut Table) {
     });
     table.row("1.2/after-SEAL/nothing", EPERM, || raw::add_seals(sealed_shut()?, 0));
     table.row("1.2/after-SEAL/unknown", EINVAL, || raw::add_seals(sealed_shut()?, 0x40));
-    table.row("1.2/after-SEAL/get", Expect::Value(SEAL | SHRINK), || raw::get_seals(sealed_shut()?));
-    table.row("1.2/not-sealable/nothing", EPERM, || {
-        needs_executable_default()?;
-        raw::add_seals(raw::memfd(0)?, 0)
+    table.row("1.2/after-SEAL/get", Expect::Value(SEAL | SHRINK), || {
+        let fd = sealable()?;
+        let shut = added(&fd, SEAL | SHRINK)?;
+        let _ = raw::add_seals(&fd, GROW);
+        same("seals", raw::get_seals(&fd)? & GROW, 0)?;
+        Ok(shut)
     });
+    table.row("1.2/not-sealable/nothing", EPERM, || raw::add_seals(unsealable()?, 0));
     unknown(table);
     descriptors(table);
     other_files(table);
@@ -120,8 +116,9 @@ fn unknown(table: &mut Table) {
     }
     table.row("1.2/unknown/with-known", EINVAL, || {
         let fd = sealable()?;
+        let before = raw::get_seals(&fd)?;
         let result = raw::add_seals(&fd, SHRINK | 0x40);
-        same("applied", raw::get_seals(&fd)?, 0)?;
+        same("seals", raw::get_seals(&fd)?, before)?;
         result
     });
     table.row("1.2/unknown/high-word", one_of([EINVAL, Expect::Value(SHRINK)]), || {
@@ -153,7 +150,11 @@ fn descriptors(table: &mut Table) {
         ("O_PATH", OFlags::PATH, EBADF, EBADF, EBADF),
     ];
     for (name, flags, get, add, add_unknown) in ways {
-        table.row(format!("1.2/{name}/get"), get, move || raw::get_seals(reopen(sealable()?, flags)?));
+        table.row(format!("1.2/{name}/get"), get, move || {
+            let fd = sealable()?;
+            same("seals", raw::get_seals(reopen(&fd, flags)?)?, raw::get_seals(&fd)?)?;
+            Ok(0)
+        });
         table.row(format!("1.2/{name}/add"), add, move || raw::add_seals(reopen(sealable()?, flags)?, SHRINK));
         table.row(format!("1.2/{name}/add-unknown"), add_unknown, move || {
             raw::add_seals(reopen(sealable()?, flags)?, 0x40)
@@ -201,13 +202,11 @@ fn other_files(table: &mut Table) {
     table.row("1.2/other/socket-add", EINVAL, || raw::add_seals(std::os::unix::net::UnixStream::pair()?.0, SHRINK));
     let shm_file = || -> Try<OwnedFd> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        let directory = ["/dev/shm", "/tmp", "/"]
+        let file = ["/dev/shm", "/tmp", "/run", "/"]
             .into_iter()
-            .find(|path| rustix::fs::statfs(*path).is_ok_and(|system| system.f_type as u64 == 0x0102_1994));
-        match directory {
-            Some(path) => Ok(rustix::fs::open(path, flags, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?),
-            None => skip("no tmpfs is mounted"),
-        }
+            .filter_map(|path| rustix::fs::open(path, flags, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).ok())
+            .find(|file| rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type as u64 == 0x0102_1994));
+        file.map_or_else(|| skip("no tmpfs is mounted that can be written"), Ok)
     };
     table.row("1.2/tmpfs-file/get", Expect::Value(SEAL), move || raw::get_seals(shm_file()?));
     table.row("1.2/tmpfs-file/add", EPERM, move || raw::add_seals(shm_file()?, SHRINK));
@@ -253,8 +252,9 @@ fn busy(table: &mut Table) {
         table.row(format!("1.2/busy/{seals:#x}"), EBUSY, move || {
             let fd = sealable()?;
             let map = Map::shared(&fd, page(), ProtFlags::READ | ProtFlags::WRITE)?;
+            let before = raw::get_seals(&fd)?;
             let result = raw::add_seals(&fd, seals);
-            same("seals", raw::get_seals(&fd)?, 0)?;
+            same("seals", raw::get_seals(&fd)?, before)?;
             rustix::io::pwrite(&fd, b"B", 0)?;
             map.set(1, b'C');
             Map::shared(&fd, page(), ProtFlags::READ | ProtFlags::WRITE)?;

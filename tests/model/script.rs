@@ -1,6 +1,7 @@
 //! Runs a script on a real file beside the [`Model`], and compares after every step.
 
 use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 
 use memfile::{
@@ -244,8 +245,11 @@ fn in_child(operation: impl FnOnce() -> Result<(), Refused>) -> Result<(), Refus
         unsafe { libc::_exit(status) };
     }
     let mut status = 0;
+    // A fuzzer has a timer, whose signal ends the wait early.
     // SAFETY: Our own child.
-    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    while unsafe { libc::waitpid(pid, &raw mut status, 0) } != pid {
+        assert_eq!(io::Error::last_os_error().kind(), ErrorKind::Interrupted);
+    }
     assert!(libc::WIFEXITED(status), "the child ended by a signal");
     match libc::WEXITSTATUS(status) {
         0 => Ok(()),

@@ -10,7 +10,8 @@ use rustix::fs::{Mode, OFlags, fstat};
 use rustix::pipe::pipe;
 
 use crate::support::check::{NO_MEMORY_FILE, PATH_ONLY, refused};
-use crate::support::skip::{on_tmpfs, skip};
+use crate::support::skip::skip;
+use crate::support::tmpfs;
 
 /// Refuses `fd` by every form, and gives it back.
 #[track_caller]
@@ -64,7 +65,7 @@ fn a_directory_is_refused() {
 #[test]
 fn a_file_of_a_disk_is_refused() {
     let file = File::open(std::env::current_exe().unwrap()).unwrap();
-    if on_tmpfs(&file) {
+    if tmpfs::is_on_tmpfs(&file) {
         return skip("the build folder lies on tmpfs");
     }
     given_back(file, libc::EINVAL, NO_MEMORY_FILE);
@@ -80,7 +81,7 @@ fn a_descriptor_with_o_path_is_refused() {
 /// It answers `F_GET_SEALS`, so it is taken, and it has just Seal.
 #[test]
 fn a_file_of_tmpfs_is_taken() {
-    let file = tempfile::tempfile_in("/dev/shm").unwrap();
+    let Some(file) = tmpfs::file() else { return };
     let number = file.as_raw_fd();
     let file = MemFile::from_fd(file.into()).unwrap();
     assert_eq!(file.as_raw_fd(), number);

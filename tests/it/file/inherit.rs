@@ -16,9 +16,9 @@ use memfile::{CreateOptions, MemFile, SealedFile};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use rustix::fs::{FileType, Mode, OFlags};
 
-use crate::support::child;
 use crate::support::proc_self::open_descriptors;
-use crate::support::skip::{on_tmpfs, skip};
+use crate::support::skip::skip;
+use crate::support::{child, tmpfs};
 
 fn flags(fd: impl AsFd) -> (OFlag, FdFlag) {
     (
@@ -200,10 +200,8 @@ fn a_file_on_disk_with_such_a_name() {
 fn a_file_of_tmpfs_with_such_a_name() {
     child::alone_through(&["unshare", "--mount"], || {
         let Some(place) = Impostor::create("tmpfs impostor", FileType::RegularFile) else { return };
-        let file = match tempfile::NamedTempFile::new_in("/dev/shm") {
-            Ok(file) if on_tmpfs(file.as_file()) => file,
-            other => return skip(format_args!("no tmpfs at /dev/shm: {other:?}")),
-        };
+        let Some(folder) = tmpfs::folder() else { return };
+        let file = tempfile::NamedTempFile::new_in(folder).unwrap();
         if let Err(error) = rustix::mount::mount_bind(file.path(), &place.0) {
             return skip(format_args!("mount: {error}"));
         }
@@ -249,7 +247,7 @@ fn a_file_with_a_lease() {
             return skip(format_args!("no lease: {}", io::Error::last_os_error()));
         }
         // The one with the lease has the lower number, and is tried first.
-        let swapped = rustix::io::fcntl_dupfd_cloexec(&free, 100).unwrap();
+        let swapped = rustix::io::fcntl_dupfd_cloexec(&free, 40).unwrap();
         let_inherit(&swapped);
         drop(free);
         let found = find("with a lease").unwrap().unwrap();

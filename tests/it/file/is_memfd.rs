@@ -10,8 +10,8 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
-use crate::support::noexec;
 use crate::support::skip::skip;
+use crate::support::{noexec, tmpfs};
 
 #[track_caller]
 fn is_memfd(file: impl Into<OwnedFd>) -> bool {
@@ -44,13 +44,12 @@ fn a_huge_memfd_is() {
 }
 
 #[test]
-fn a_file_in_dev_shm_is_not() {
-    assert!(!is_memfd(tempfile::NamedTempFile::new_in("/dev/shm").unwrap().into_file()));
-}
-
-#[test]
-fn an_unlinked_file_in_dev_shm_is_not() {
-    assert!(!is_memfd(tempfile::tempfile_in("/dev/shm").unwrap()));
+fn a_file_of_tmpfs_is_not() {
+    let Some(folder) = tmpfs::folder() else { return };
+    assert!(!is_memfd(tempfile::tempfile_in(&folder).unwrap()), "without a name");
+    let named = tempfile::NamedTempFile::new_in(&folder).unwrap();
+    assert!(!is_memfd(named.reopen().unwrap()));
+    assert!(!is_memfd(named.into_file()), "unlinked");
 }
 
 /// Shared anonymous memory lives on the mount of the memory files.

@@ -86,7 +86,7 @@ fn a_descriptor_that_is_gone_is_an_error() {
 #[test]
 fn a_draft_under_the_number_is_not_taken() {
     let Some(test) = child::split(|_| {
-        let mut drafts: Vec<_> = (0..100).map(|_| SealedFile::options().draft("state", 1).unwrap()).collect();
+        let mut drafts: Vec<_> = (0..40).map(|_| SealedFile::options().draft("state", 1).unwrap()).collect();
         match MemFile::find_listen_fd("state") {
             Ok(file) => {
                 file.unwrap().write_all_at(&[9], 0).unwrap();
@@ -99,6 +99,6 @@ fn a_draft_under_the_number_is_not_taken() {
         return;
     };
     let mut command = test.command(MANAGER, "service");
-    command.envs([("LISTEN_FDS", "51"), ("LISTEN_FDNAMES", &(":".repeat(50) + "state"))]);
+    command.envs([("LISTEN_FDS", "31"), ("LISTEN_FDNAMES", &(":".repeat(30) + "state"))]);
     test.assert_passed(&command.output().unwrap());
 }

@@ -12,7 +12,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::support::check::refused;
 use crate::support::skip::skip;
-use crate::support::{child, noexec};
+use crate::support::{child, noexec, tmpfs};
 
 fn holding(text: &str) -> MemFile {
     let mut file = MemFile::create_sealable("proc").unwrap();
@@ -107,7 +107,8 @@ fn names() {
 
 #[test]
 fn a_file_of_tmpfs_has_no_such_name() {
-    let file = MemFile::from_fd(tempfile::tempfile_in("/dev/shm").unwrap().into()).unwrap();
+    let Some(file) = tmpfs::file() else { return };
+    let file = MemFile::from_fd(file.into()).unwrap();
     let error = refused(file.name(), None, "the file was not created by memfd_create");
     assert!(error.is_not_a_memory_file());
 }
@@ -134,9 +135,9 @@ fn a_thread_with_descriptors_of_its_own() {
     let other = holding("another file");
     other.add_seal(Seal::Shrink).unwrap();
     let number = other.as_raw_fd();
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         // SAFETY: The numbers of other threads are not used below.
-        unsafe { unshare_unsafe(UnshareFlags::FILES) }.unwrap();
+        unsafe { unshare_unsafe(UnshareFlags::FILES) }?;
         // SAFETY: In this thread's table the number is nobody's, since the thread that owns it has
         // another table.
         let mut place = unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) };
@@ -153,14 +154,16 @@ fn a_thread_with_descriptors_of_its_own() {
         text.fill(0);
         SharedView::map(&mine, Holes::Refuse).unwrap().read_exact_at(&mut text, 0).unwrap();
         assert_eq!(&text, b"mine");
-    })
-    .join()
-    .unwrap();
+        Ok::<_, rustix::io::Errno>(())
+    });
+    if let Err(errno) = thread.join().unwrap() {
+        skip(format_args!("unshare(CLONE_FILES): {errno}"));
+    }
     drop(other);
 }
 
 /// Leaves every file system behind, for this process alone.
-fn without_files() -> Result<(), rustix::io::Errno> {
+fn without_files() -> rustix::io::Result<()> {
     let empty = tempfile::tempdir().unwrap();
     // SAFETY: The process is the child of a test, which shares no descriptors or memory by file
     // system.
@@ -170,15 +173,13 @@ fn without_files() -> Result<(), rustix::io::Errno> {
 
 #[test]
 fn without_proc() {
-    if !rustix::process::geteuid().is_root() {
-        skip("only root can leave all file systems");
-        return;
-    }
     child::alone(|| {
         let options = CreateOptions::new().allow_sealing(true).exec(noexec::plain());
         let file = MemFile::create("limit", options).unwrap();
         let can_freeze = !noexec::is_strict();
-        without_files().unwrap();
+        if let Err(errno) = without_files() {
+            return skip(format_args!("this process cannot leave all file systems: {errno}"));
+        }
         refused(file.reopen_read_only(), libc::ENOENT, "open: ENOENT: /proc is not mounted, so the file has no path");
         refused(file.name(), libc::ENOENT, "readlink: ENOENT: /proc is not mounted, so the file has no path");
         assert!(!format!("{file:?}").contains("name"));

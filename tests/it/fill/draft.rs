@@ -296,6 +296,30 @@ fn huge_pages_show_no_bytes_again() {
     }
 }
 
+/// A draft that could not be mapped has no bytes to clear, so it is mapped before it is cut.
+#[test]
+fn a_cut_clears_huge_pages_that_were_not_mapped() {
+    child::alone(|| {
+        let Some(_pool) = Pool::of(2) else { return };
+        let options = SealedFile::options().create_options(CreateOptions::new().huge_tlb(HugeTlb::Default));
+        let mut draft = options.draft("draft unmapped", page()).unwrap();
+        draft.fill(7);
+        let no_address_space = Rlimit { current: Some(0), ..getrlimit(Resource::As) };
+        let before = getrlimit(Resource::As);
+        setrlimit(Resource::As, no_address_space).unwrap();
+        let results = [draft.set_len(2 * page()), draft.set_len(5000)];
+        setrlimit(Resource::As, before).unwrap();
+        for result in results {
+            refused(result, libc::ENOMEM, &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}"));
+        }
+        assert_eq!(draft.len(), 0);
+        draft.set_len(5000).unwrap();
+        assert!(draft.iter().all(|&byte| byte == 7));
+        let sealed = SealedFile::try_from(draft.seal().unwrap().into_fd()).unwrap();
+        assert!(sealed.map().unwrap()[5000..].iter().all(|&byte| byte == 0), "a receiver");
+    });
+}
+
 /// The file ends with its page, the data do not.
 #[test]
 fn huge_pages_keep_the_length_of_the_data() {

@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind::PermissionDenied;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::ptr;
 
@@ -17,7 +17,7 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use super::forged;
 use crate::support::check::{MAP_DENIED, MISSING_BOTH, NO_MEMORY_FILE, PATH_ONLY, UNSEALABLE};
 use crate::support::huge::Pool;
-use crate::support::{check, child, noexec, proc_self, seccomp, skip};
+use crate::support::{check, child, noexec, proc_self, seccomp, skip, tmpfs};
 
 const LEN: usize = 10_000;
 
@@ -106,7 +106,7 @@ fn no_memory_files() {
             open("/dev/zero"),
         ];
         let executable = File::open(std::env::current_exe().unwrap()).unwrap();
-        if skip::on_tmpfs(&executable) {
+        if tmpfs::is_on_tmpfs(&executable) {
             skip::skip("it lies on tmpfs");
         } else {
             files.push(executable.into());
@@ -134,20 +134,14 @@ fn no_memory_files() {
 #[test]
 fn files_of_tmpfs() {
     child::alone(|| {
-        let name = format!("/dev/shm/memfile-test-{}", std::process::id());
-        let open = |options: &mut OpenOptions, path: &str| options.read(true).write(true).open(path);
-        match open(OpenOptions::new().create_new(true), &name) {
-            Err(error) => skip::skip(error),
-            Ok(named) => {
-                std::fs::remove_file(&name).unwrap();
-                let unnamed = open(OpenOptions::new().custom_flags(libc::O_TMPFILE), "/dev/shm").unwrap();
-                for file in [named, unnamed] {
-                    file.write_all_at(&[1; LEN], 0).unwrap();
-                    let error = refuse(file.into(), None, MISSING_BOTH);
-                    assert!(error.is_unproven());
-                    assert_eq!(error.seals(), Seals::CONSTANT);
-                }
-            }
+        let Some(folder) = tmpfs::folder() else { return };
+        let named = tempfile::NamedTempFile::new_in(&folder).unwrap().into_file();
+        let unnamed = tempfile::tempfile_in(&folder).unwrap();
+        for file in [named, unnamed] {
+            file.write_all_at(&[1; LEN], 0).unwrap();
+            let error = refuse(file.into(), None, MISSING_BOTH);
+            assert!(error.is_unproven());
+            assert_eq!(error.seals(), Seals::CONSTANT);
         }
     });
 }

@@ -24,8 +24,8 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair
 use rustix::fs::{Mode, OFlags};
 
 use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, holes};
-use crate::support::child;
 use crate::support::proc_self::open_descriptors;
+use crate::support::{child, descriptors};
 
 const ENOENT: i32 = 2;
 const EBADF: i32 = 9;
@@ -107,6 +107,9 @@ fn several_descriptors_keep_their_order_and_fill_the_first_slots() {
 
 #[test]
 fn at_most_253_descriptors_go_in_one_message() {
+    if !descriptors::may_be(300) {
+        return;
+    }
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
     let file = sealed("many times");
@@ -239,7 +242,18 @@ fn descriptors_that_find_no_room_in_this_process_are_reported() {
     child::alone_through(&["sh", "-c", "ulimit -n 40; exec \"$0\" \"$@\""], || {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let file = sealed("dropped");
-        send(&ours, b"x", &[file.as_fd(); 30]).unwrap();
+        // Without capabilities, the descriptors that other tests have in flight count too.
+        for _ in 0..1000 {
+            match send(&ours, b"x", &[file.as_fd(); 30]) {
+                Err(error) if error.raw_os_error() == Some(libc::ETOOMANYREFS) => {
+                    thread::sleep(Duration::from_millis(10))
+                }
+                sent => {
+                    sent.unwrap();
+                    break;
+                }
+            }
+        }
         let mut taken: Vec<File> = core::iter::from_fn(|| File::open("/dev/null").ok()).collect();
         // Room for three of thirty.
         taken.truncate(taken.len() - 3);

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod child;
+pub(crate) mod descriptors;
 pub(crate) mod forked;
 pub(crate) mod huge;
 pub(crate) mod noexec;
@@ -11,6 +12,7 @@ pub(crate) mod seccomp;
 pub(crate) mod skip;
 pub(crate) mod supervisor;
 pub(crate) mod syscalls;
+pub(crate) mod tmpfs;
 
 /// Bytes of which each page and each word differs from its neighbours, so that a shifted or
 /// repeated part is noticed.

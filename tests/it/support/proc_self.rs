@@ -3,6 +3,28 @@
 use std::fs;
 use std::os::fd::{AsFd, RawFd};
 
+use super::child::situation;
+
+/// Most tests look there, and the rest is not worth running without. The C library calls this before
+/// `main`.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static ASSERT_THAT_IT_IS_THERE: extern "C" fn() = assert_that_it_is_there;
+
+extern "C" fn assert_that_it_is_there() {
+    const MESSAGE: &str = "the tests need /proc\n";
+    // SAFETY: The path ends with a zero byte.
+    let is_there = unsafe { libc::access(c"/proc/self/fd".as_ptr(), libc::F_OK) } == 0;
+    // The child of a test may be without it on purpose.
+    if is_there || situation().is_some() {
+        return;
+    }
+    // SAFETY: The message lives as long as the program.
+    unsafe { libc::write(libc::STDERR_FILENO, MESSAGE.as_ptr().cast(), MESSAGE.len()) };
+    // SAFETY: Nothing has been started that would have to be ended.
+    unsafe { libc::_exit(1) }
+}
+
 /// The numbers of the open descriptors, in order. Only where a test is
 /// [alone](super::child::alone): other tests open and close theirs meanwhile.
 pub(crate) fn open_descriptors() -> Vec<RawFd> {

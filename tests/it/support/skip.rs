@@ -1,7 +1,6 @@
 //! Says why a test, or a part of one, cannot run here.
 
 use std::fmt::Display;
-use std::fs::File;
 use std::io::{Write, stderr};
 use std::panic::Location;
 use std::thread;
@@ -38,12 +37,4 @@ pub(crate) fn lacks(feature: Feature) -> bool {
             true
         }
     }
-}
-
-/// Whether the file lies on tmpfs, whose files have seals as memory files do.
-pub(crate) fn on_tmpfs(file: &File) -> bool {
-    const TMPFS_MAGIC: i64 = 0x0102_1994;
-    #[allow(clippy::unnecessary_cast, reason = "the type of the field differs")]
-    let kind = rustix::fs::fstatfs(file).unwrap().f_type as i64;
-    kind == TMPFS_MAGIC
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use memfile::socket::recv;
 use memfile::{Seal, SealedFile};
 use nix::sys::socket::SockType;
+use tempfile::TempDir;
 
 use super::{assert_refused, pair, sealed, too_many};
 use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, PATH_ONLY, holes, missing};
@@ -19,9 +20,10 @@ fn a_peer_in_python_gives_and_takes() {
 
 #[test]
 fn a_peer_in_c_gives_and_takes() {
-    let program = concat!(env!("CARGO_TARGET_TMPDIR"), "/peer");
+    let folder = folder();
+    let program = folder.path().join("peer");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/socket/peers/peer.c");
-    match Command::new("cc").args(["-Wall", "-Werror", "-o", program, source]).status() {
+    match Command::new("cc").args(["-Wall", "-Werror", source, "-o"]).arg(&program).status() {
         Ok(status) => assert!(status.success(), "{status}"),
         Err(error) => return skip(format_args!("no cc: {error}")),
     }
@@ -30,17 +32,26 @@ fn a_peer_in_c_gives_and_takes() {
 
 #[test]
 fn a_peer_in_go_gives_and_takes() {
-    let program = concat!(env!("CARGO_TARGET_TMPDIR"), "/peer-go");
+    let folder = folder();
+    let program = folder.path().join("peer-go");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/socket/peers/peer.go");
     let mut go = Command::new("go");
     // A program of one file, which needs neither a module nor a network.
-    go.args(["build", "-o", program, source]).env("GO111MODULE", "off").env("GOTOOLCHAIN", "local");
-    go.env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go"));
+    go.args(["build", "-o"]).arg(&program).arg(source).env("GO111MODULE", "off").env("GOTOOLCHAIN", "local");
+    // Kept from one run to the next.
+    let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/go");
+    let own = folder.path().starts_with(env!("CARGO_TARGET_TMPDIR"));
+    go.env("GOCACHE", if own { cache.into() } else { folder.path().join("go") });
     match go.status() {
         Ok(status) => assert!(status.success(), "{status}"),
         Err(error) => return skip(format_args!("no go: {error}")),
     }
     give_and_take(Command::new(program), b"from Go");
+}
+
+/// Where a program can be built: in the build folder, or elsewhere if that is another user's.
+fn folder() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// A command that runs this program, if there is Python.
