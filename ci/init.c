@@ -22,10 +22,12 @@ static void mount_at(const char *kind, const char *folder) {
     mount(kind, folder, kind, 0, NULL);
 }
 
-// The second serial port, which the kernel never writes to, with every byte as it is.
+// The second serial port, which the kernel never writes to, with every byte as it is. A machine that has one serves its console.
 static void open_port(void) {
     int port = open("/dev/ttyS1", O_RDWR | O_NOCTTY);
     struct termios raw;
+    if (port < 0)
+        port = open("/dev/console", O_RDWR | O_NOCTTY);
     if (port < 0)
         return;
     tcgetattr(port, &raw);

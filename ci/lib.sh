@@ -84,22 +84,32 @@ unpack() { # FOLDER PACKAGE[=VERSION]...
 }
 APT_OPTIONS=()
 
-# Other releases of the same mirror, in lists of our own: the system's apt keeps what it has. Sets APT_OPTIONS.
+# Other releases of the same mirror, and other processors, in lists of our own: the system's apt keeps what it has. Sets
+# APT_OPTIONS. The releases with the fixes have a place of their own on the mirror.
 other_releases() { # RELEASE...
-    local site folder=$cache/apt-$* keys=/usr/share/keyrings/debian-archive-keyring.gpg release
+    local site folder=$cache/apt-$* keys=/usr/share/keyrings/debian-archive-keyring.gpg release processor
     folder=${folder// /-}
-    site=$(apt-get indextargets --format "\$(SITE)" "Created-By: Packages" "Origin: Debian" "Label: Debian" | head -n 1) || return 1
-    [ -n "$site" ] && [ -e "$keys" ] || return 1
     mkdir -p "$folder/lists/partial" "$folder/cache"
+    [ -e "$keys" ] || return 1
     for release; do
-        echo "deb [arch=amd64 signed-by=$keys] $site $release main"
+        site=$(site_of "$release")
+        [ -n "$site" ] || return 1
+        echo "deb [arch=${processors// /,} signed-by=$keys] $site $release main"
     done >"$folder/sources.list"
     APT_OPTIONS=(
         -o "Dir::Etc::sourcelist=$folder/sources.list" -o Dir::Etc::sourceparts=-
         -o "Dir::State::lists=$folder/lists" -o "Dir::Cache=$folder/cache"
         -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
     )
+    for processor in $processors; do APT_OPTIONS+=(-o "APT::Architectures::=$processor"); done
     quiet_apt "${APT_OPTIONS[@]}" update
+}
+processors='amd64 arm64 ppc64el'
+
+site_of() { # RELEASE
+    local label=Debian
+    [[ $1 != *-security ]] || label=Debian-Security
+    apt-get indextargets --format "\$(SITE)" "Created-By: Packages" "Origin: Debian" "Label: $label" | sed q
 }
 
 # The crate's features without the default set, one a line.
@@ -107,21 +117,22 @@ features() {
     awk '/^\[/ { inside = $0 == "[features]" } inside && /^[a-z][a-z0-9_-]* *=/ && !/^default / { print $1 }' Cargo.toml
 }
 
-# A column of this table for one target. In the table - is nothing, a comma separates several.
+# A column of this table for one target. In the table - is nothing, a comma separates several. The processor has Debian's name.
 # i686 programs run on an x86_64 kernel as they are: the real thing needs no emulator.
 column() { # TARGET COLUMN
     awk -v target="$1" -v column="$2" '
         NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) field = i }
         $1 == target { found = 1; if ($field != "-") { gsub(",", " ", $field); print $field } }
         END { exit !found }' <<'TABLE'
-target                         library  backends         linker                     runner        packages
-x86_64-unknown-linux-gnu       glibc    linux_raw,libc   cc                         -             gcc
-x86_64-unknown-linux-musl      musl     linux_raw,libc   musl-gcc                   -             musl-tools
-i686-unknown-linux-gnu         glibc    linux_raw,libc   i686-linux-gnu-gcc         -             gcc-i686-linux-gnu,libc6-dev-i386-cross
-aarch64-unknown-linux-gnu      glibc    linux_raw,libc   aarch64-linux-gnu-gcc      qemu-aarch64  gcc-aarch64-linux-gnu,libc6-dev-arm64-cross,qemu-user,qemu-user-binfmt
-armv7-unknown-linux-gnueabihf  glibc    linux_raw,libc   arm-linux-gnueabihf-gcc    qemu-arm      gcc-arm-linux-gnueabihf,libc6-dev-armhf-cross,qemu-user,qemu-user-binfmt
-riscv64gc-unknown-linux-gnu    glibc    linux_raw,libc   riscv64-linux-gnu-gcc      qemu-riscv64  gcc-riscv64-linux-gnu,libc6-dev-riscv64-cross,qemu-user,qemu-user-binfmt
-s390x-unknown-linux-gnu        glibc    libc             s390x-linux-gnu-gcc        qemu-s390x    gcc-s390x-linux-gnu,libc6-dev-s390x-cross,qemu-user,qemu-user-binfmt
+target                         processor  library  backends        linker                     runner        machines         strip                        packages
+x86_64-unknown-linux-gnu       amd64      glibc    linux_raw,libc  cc                         -             qemu-system-x86  strip                        gcc
+x86_64-unknown-linux-musl      amd64      musl     linux_raw,libc  musl-gcc                   -             qemu-system-x86  strip                        musl-tools
+i686-unknown-linux-gnu         i386       glibc    linux_raw,libc  i686-linux-gnu-gcc         -             -                -                            gcc-i686-linux-gnu,libc6-dev-i386-cross
+aarch64-unknown-linux-gnu      arm64      glibc    linux_raw,libc  aarch64-linux-gnu-gcc      qemu-aarch64  qemu-system-arm  aarch64-linux-gnu-strip      gcc-aarch64-linux-gnu,libc6-dev-arm64-cross,qemu-user,qemu-user-binfmt
+powerpc64le-unknown-linux-gnu  ppc64el    glibc    libc            powerpc64le-linux-gnu-gcc  qemu-ppc64le  qemu-system-ppc  powerpc64le-linux-gnu-strip  gcc-powerpc64le-linux-gnu,libc6-dev-ppc64el-cross,qemu-user,qemu-user-binfmt
+armv7-unknown-linux-gnueabihf  armhf      glibc    linux_raw,libc  arm-linux-gnueabihf-gcc    qemu-arm      -                -                            gcc-arm-linux-gnueabihf,libc6-dev-armhf-cross,qemu-user,qemu-user-binfmt
+riscv64gc-unknown-linux-gnu    riscv64    glibc    linux_raw,libc  riscv64-linux-gnu-gcc      qemu-riscv64  -                -                            gcc-riscv64-linux-gnu,libc6-dev-riscv64-cross,qemu-user,qemu-user-binfmt
+s390x-unknown-linux-gnu        s390x      glibc    libc            s390x-linux-gnu-gcc        qemu-s390x    -                -                            gcc-s390x-linux-gnu,libc6-dev-s390x-cross,qemu-user,qemu-user-binfmt
 TABLE
 }
 

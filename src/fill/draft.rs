@@ -70,8 +70,8 @@ impl Draft {
     pub fn set_len(&mut self, len: usize) -> Result<(), Error> {
         let before = self.map.fresh().len();
         // If the new end lies within a huge page, the file keeps the whole page. The bytes after the
-        // end must not reach anybody, and must be zero if the draft becomes longer again. If an earlier
-        // error has left the draft unmapped, it is mapped first, because they could not be cleared.
+        // end must not reach anybody, and must be zero if the draft becomes longer again. They can
+        // be cleared only while they are mapped.
         if self.map.fresh().granule() > 1 {
             self.map.map_again(self.pages.size(before))?;
         }

@@ -10,8 +10,10 @@ use memfile::{
     socket,
 };
 
-use crate::support::check::{BUSY, MISSING_BOTH, MISSING_SHRINK, NO_MEMORY_FILE, UNSEALABLE};
-use crate::support::noexec;
+use crate::support::check::{BUSY, MISSING_BOTH, MISSING_SHRINK, NO_MEMORY_FILE, UNSEALABLE, holes};
+use crate::support::huge::steady_policy;
+use crate::support::proc_self::allocated;
+use crate::support::{BEYOND_A_HUGE_PAGE, noexec};
 
 fn unsealable() -> Error {
     MemFile::create_default("unsealable").unwrap().add_seal(Seal::Write).unwrap_err()
@@ -82,11 +84,13 @@ fn causes() {
     let shared = plain(&[0; 10]).share().unwrap();
     let sparse = || {
         let file = plain(b"");
-        file.set_len(10_000).unwrap();
+        file.set_len(BEYOND_A_HUGE_PAGE).unwrap();
         file.write_all_at(b"2", 4096).unwrap();
         file.add_seals(Seals::IMMUTABLE).unwrap();
         file
     };
+    let _steady = steady_policy();
+    let holes = holes(BEYOND_A_HUGE_PAGE, allocated(sparse()));
     let missing = |seals: Seals| {
         let file = plain(b"1");
         file.add_seals(seals).unwrap();
@@ -151,12 +155,7 @@ fn causes() {
             Cause::LimitExceeded,
             "the source exceeds the limit of 1 byte",
         ),
-        (
-            SealedFile::try_from(sparse()).unwrap_err().into_error(),
-            Cause::Holes,
-            "the file has holes (of its 10000 bytes, 4096 bytes are allocated): \
-             fill them with `Holes::Allocate`, or copy the file with `copy_of`",
-        ),
+        (SealedFile::try_from(sparse()).unwrap_err().into_error(), Cause::Holes, &holes),
         (missing(Seals::empty()), Cause::MissingSeals, MISSING_BOTH),
         (
             missing(Seal::Shrink.into()),

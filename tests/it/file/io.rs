@@ -9,9 +9,10 @@ use memfile::{CreateOptions, HugeTlb, MemFile, Seal};
 use rustix::fs::{Mode, OFlags};
 
 use crate::support::check::{NO_MEMORY, end_of_file, refused, too_long};
-use crate::support::child;
-use crate::support::proc_self::descriptors;
+use crate::support::huge::steady_policy;
+use crate::support::proc_self::{allocated, descriptors};
 use crate::support::skip::skip;
+use crate::support::{BEYOND_A_HUGE_PAGE, child};
 
 fn holding(bytes: &[u8]) -> MemFile {
     let file = MemFile::create_sealable("file").unwrap();
@@ -165,21 +166,22 @@ fn lengths() {
 #[test]
 fn allocation() {
     let file = holding(b"abc");
-    let memory = || rustix::fs::fstat(&file).unwrap().st_blocks * 512;
+    const HALF: u64 = BEYOND_A_HUGE_PAGE;
+    let _steady = steady_policy();
     file.allocate(0, 3).unwrap();
     assert_eq!(file.len().unwrap(), 3);
-    file.allocate(1 << 20, 1 << 20).unwrap();
-    assert_eq!(file.len().unwrap(), 2 << 20);
-    assert!(((1 << 20)..(2 << 20)).contains(&memory()), "the hole from 3 on stays");
+    file.allocate(HALF, HALF).unwrap();
+    assert_eq!(file.len().unwrap(), 2 * HALF);
+    assert!((HALF..2 * HALF).contains(&allocated(&file)), "the hole from 3 on stays");
 
     file.add_seals(Seal::Shrink | Seal::Grow | Seal::Write).unwrap();
-    file.allocate(0, 2 << 20).unwrap();
-    assert!(memory() >= 2 << 20, "a sealed file's holes can be filled");
+    file.allocate(0, 2 * HALF).unwrap();
+    assert!(allocated(&file) >= 2 * HALF, "a sealed file's holes can be filled");
     let mut buffer = [1; 4];
     file.read_exact_at(&mut buffer, 0).unwrap();
     assert_eq!(&buffer, b"abc\0");
 
-    refused(file.allocate(0, (2 << 20) + 1), libc::EPERM, "fallocate: EPERM: the file is sealed against this change");
+    refused(file.allocate(0, 2 * HALF + 1), libc::EPERM, "fallocate: EPERM: the file is sealed against this change");
     for (offset, len) in [(0, 1 << 63), (1 << 63, 1)] {
         let message = format!("fallocate: EINVAL: {}", too_long(1 << 63));
         assert!(refused(file.allocate(offset, len), libc::EINVAL, &message).is_out_of_bounds());

@@ -1,7 +1,7 @@
 //! Holes in files that are verified: refused, filled or accepted.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use libc::{EBADF, EINVAL, ENOMEM, ENOSPC};
 use memfile::kernel::Feature;
@@ -10,38 +10,40 @@ use rustix::fs::FallocateFlags;
 
 use crate::support::check::{NO_MEMORY, holes as holes_in, refused};
 use crate::support::huge::steady_policy;
-use crate::support::proc_self::mappings;
-use crate::support::seccomp;
+use crate::support::proc_self::{allocated, mappings};
 use crate::support::skip::lacks;
+use crate::support::{BEYOND_A_HUGE_PAGE, page, seccomp};
 
-const LEN: u64 = 1 << 20;
-const PAGE: u64 = 4096;
+const LEN: u64 = BEYOND_A_HUGE_PAGE;
 
-/// A sealed file of [`LEN`] bytes, of which only the second page is allocated.
+/// A sealed file of [`LEN`] bytes, of which only the second page is allocated, or the huge page
+/// around it.
 fn sparse() -> MemFile {
     let file = MemFile::create_sealable("holes").unwrap();
     file.set_len(LEN).unwrap();
-    file.write_all_at(b"island", 4096).unwrap();
+    file.write_all_at(b"island", page()).unwrap();
     file.add_seals(Seals::IMMUTABLE).unwrap();
     file
+}
+
+/// What is said about such a file.
+fn holes_of_sparse() -> String {
+    holes_in(LEN, allocated(sparse()))
 }
 
 fn read_only(file: &MemFile) -> OwnedFd {
     file.reopen_read_only().unwrap().into_fd()
 }
 
-fn allocated(fd: BorrowedFd<'_>) -> u64 {
-    u64::try_from(rustix::fs::fstat(fd).unwrap().st_blocks).unwrap() * 512
-}
-
 /// Checks how much memory the file has, and then its bytes.
 #[track_caller]
 fn look(sealed: &SealedFile, memory: u64) {
-    assert_eq!(allocated(sealed.as_fd()), memory);
+    assert_eq!(allocated(sealed), memory);
     let map = sealed.map().unwrap();
     assert_eq!(map.len() as u64, LEN);
-    assert_eq!(&map[4096..4102], b"island");
-    assert!(map[..4096].iter().chain(&map[4102..]).all(|&byte| byte == 0));
+    let (before, rest) = map.split_at(page() as usize);
+    assert_eq!(&rest[..6], b"island");
+    assert!(before.iter().chain(&rest[6..]).all(|&byte| byte == 0));
 }
 
 #[test]
@@ -50,13 +52,13 @@ fn refuse() {
     for fd in [sparse().into_fd(), read_only(&sparse())] {
         let error = SealedFile::options().verify(fd).unwrap_err();
         assert!(error.error().is_unproven() && error.error().seals().is_empty());
-        let error = refused(SealedFile::try_from(error.into_fd()), None, &holes_in(LEN, PAGE));
+        let error = refused(SealedFile::try_from(error.into_fd()), None, &holes_of_sparse());
         assert_eq!((error.cause(), error.kind()), (Cause::Holes, std::io::ErrorKind::InvalidData));
     }
     assert_eq!(Holes::default(), Holes::Refuse);
-    refused(SealedFile::try_from(sparse()), None, &holes_in(LEN, PAGE));
-    refused(SharedView::try_from(sparse()), None, &holes_in(LEN, PAGE));
-    refused(SharedView::try_from(read_only(&sparse())), None, &holes_in(LEN, PAGE));
+    refused(SealedFile::try_from(sparse()), None, &holes_of_sparse());
+    refused(SharedView::try_from(sparse()), None, &holes_of_sparse());
+    refused(SharedView::try_from(read_only(&sparse())), None, &holes_of_sparse());
 }
 
 #[test]
@@ -71,7 +73,7 @@ fn allocate() {
     file.set_len(LEN).unwrap();
     file.add_seal(Seal::Shrink).unwrap();
     let map = SharedMap::try_from(file).unwrap();
-    assert_eq!(allocated(map.as_fd()), LEN);
+    assert_eq!(allocated(&map), LEN);
 }
 
 #[test]
@@ -87,8 +89,9 @@ fn populate() {
 #[test]
 fn accept() {
     let _steady = steady_policy();
-    look(&SealedFile::options().holes(Holes::Accept).verify(sparse()).unwrap(), PAGE);
-    look(&SealedFile::options().holes(Holes::Accept).verify(read_only(&sparse())).unwrap(), PAGE);
+    let before = allocated(sparse());
+    look(&SealedFile::options().holes(Holes::Accept).verify(sparse()).unwrap(), before);
+    look(&SealedFile::options().holes(Holes::Accept).verify(read_only(&sparse())).unwrap(), before);
     if lacks(Feature::Populate) {
         return;
     }
@@ -104,12 +107,12 @@ fn hidden() {
     let hidden = || {
         let file = MemFile::create_sealable("holes").unwrap();
         file.set_len(LEN).unwrap();
-        file.write_all_at(b"island", 4096).unwrap();
+        file.write_all_at(b"island", page()).unwrap();
         rustix::fs::fallocate(file.as_fd(), FallocateFlags::KEEP_SIZE, LEN, LEN).unwrap();
         file.add_seals(Seals::IMMUTABLE).unwrap();
         file
     };
-    look(&SealedFile::options().verify(hidden()).unwrap(), LEN + PAGE);
+    look(&SealedFile::options().verify(hidden()).unwrap(), allocated(hidden()));
     look(&SealedFile::options().holes(Holes::Allocate).verify(hidden()).unwrap(), 2 * LEN);
     if !lacks(Feature::Populate) {
         look(&SealedFile::options().holes(Holes::Populate).verify(read_only(&hidden())).unwrap(), 2 * LEN);
@@ -137,7 +140,8 @@ fn a_file_without_holes_passes_every_policy() {
     if !lacks(Feature::Populate) {
         policies.push(Holes::Populate);
     }
-    for len in [1, 4095, 4096, 4097, 100_000] {
+    let page = page() as usize;
+    for len in [1, page - 1, page, page + 1, 100_000] {
         for &holes in &policies {
             let file = MemFile::create_sealable("holes none").unwrap();
             file.write_all_at(&vec![1; len], 0).unwrap();
@@ -184,7 +188,7 @@ fn no_memory() {
                 // A kernel that cannot populate maps without.
                 let map = accepted.map_with(.., MapOptions::new().populate(true));
                 match errno {
-                    EINVAL => assert_eq!(&map.unwrap()[4096..4102], b"island"),
+                    EINVAL => assert_eq!(&map.unwrap()[page() as usize..][..6], b"island"),
                     _ => drop(refused(map, errno, message)),
                 }
                 assert!(mappings("holes").is_empty());
@@ -193,6 +197,6 @@ fn no_memory() {
             .unwrap();
         }
         let error = SealedFile::options().verify(File::from(sparse().into_fd())).unwrap_err();
-        assert_eq!(error.to_string(), holes_in(LEN, PAGE));
+        assert_eq!(error.to_string(), holes_of_sparse());
     });
 }

@@ -15,6 +15,7 @@ use rustix::pipe::SpliceFlags;
 use super::forged;
 use crate::support::noexec;
 use crate::support::peer::{Channel, Peer};
+use crate::support::skip::skip;
 
 const LEN: usize = 3 * 65_536 + 100;
 const TIME: Duration = Duration::from_secs(3);
@@ -50,10 +51,15 @@ fn nothing_changes() {
         return;
     };
     let mut rounds = Rounds::default();
-    let end = Instant::now() + TIME;
+    let start = Instant::now();
     let mut round = 0;
     // Each kind of file, by each way of receiving.
-    while Instant::now() < end || round < 12 {
+    let is_enough = |round: u64, proven: u64| match start.elapsed() {
+        // A slow machine needs longer until something is proven in spite of the peer.
+        elapsed if elapsed < 10 * TIME => elapsed >= TIME && round >= 12 && proven > 0,
+        _ => true,
+    };
+    while !is_enough(round, rounds.proven) {
         round += 1;
         let file = victim(round);
         let read_only = file.reopen_read_only().unwrap();
@@ -102,6 +108,9 @@ fn nothing_changes() {
     )
     .unwrap();
     assert!(rounds.bytes > 0);
+    if rounds.proven == 0 {
+        skip(format_args!("while the peer attacked, none of {round} files was proven"));
+    }
 }
 
 /// Maps it in all ways, and reads each byte twice.

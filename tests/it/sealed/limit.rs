@@ -9,7 +9,7 @@ use memfile::{Cause, Error, Holes, MemFile, SealedFile, Seals};
 use crate::support::check::{beyond_limit, refused, source_beyond_limit};
 use crate::support::huge::steady_policy;
 use crate::support::proc_self::{allocated, descriptors_of};
-use crate::support::{pattern, seccomp};
+use crate::support::{BEYOND_A_HUGE_PAGE, pattern, seccomp};
 
 fn five_bytes() -> MemFile {
     let file = MemFile::create_sealable("limit").unwrap();
@@ -61,7 +61,7 @@ fn of_received_files() {
 #[test]
 fn no_memory_is_taken_for_a_file_that_is_too_long() {
     const LEN: u64 = 1 << 40;
-    const LIMIT: u64 = 1 << 20;
+    const LIMIT: u64 = BEYOND_A_HUGE_PAGE;
     seccomp::alone(|| {
         let _steady = steady_policy();
         for holes in [Holes::Allocate, Holes::Populate] {

@@ -8,8 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::check::{MISSING_SHRINK, NO_ADDRESS_SPACE, NO_MEMORY, refused, too_long};
 use crate::support::peer::Peer;
-use crate::support::proc_self::mappings;
-use crate::support::{child, huge, seccomp};
+use crate::support::proc_self::{allocated, mappings};
+use crate::support::{BEYOND_A_HUGE_PAGE, child, huge, seccomp};
 
 /// A file that can grow, but not shrink.
 fn growing(name: &str, len: u64) -> SharedMap {
@@ -17,10 +17,6 @@ fn growing(name: &str, len: u64) -> SharedMap {
     file.set_len(len).unwrap();
     file.add_seal(Seal::Shrink).unwrap();
     SharedMap::try_from(file).unwrap()
-}
-
-fn allocated(map: &SharedMap) -> u64 {
-    u64::try_from(rustix::fs::fstat(map).unwrap().st_blocks).unwrap() * 512
 }
 
 #[test]
@@ -45,12 +41,12 @@ fn grows_and_never_shrinks() {
         assert_eq!(map.atomic::<u8>(place).unwrap().load(Relaxed), 7, "what was written is still there");
     }
     // The file is longer already: it stays as long, and the map becomes what was asked for.
-    map.as_mem_file().set_len(400_000).unwrap();
+    map.as_mem_file().set_len(BEYOND_A_HUGE_PAGE).unwrap();
     map.grow(350_000).unwrap();
-    assert_eq!((map.len(), map.as_mem_file().len().unwrap()), (350_000, 400_000));
-    assert!((350_000..400_000).contains(&allocated(&map)), "the rest of it is a hole");
+    assert_eq!((map.len(), map.as_mem_file().len().unwrap()), (350_000, BEYOND_A_HUGE_PAGE));
+    assert!((350_000..BEYOND_A_HUGE_PAGE).contains(&allocated(&map)), "the rest of it is a hole");
     map.grow(map.as_mem_file().len().unwrap()).unwrap();
-    assert_eq!(map.len(), 400_000);
+    assert_eq!(map.len() as u64, BEYOND_A_HUGE_PAGE);
 }
 
 /// A part grows from its own start.
@@ -180,13 +176,13 @@ fn a_view_follows() {
     assert_eq!(&bytes, b"new");
 
     // A hole is left where the owner only sets the length.
-    map.as_mem_file().set_len(1 << 20).unwrap();
+    map.as_mem_file().set_len(BEYOND_A_HUGE_PAGE).unwrap();
     let error = view.refresh(&reader, Holes::Refuse).unwrap_err();
     assert_eq!((error.cause(), view.len()), (Cause::Holes, 5000));
     assert!(view.refresh(map.as_mem_file(), Holes::Allocate).unwrap(), "any descriptor of it will do");
-    assert_eq!(view.len(), 1 << 20);
+    assert_eq!(view.len() as u64, BEYOND_A_HUGE_PAGE);
 
-    let other = growing("grow view", 2 << 20);
+    let other = growing("grow view", 2 * BEYOND_A_HUGE_PAGE);
     refused(
         view.refresh(&other, Holes::Refuse),
         None,

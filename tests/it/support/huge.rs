@@ -61,6 +61,19 @@ pub(crate) fn steady_policy() -> Option<File> {
     Some(file)
 }
 
+/// Whether the policy gives memory files their memory by ordinary pages. If not, says so. Only while
+/// the policy is steady.
+#[track_caller]
+pub(crate) fn has_small_pages() -> bool {
+    let file = File::from(rustix::fs::memfd_create("small pages", MemfdFlags::CLOEXEC).unwrap());
+    file.write_all_at(&[1], 0).unwrap();
+    let memory = allocated(&file);
+    if memory > super::page() {
+        skip::skip(format_args!("a file of one byte has {memory} bytes of memory, by the policy in {POLICY}"));
+    }
+    memory <= super::page()
+}
+
 /// The size of a transparent huge page. `None` where the kernel has none, or where they are too large
 /// for a test (512 MiB), after saying so.
 #[track_caller]

@@ -23,5 +23,14 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
     bytes
 }
 
+/// The size of an ordinary page.
+pub(crate) fn page() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// More than the memory of a file of one byte under any policy for huge pages of this size or less,
+/// and a whole number of them.
+pub(crate) const BEYOND_A_HUGE_PAGE: u64 = 8 << 20;
+
 /// Compiles only for types that can go to any thread and live there for ever.
 pub(crate) fn assert_goes_anywhere<T: Send + Sync + 'static>() {}
