@@ -350,7 +350,7 @@ fn add_missing(fd: BorrowedFd<'_>) -> Result<(), Error> {
         if missing.is_empty() { Ok(()) } else { Err(error.with_seals(missing)) }
     }
 
-    // Without asking first: most files lack the seals, and adding them again does no harm.
+    // Without asking first, because most files lack the seals. A file that has Seal already gives EPERM.
     match sys::add_seals(fd, Seals::IMMUTABLE) {
         Ok(()) => Ok(()),
         Err(error) => refused(fd, error),
