@@ -119,12 +119,13 @@ pub enum Exec {
     ///
     /// For a consumer that compares seals with `==`, and for a file that will be
     /// [frozen](crate::SharedMap::freeze) after it was shared.
-    /// Where `vm.memfd_noexec` is 2, creation fails with EACCES.
+    /// Where `vm.memfd_noexec` is 2, creation fails with EACCES. It fails with
+    /// [`Cause::Denied`](crate::Cause::Denied) too where the value is 1 and a sandbox refuses the flag.
     DenyUnsealed,
 
     /// Executable: `MFD_EXEC`, mode 0777.
     ///
-    /// Where `vm.memfd_noexec` is 2, creation fails with EACCES.
+    /// Creation fails where [`DenyUnsealed`](Self::DenyUnsealed) does.
     #[doc(alias = "MFD_EXEC")]
     Allow,
 
