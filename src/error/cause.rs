@@ -202,6 +202,7 @@ causes! {
     /// A policy of the system or a security module forbids it.
     Denied, PermissionDenied {
         NoexecPolicy => "vm.memfd_noexec is 2, which forbids executable memory files: use `Exec::Deny`",
+        NoexecImplied => "vm.memfd_noexec is 1 or 2, and a sandbox refuses the flag MFD_EXEC: use `Exec::Deny`",
         SandboxDenied => "a sandbox or a security module forbids memory files",
         MapDenied => "the mapping was denied: the descriptor is not open for it, or a security module forbids it",
         OpenDenied => "the file's mode, or a security module, forbids opening it again",

@@ -90,7 +90,8 @@ fn causes() {
         file
     };
     let _steady = steady_policy();
-    let holes = holes(BEYOND_A_HUGE_PAGE, allocated(sparse()));
+    let sparse = sparse();
+    let holes = holes(BEYOND_A_HUGE_PAGE, allocated(&sparse));
     let missing = |seals: Seals| {
         let file = plain(b"1");
         file.add_seals(seals).unwrap();
@@ -155,7 +156,7 @@ fn causes() {
             Cause::LimitExceeded,
             "the source exceeds the limit of 1 byte",
         ),
-        (SealedFile::try_from(sparse()).unwrap_err().into_error(), Cause::Holes, &holes),
+        (SealedFile::try_from(sparse).unwrap_err().into_error(), Cause::Holes, &holes),
         (missing(Seals::empty()), Cause::MissingSeals, MISSING_BOTH),
         (
             missing(Seal::Shrink.into()),

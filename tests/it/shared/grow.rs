@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::support::check::{MISSING_SHRINK, NO_ADDRESS_SPACE, NO_MEMORY, refused, too_long};
 use crate::support::peer::Peer;
 use crate::support::proc_self::{allocated, mappings};
-use crate::support::{BEYOND_A_HUGE_PAGE, child, huge, seccomp};
+use crate::support::{BEYOND_A_HUGE_PAGE, child, huge, page, seccomp};
 
 /// A file that can grow, but not shrink.
 fn growing(name: &str, len: u64) -> SharedMap {
@@ -112,8 +112,10 @@ fn without_memory() {
         .join()
         .unwrap();
         let limit = getrlimit(Resource::As);
-        setrlimit(Resource::As, Rlimit { current: Some(1 << 30), ..limit }).unwrap();
-        refused(unmapped.grow(2 << 30), ENOMEM, &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}"));
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let present = statm.split(' ').next().unwrap().parse::<u64>().unwrap() * page();
+        setrlimit(Resource::As, Rlimit { current: Some(present + (16 << 20)), ..limit }).unwrap();
+        refused(unmapped.grow(64 << 20), ENOMEM, &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}"));
         setrlimit(Resource::As, limit).unwrap();
         unmapped.write_all_at(b"!", 99).unwrap();
         assert_eq!(unmapped.len(), 100);

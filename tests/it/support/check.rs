@@ -20,6 +20,9 @@ pub(crate) const UNSEALABLE: &str = "fcntl(F_ADD_SEALS): EPERM: \
     the file has the seal Seal: it was created without sealing (`create_sealable` permits it), or closed to further seals";
 pub(crate) const MISSING_BOTH: &str =
     "the file is missing the seals Shrink and Write: seal it with `into_sealed`, or copy it with `copy_of`";
+/// Where the kernel implies the seal Exec, and a sandbox refuses the flag that would keep it away.
+pub(crate) const NOEXEC_IMPLIED: &str =
+    "vm.memfd_noexec is 1 or 2, and a sandbox refuses the flag MFD_EXEC: use `Exec::Deny`";
 /// For a file that is to be shared, and needs no other seal.
 pub(crate) const MISSING_SHRINK: &str =
     "the file is missing the seal Shrink, so another process could shorten the file: add the seal with `add_seals`";
