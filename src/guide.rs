@@ -42,6 +42,7 @@ pub mod examples {}
 pub mod without_libc {}
 /// [changelog]: changelog
 /// [design]: design
+/// [receiving]: receiving
 /// [sharing]: sharing
 #[doc = include_str!("../docs/migrating.md")]
 pub mod migrating {}

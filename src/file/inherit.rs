@@ -33,15 +33,17 @@ impl MemFile {
     ///
     /// # Example
     /// ```
-    /// use memfile::{CreateOptions, MemFile};
+    /// use memfile::{CreateOptions, MemFile, SealedFile};
     ///
     /// // In the parent, which then starts its child:
-    /// let settings = CreateOptions::new().close_on_exec(false).create("settings")?;
-    /// settings.write_all_at(b"verbose", 0)?;
+    /// let inherited = CreateOptions::new().close_on_exec(false);
+    /// let options = SealedFile::options().create_options(inherited);
+    /// let settings = options.from_bytes("settings", b"verbose")?;
     ///
     /// // In the child:
     /// if let Some(settings) = MemFile::find_inherited("settings")? {
-    ///     assert_eq!(settings.len()?, 7);
+    ///     let settings = SealedFile::try_from(settings)?.map()?;
+    ///     assert_eq!(&settings[..], b"verbose");
     /// }
     /// # Ok::<(), std::io::Error>(())
     /// ```

@@ -33,7 +33,8 @@ use crate::sealed::SealedFile;
 /// map from [`map_range`](SealedFile::map_range) and the start of the range leave the same remainder
 /// when they are divided by 4096. So data that is aligned within the file, to 4096 at most, has the same
 /// alignment in memory, and can be cast without a copy (zerocopy, bytemuck). The same holds for a
-/// [`CowMap`](crate::CowMap) and a [`Draft`](crate::Draft).
+/// [`CowMap`](crate::CowMap), a [`Draft`](crate::Draft) and the slice that
+/// [`create_with`](SealedFile::create_with) fills.
 ///
 /// ```
 /// use memfile::SealedFile;

@@ -7,7 +7,7 @@ mod proof;
 use core::fmt;
 use core::time::Duration;
 
-use crate::error::{Cause, Errno, Error, ErrorWith, Reason};
+use crate::error::{Errno, Error, ErrorWith, Reason};
 #[cfg(feature = "std")]
 use crate::file::FileCommand;
 use crate::file::{MemFile, explain_add_seals, proc};
@@ -330,7 +330,7 @@ fn seal_and_prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
 #[inline]
 fn prove_added(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
     match prove(fd, terms) {
-        Err(error) if error.cause() == Cause::MissingSeals => Err(error.because(Reason::SealingIgnored)),
+        Err(error) if error.lacks_seals() => Err(error.because(Reason::SealingIgnored)),
         result => result,
     }
 }

@@ -84,10 +84,12 @@ impl SealedFileOptions {
     /// as a huge page.
     ///
     /// The [policy of the kernel](crate::guide::kernels#huge-pages-on-demand) does not matter since Linux
-    /// 6.1, unless it is `deny`. Before 6.1 it must be `advise`, `within_size` or `always`, and before 5.14 `always`.
+    /// 6.1, unless it is `deny`. Before 6.1 it must be `advise`, `within_size` or `always`, and before
+    /// 5.14 `always`.
     /// If the kernel has no huge page left, or the process has no address space to map one, the rest
     /// of the file gets ordinary pages, and nothing else changes.
-    /// [`Feature::Collapse`](crate::kernel::Feature::Collapse) says whether the kernel makes any.
+    /// [`Feature::Collapse`](crate::kernel::Feature::Collapse) says whether the kernel makes any, and
+    /// `ShmemPmdMapped` in `/proc/self/smaps` how much of a map has them.
     ///
     /// The price: a huge page needs free memory in one piece. If no such memory is free, the kernel
     /// first moves other pages away, inside this call; for 256 MiB this has taken a second. So fill
