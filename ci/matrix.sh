@@ -40,7 +40,7 @@ counts() { # LOG NAME
 
 heading() { # TITLE
     local program name
-    table=$(printf '%-24s' "$1")
+    table=$(printf '%-26s' "$1")
     for program in "${programs[@]}"; do
         name=${program##*/}
         table+=$(printf '  %-34s' "${name%-????????????????}")
@@ -50,7 +50,7 @@ heading() { # TITLE
 # One row of the table. A program may also end with a cell that is named as right.
 row() { # NAME LOG [CELL]
     local program cell
-    table+=$(printf '\n%-24s' "$1")
+    table+=$(printf '\n%-26s' "$1")
     for program in "${programs[@]}"; do
         cell=$(counts "$2" "${program##*/}")
         table+=$(printf '  %-34s' "$cell")
