@@ -30,8 +30,8 @@ pub use with::ErrorWith;
 /// assert_eq!(error.cause(), Cause::Sealed);
 /// assert_eq!(
 ///     error.to_string(),
-///     "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: \
-///      it was created without sealing (`create_sealable` permits it), or closed to further seals",
+///     "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: it was created without \
+///      sealing (`create_sealable` permits it), or closed to further seals",
 /// );
 /// # Ok::<(), memfile::Error>(())
 /// ```

@@ -139,17 +139,26 @@ fn every_way_and_size_under_every_policy() {
             assert!(policy != "deny" || !collapses);
             let bytes = pattern(3 * page);
             for (len, (name, make)) in sizes(page).into_iter().flat_map(|len| WAYS.map(|way| (len, way))) {
-                let file = make(&bytes[..len]);
-                look_full(&file, &bytes[..len]);
-                let (by_huge_pages, whole) = (by_huge_pages(&file, NAME), len - len % page);
-                match policy {
+                let whole = len - len % page;
+                let expected = match policy {
                     // On demand, or not at all.
-                    "never" if collapses => assert_eq!(by_huge_pages, whole, "{name}, {len} bytes"),
-                    "never" | "deny" => assert_eq!(by_huge_pages, 0, "{name}, {len} bytes"),
+                    "never" if collapses => whole..=whole,
+                    "never" | "deny" => 0..=0,
                     // The other policies can make one of the end, too.
-                    _ if collapses => assert!(by_huge_pages >= whole, "{policy}: {name}, {len} bytes"),
-                    _ => {}
-                }
+                    _ if collapses => whole..=whole + page,
+                    _ => 0..=whole + page,
+                };
+                // The kernel may have no memory in one piece at the moment, or somebody holds a page: but
+                // not five times in a row.
+                let mut found = (0..5).map(|_| {
+                    let file = make(&bytes[..len]);
+                    look_full(&file, &bytes[..len]);
+                    by_huge_pages(&file, NAME)
+                });
+                assert!(
+                    found.any(|found| expected.contains(&found)),
+                    "{policy}: {name}, {len} bytes: not {expected:?}"
+                );
             }
             nothing_is_left();
         });
