@@ -22,15 +22,16 @@ static void mount_at(const char *kind, const char *folder) {
     mount(kind, folder, kind, 0, NULL);
 }
 
-// The second serial port, which the kernel never writes to, with every byte as it is. A machine that has one serves its console.
+// The second serial port, which the kernel never writes to, with every byte as it is. A machine that has one alone, whose others
+// are names without a device, uses that.
 static void open_port(void) {
     int port = open("/dev/ttyS1", O_RDWR | O_NOCTTY);
     struct termios raw;
-    if (port < 0)
+    if (port < 0 || tcgetattr(port, &raw)) {
         port = open("/dev/console", O_RDWR | O_NOCTTY);
-    if (port < 0)
-        return;
-    tcgetattr(port, &raw);
+        if (port < 0 || tcgetattr(port, &raw))
+            return;
+    }
     cfmakeraw(&raw);
     tcsetattr(port, TCSANOW, &raw);
     // Input is empty, so that no program waits for it.

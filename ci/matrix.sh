@@ -1,7 +1,8 @@
+# shellcheck shell=bash disable=SC2034 # the callers use what is set here
 # Shared by ci/kernels and ci/settings: runs test programs, and makes a table of what came of them.
 # Sourced after ci/lib.sh. The caller sets `programs`, and adds to `table`; `failed` becomes 1 with the first failure.
 
-table='' failed=0
+programs=() table='' failed=0
 
 # The programs, one after the other, between two markers each, through a command if there is one. ci/init.c prints the same.
 run_programs() { # [COMMAND...]

@@ -320,7 +320,7 @@ impl fmt::Display for Support {
             }
         }
         let default = if self.default_exec == Exec::Allow { "executable" } else { "not executable" };
-        writeln!(f, "{:WIDTH$} {default}", "files by default")?;
+        writeln!(f, "{:WIDTH$} {default}", "without exec flags")?;
         write!(f, "{:WIDTH$}", "huge page sizes")?;
         for ((_, name), _) in HUGE_TLB.iter().zip(self.huge_tlb).filter(|&(_, available)| available) {
             write!(f, " {name}")?;

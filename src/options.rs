@@ -121,12 +121,13 @@ pub enum Exec {
     ///
     /// Use it for a receiver that compares seals with `==`, and for a file that will be
     /// [frozen](crate::SharedMap::freeze) after it was shared. Where `vm.memfd_noexec` is 2, creating
-    /// the file fails with EACCES.
+    /// the file fails with EACCES. Where it is 1 and a sandbox refuses the flag, creating the file
+    /// fails too, with [`Cause::Denied`](crate::Cause::Denied).
     DenyUnsealed,
 
     /// Executable: `MFD_EXEC`, mode 0777.
     ///
-    /// Where `vm.memfd_noexec` is 2, creating the file fails with EACCES.
+    /// Creating the file fails where [`DenyUnsealed`](Self::DenyUnsealed) does.
     #[doc(alias = "MFD_EXEC")]
     Allow,
 

@@ -8,8 +8,9 @@ use std::thread;
 
 use memfile::{CreateOptions, Exec, MemFile, SealedFile, SharedMap, SharedView};
 
-const ROUNDS: usize = 10_000;
-const THREADS: usize = 4;
+// Miri has them too, as a part of `tests/heap`, and takes its time.
+const ROUNDS: usize = if cfg!(miri) { 10 } else { 10_000 };
+const THREADS: usize = if cfg!(miri) { 2 } else { 4 };
 
 fn shared() -> SharedMap {
     let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
@@ -96,7 +97,7 @@ fn copies_under_a_lock() {
 /// The lengths are those of each way of copying.
 #[test]
 fn copies_under_a_sequence_lock() {
-    for len in [7, 100, 256, 2000] {
+    for len in if cfg!(miri) { &[7, 30][..] } else { &[7, 100, 256, 2000] }.iter().copied() {
         let map = shared();
         let view = SharedView::try_from(map.as_mem_file().try_clone().unwrap()).unwrap();
         thread::scope(|scope| {

@@ -134,7 +134,8 @@ pub(crate) fn needs_executable_default() -> Try<()> {
 
 pub(crate) fn print() {
     let system = rustix::system::uname();
-    println!("kernel {} {}", system.release().to_string_lossy(), system.machine().to_string_lossy());
+    let (release, machine) = (system.release().to_string_lossy(), system.machine().to_string_lossy());
+    println!("kernel {release} {machine}, pages of {} KiB", page() / 1024);
     for (name, since, probe) in PROBES {
         let answer = if probe().is_ok() { "yes" } else { "no" };
         println!("can {name}: {answer} (since {since})");

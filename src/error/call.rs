@@ -100,7 +100,7 @@ impl Call {
                 | Self::Sendfile
                 | Self::Splice,
                 Errno::PERM,
-            ) => Reason::SealedWrite,
+            ) => Reason::SealedChange,
             (Self::Mmap, Errno::ACCESS | Errno::PERM) => Reason::MapDenied,
             (Self::Mmap, Errno::NOMEM) => Reason::NoAddressSpace,
             (Self::Madvise, Errno::INVAL) => Reason::NoPopulate,
@@ -122,6 +122,8 @@ impl Call {
             (Self::Sendmsg, Errno::CONNREFUSED | Errno::NOENT) => Reason::NobodyReceives,
             (Self::Sendmsg, Errno::NAMETOOLONG) => Reason::SocketPath,
             (Self::Sendmsg, Errno::MSGSIZE) => Reason::MessageTooLong,
+            (Self::Sendmsg | Self::Recvmsg, Errno::NOTCONN) => Reason::NotConnected,
+            (Self::Sendmsg | Self::Recvmsg | Self::SocketType, Errno::NOTSOCK) => Reason::NotASocket,
             (Self::Sendmsg, Errno::TOOMANYREFS) => Reason::TooManyInFlight,
             // Only paths below /proc are opened, of descriptors that are known to be open.
             (Self::Open | Self::Readlink, Errno::NOENT) => Reason::NoProc,

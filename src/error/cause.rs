@@ -101,9 +101,11 @@ causes! {
 
     /// The file has a seal that forbids the change, or forbids adding more seals.
     Sealed, PermissionDenied {
-        Sealed => "the file has the seal Seal: it was created without sealing, or closed to further seals",
-        SealedWrite => "the file is sealed against this change",
-        SealedFutureWrite => "the file has the seal FutureWrite: only mappings that existed before can write to it",
+        Sealed => "the file has the seal Seal: it was created without sealing (`create_sealable` permits it), or closed to further seals",
+        SealedChange => "a seal forbids this change: put the data into a new file",
+        SealedWrite => "the file has the seal Write, so nobody can map it for writing: use `SealedFile::map` or `SharedView`",
+        SealedFutureWrite => "the file has the seal FutureWrite: only mappings that existed before can write to it. \
+            Map it before you seal it, as `MemFile::share` does",
     }
 
     /// The descriptor is open for reading only.
@@ -119,13 +121,17 @@ causes! {
     /// The seal Write cannot be added now: a writable mapping exists, or a page is in use elsewhere
     /// (EBUSY). Nothing was added, and it may work later.
     Busy, ResourceBusy {
-        Busy => "a writable mapping of the file exists, or a page is in use elsewhere, so no seal was added: \
+        Busy => "a writable mapping of the file exists, here or in another process, or a page is in use elsewhere, so no seal was added: \
             drop the mapping, or try again later, as `into_sealed_timeout` does",
     }
 
     /// The file is missing seals; [`Error::seals`](crate::Error::seals) names them.
     MissingSeals, InvalidData {
         MissingSeals => "the file is missing the {seals}: seal it with `into_sealed`, or copy it with `copy_of`",
+        MissingForGood => "the file is missing the {seals}, and has the seal Seal, so no more can be added: \
+            copy it with `copy_of`",
+        StillShared => "the file is missing the {seals}, and has FutureWrite: a writer still shares it. \
+            Use `SharedView`, wait until the writer freezes it, or copy it with `copy_of`",
         MissingShrink => "the file is missing the {seals}, so another process could shorten the file: \
             add the seal with `add_seals`",
     }
@@ -141,7 +147,7 @@ causes! {
 
     /// The file has holes, and the policy for [`Holes`](crate::Holes) refuses them.
     Holes, InvalidData {
-        Holes => "the file has holes (of its {bytes}, {bytes} are allocated): fill them with `Holes::Allocate`, \
+        Holes => "the file has holes (of its {bytes}, {bytes} are allocated): choose the policy `Holes::Allocate`, \
             or copy the file with `copy_of`",
     }
 
@@ -196,6 +202,7 @@ causes! {
     /// A policy of the system or a security module forbids it.
     Denied, PermissionDenied {
         NoexecPolicy => "vm.memfd_noexec is 2, which forbids executable memory files: use `Exec::Deny`",
+        NoexecImplied => "vm.memfd_noexec is 1 or 2, and a sandbox refuses the flag MFD_EXEC: use `Exec::Deny`",
         SandboxDenied => "a sandbox or a security module forbids memory files",
         MapDenied => "the mapping was denied: the descriptor is not open for it, or a security module forbids it",
         OpenDenied => "the file's mode, or a security module, forbids opening it again",
@@ -221,6 +228,8 @@ causes! {
         TooManyFds => "a message can carry at most 253 descriptors, not {}",
         EmptyPayload => "a stream socket carries descriptors only with at least one byte of payload",
         SocketPath => "the path is longer than 108 bytes, which is the most for a socket",
+        NotASocket => "the descriptor is not a socket",
+        NotConnected => "the socket is not connected: connect it, or use `send_to`",
         MessageTooLong => "the payload is too long for one message: put it into a `SealedFile` and send that",
     }
 
@@ -240,7 +249,8 @@ causes! {
     /// The message that was received does not have the expected form. It is lost, and its
     /// descriptors are closed.
     UnexpectedMessage, InvalidData {
-        NoFd => "the message carries no descriptor, 1 was expected",
+        NoFd => "the message carries no descriptor, 1 was expected: the sender passed none, or an earlier read of the \
+            stream took it",
         StrayFds => "the message carries more descriptors than expected ({}): \
             receive such messages with `socket::recv` and more slots",
         LostFds => "the kernel dropped descriptors or other control data: RLIMIT_NOFILE is reached, \

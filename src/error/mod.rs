@@ -31,7 +31,7 @@ pub use with::ErrorWith;
 /// assert_eq!(
 ///     error.to_string(),
 ///     "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: \
-///      it was created without sealing, or closed to further seals",
+///      it was created without sealing (`create_sealable` permits it), or closed to further seals",
 /// );
 /// # Ok::<(), memfile::Error>(())
 /// ```
@@ -109,12 +109,6 @@ impl Error {
     pub(crate) fn is(&self, errno: Errno) -> bool {
         // Without a call there is no errno, and the field holds 0.
         self.call.is_some() && i32::from(self.errno) == errno.raw_os_error()
-    }
-
-    /// Whether this crate has given this reason, rather than the kernel by its errno alone.
-    #[inline]
-    pub(crate) fn is_own(&self, reason: Reason) -> bool {
-        self.reason == Some(reason)
     }
 
     /// What went wrong, for programs that react to it.

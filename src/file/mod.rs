@@ -35,7 +35,7 @@ use std::fs::File as Handle;
 ///
 /// The file exists for as long as any process has a descriptor or a mapping of it. With feature `std`
 /// this type wraps a `std::fs::File`, and reads, writes and seeks as a `File` does; without it, reads
-/// and writes take an offset.
+/// and writes take an offset. To map the file, seal it first: `file.into_sealed()?.map()?`.
 ///
 /// ```
 /// use std::io::{Read, Seek, Write};

@@ -7,7 +7,7 @@ mod proof;
 use core::fmt;
 use core::time::Duration;
 
-use crate::error::{Errno, Error, ErrorWith, Reason};
+use crate::error::{Cause, Errno, Error, ErrorWith, Reason};
 #[cfg(feature = "std")]
 use crate::file::FileCommand;
 use crate::file::{MemFile, explain_add_seals, proc};
@@ -330,9 +330,7 @@ fn seal_and_prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
 #[inline]
 fn prove_added(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
     match prove(fd, terms) {
-        Err(error) if error.is_own(Reason::MissingSeals) || error.is_own(Reason::MissingShrink) => {
-            Err(error.because(Reason::SealingIgnored))
-        }
+        Err(error) if error.cause() == Cause::MissingSeals => Err(error.because(Reason::SealingIgnored)),
         result => result,
     }
 }
@@ -352,7 +350,7 @@ fn add_missing(fd: BorrowedFd<'_>) -> Result<(), Error> {
         if missing.is_empty() { Ok(()) } else { Err(error.with_seals(missing)) }
     }
 
-    // Without asking first: most files lack the seals, and adding them again does no harm.
+    // Without asking first, because most files lack the seals. A file that has Seal already gives EPERM.
     match sys::add_seals(fd, Seals::IMMUTABLE) {
         Ok(()) => Ok(()),
         Err(error) => refused(fd, error),

@@ -191,8 +191,16 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
 
 #[inline]
 fn missing(required: Seals, seals: Seals) -> Error {
-    // To make a file immutable is no advice for a caller that only needs Shrink.
-    let reason = if required.contains(Seal::Write) { Reason::MissingSeals } else { Reason::MissingShrink };
+    let reason = if !required.contains(Seal::Write) {
+        // To make a file immutable is no advice for a caller that only needs Shrink.
+        Reason::MissingShrink
+    } else if seals.contains(Seal::FutureWrite) {
+        Reason::StillShared
+    } else if seals.contains(Seal::Seal) {
+        Reason::MissingForGood
+    } else {
+        Reason::MissingSeals
+    };
     Error::new(reason).with_seals(required - seals)
 }
 

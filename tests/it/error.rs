@@ -90,7 +90,8 @@ fn causes() {
         file
     };
     let _steady = steady_policy();
-    let holes = holes(BEYOND_A_HUGE_PAGE, allocated(sparse()));
+    let sparse = sparse();
+    let holes = holes(BEYOND_A_HUGE_PAGE, allocated(&sparse));
     let missing = |seals: Seals| {
         let file = plain(b"1");
         file.add_seals(seals).unwrap();
@@ -155,7 +156,7 @@ fn causes() {
             Cause::LimitExceeded,
             "the source exceeds the limit of 1 byte",
         ),
-        (SealedFile::try_from(sparse()).unwrap_err().into_error(), Cause::Holes, &holes),
+        (SealedFile::try_from(sparse).unwrap_err().into_error(), Cause::Holes, &holes),
         (missing(Seals::empty()), Cause::MissingSeals, MISSING_BOTH),
         (
             missing(Seal::Shrink.into()),
@@ -167,12 +168,12 @@ fn causes() {
         (
             one.as_mem_file().write_at(b"2", 0).unwrap_err(),
             Cause::Sealed,
-            "pwrite: EPERM: the file is sealed against this change",
+            "pwrite: EPERM: a seal forbids this change: put the data into a new file",
         ),
         (
             SharedMap::try_from(shared.as_mem_file().try_clone().unwrap()).unwrap_err().into_error(),
             Cause::Sealed,
-            "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it",
+            "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does",
         ),
         (shared.as_mem_file().add_seal(Seal::Write).unwrap_err(), Cause::Busy, BUSY),
         (
@@ -194,7 +195,11 @@ fn causes() {
         ),
         (plain(b"").allocate(0, 0).unwrap_err(), Cause::InvalidInput, "fallocate: EINVAL: the length is 0"),
         (not_ready, Cause::WouldBlock, "recvmsg: EAGAIN: the descriptor is non-blocking and not ready"),
-        (no_descriptor, Cause::UnexpectedMessage, "the message carries no descriptor, 1 was expected"),
+        (
+            no_descriptor,
+            Cause::UnexpectedMessage,
+            "the message carries no descriptor, 1 was expected: the sender passed none, or an earlier read of the stream took it",
+        ),
         (
             stray,
             Cause::UnexpectedMessage,

@@ -136,7 +136,7 @@ fn display_is_a_table() {
     }
     let rest = &rows[1 + FEATURES.len()..];
     let names: Vec<_> = rest.iter().map(|row| row.0).collect();
-    assert_eq!(names, ["files by default", "huge page sizes", "transparent huge pages"]);
+    assert_eq!(names, ["without exec flags", "huge page sizes", "transparent huge pages"]);
     let default = if support.default_exec() == Exec::Allow { "executable" } else { "not executable" };
     assert_eq!(rest[0].1, default);
     let sizes = rest[1].1.split_whitespace().count();

@@ -64,6 +64,8 @@ impl Extent {
                 Ok(len) => Ok(Self { offset: start, len: len.unsigned_abs() }),
                 Err(_) => Err(Error::too_long(len)),
             },
+            // If the caller has named no end, the message must not name one before the start.
+            None if range.end_bound() == Bound::Unbounded => Err(Error::out_of_bounds(start, start, file_len)),
             _ => Err(Error::out_of_bounds(start, end, file_len)),
         }
     }

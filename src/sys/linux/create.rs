@@ -10,6 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::error::{Call, Error, Reason};
 use crate::options::{CreateOptions, Exec};
+use crate::seal::Seal;
 use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::sys::unix::{above_stdio, failed};
 
@@ -83,6 +84,9 @@ fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Resul
 #[inline(always)]
 fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
     let fd = above_stdio(fd, options.close_on_exec)?;
+    if exec.is_empty() && matches!(options.exec, Exec::DenyUnsealed | Exec::Allow) {
+        refuse_implied_seal(fd.as_fd())?;
+    }
     let executable_by_default = match options.exec {
         Exec::Deny => exec.is_empty(),
         Exec::DenyUnsealed => true,
@@ -114,6 +118,17 @@ fn plain_flags(options: &CreateOptions) -> MemfdFlags {
 
 fn deny_execution(fd: BorrowedFd<'_>) -> Result<(), Error> {
     rustix::fs::fchmod(fd, Mode::from_raw_mode(0o666)).map_err(failed(Call::Fchmod))
+}
+
+/// An error if the file has the seal Exec: without `MFD_EXEC`, which was refused, `vm.memfd_noexec`
+/// decides, and what it takes away no call can give back.
+#[cold]
+fn refuse_implied_seal(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    let seals = rustix::fs::fcntl_get_seals(fd).map_err(failed(Call::GetSeals))?;
+    if seals.bits() & Seal::Exec as u32 != 0 {
+        return Err(Error::new(Reason::NoexecImplied));
+    }
+    Ok(())
 }
 
 /// Adds the seal Seal, unless the file was created with it already.

@@ -44,6 +44,9 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("verify of an Exec seal", "fcntl(F_ADD_SEALS)", ANY, When::Always, Reason(FORGED)),
     // The file was born with the seal that was to be added.
     ("create KernelDefault", "fcntl(F_ADD_SEALS)", ANY, When::Always, Works),
+    // Where the flag was refused, the seals are asked for before anything is added.
+    ("create DenyUnsealed", "fcntl(F_GET_SEALS)", ANY, When::At(1), WorksOrErrno),
+    ("create Allow", "fcntl(F_GET_SEALS)", ANY, When::At(1), WorksOrErrno),
     // As are all on an old kernel.
     ("create", "fcntl(F_ADD_SEALS)", ANY, When::Always, WorksOrErrno),
     ("create", "fcntl(F_GET_SEALS)", ANY, When::Always, Earlier(libc::EPERM, "fcntl(F_ADD_SEALS)")),

@@ -10,6 +10,7 @@ use std::fs;
 use memfile::MemFile;
 
 use crate::support::proc_self::descriptors;
+use crate::support::skip::skip;
 use crate::support::supervisor::{Fault, watch};
 use crate::support::{child, noexec, seccomp};
 use calls::all;
@@ -82,13 +83,16 @@ fn each_call_fails_for_good() {
 
 #[test]
 fn each_call_fails_on_an_old_kernel() {
+    if noexec::implies_sealing() {
+        return skip("where vm.memfd_noexec is not 0, a file is born with a seal that no old kernel knows");
+    }
     supervised(|| {
         let (result, made) =
             watch(Fault { at: 0, errno: libc::EINVAL, again: false, spared: None }, || MemFile::create_default("old"));
         result.unwrap().unwrap();
         let calls = ["memfd_create", "memfd_create", "fchmod", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)"];
-        // It has the seal Seal already, unless the kernel made it sealable.
-        assert_eq!(made, &calls[..if noexec::implies_sealing() { 4 } else { 5 }]);
+        // It has the seal Seal already.
+        assert_eq!(made, &calls);
         assert!(inject(false, None) > 1000);
     });
 }

@@ -4,12 +4,11 @@ use std::ptr;
 
 use memfile::{CreateOptions, MemFile, Seal, Seals};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::param::page_size;
 use rustix::pipe::{SpliceFlags, pipe, splice};
 
 use crate::support::check::{BUSY, UNSEALABLE, refused, unharmed};
 use crate::support::noexec;
-
-const PAGE: usize = 4096;
 
 /// A sealable file of 5000 bytes that holds no seal, on every kernel, but for the implied one.
 fn plain() -> MemFile {
@@ -33,7 +32,7 @@ fn each_seal_alone() {
         file.add_seal(seal).unwrap();
         assert_eq!(added(&file), Seals::from(seal));
 
-        let sealed = "the file is sealed against this change";
+        let sealed = "a seal forbids this change: put the data into a new file";
         match file.write_at(b"x", 0) {
             Ok(1) => assert!(!matches!(seal, Seal::Write | Seal::FutureWrite)),
             result => _ = refused(result, libc::EPERM, &format!("pwrite: EPERM: {sealed}")),
@@ -121,7 +120,7 @@ fn unknown_seals_are_named_and_nothing_is_added() {
 fn a_live_writable_mapping_is_busy() {
     let file = plain();
     // SAFETY: The kernel picks the address.
-    let map = unsafe { mmap(ptr::null_mut(), PAGE, ProtFlags::READ, MapFlags::SHARED, &file, 0) }.unwrap();
+    let map = unsafe { mmap(ptr::null_mut(), page_size(), ProtFlags::READ, MapFlags::SHARED, &file, 0) }.unwrap();
     for seals in [Seal::Write.into(), Seals::IMMUTABLE] {
         let error = refused(file.add_seals(seals), libc::EBUSY, BUSY);
         assert!(error.is_busy());
@@ -130,7 +129,7 @@ fn a_live_writable_mapping_is_busy() {
     }
     file.add_seals(Seal::Shrink | Seal::FutureWrite).unwrap();
     // SAFETY: Nothing uses the mapping.
-    unsafe { munmap(map, PAGE) }.unwrap();
+    unsafe { munmap(map, page_size()) }.unwrap();
     file.add_seal(Seal::Write).unwrap();
     assert_eq!(added(&file), Seal::Shrink | Seal::FutureWrite | Seal::Write);
 }
@@ -139,7 +138,7 @@ fn a_live_writable_mapping_is_busy() {
 fn a_page_in_a_pipe_is_busy() {
     let file = plain();
     let (reader, writer) = pipe().unwrap();
-    assert_eq!(splice(&file, Some(&mut 0), &writer, None, PAGE, SpliceFlags::empty()).unwrap(), PAGE);
+    assert_eq!(splice(&file, Some(&mut 0), &writer, None, page_size(), SpliceFlags::empty()).unwrap(), page_size());
     assert!(refused(file.add_seals(Seals::IMMUTABLE), libc::EBUSY, BUSY).is_busy());
     unharmed(&file, noexec::implied());
 

@@ -219,7 +219,10 @@ fn a_sealed_target_leaves_the_source_alone() {
         let sealed = |source: &dyn AsFd| {
             let error = target.copy_from(source.as_fd(), u64::MAX).unwrap_err();
             assert_eq!((error.raw_os_error(), error.cause()), (Some(libc::EPERM), Cause::Sealed), "{seal:?}");
-            assert!(error.to_string().ends_with(": EPERM: the file is sealed against this change"), "{error}");
+            assert!(
+                error.to_string().ends_with(": EPERM: a seal forbids this change: put the data into a new file"),
+                "{error}"
+            );
         };
         let (memory, disk) = (memory(&bytes), disk(&bytes));
         sealed(&memory);
@@ -247,7 +250,10 @@ fn a_target_of_fixed_size() {
         target.add_seal(Seal::Grow).unwrap();
         let error = target.copy_from(source.as_fd(), u64::MAX).unwrap_err();
         assert_eq!((error.raw_os_error(), error.cause()), (Some(libc::EPERM), Cause::Sealed));
-        assert!(error.to_string().ends_with(": EPERM: the file is sealed against this change"), "{error}");
+        assert!(
+            error.to_string().ends_with(": EPERM: a seal forbids this change: put the data into a new file"),
+            "{error}"
+        );
 
         let position = tell(&target).unwrap();
         assert!(position <= 8192);

@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use memfile::{Cause, CreateOptions, Exec, MemFile, Seal, Seals, SharedMap};
 
-use crate::support::check::{UNTESTED, refused};
+use crate::support::check::{NOEXEC_IMPLIED, UNTESTED, refused};
 use crate::support::noexec::{SYSCTL, level};
+use crate::support::proc_self::descriptors;
 use crate::support::skip::skip;
 use crate::support::{child, seccomp};
 
@@ -124,7 +125,7 @@ fn under_every_sysctl() {
 }
 
 /// A sandbox that knows no exec flags, on a kernel that implies them: a file is no more sealable
-/// than was asked for.
+/// than was asked for, and none is less executable.
 #[test]
 fn implied_flags_that_are_refused() {
     let in_namespace = child::split(|value| {
@@ -132,6 +133,13 @@ fn implied_flags_that_are_refused() {
         seccomp::on_bits("memfd_create", 1, libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, seccomp::errno(libc::EINVAL));
         let file = MemFile::create_default("policy").unwrap();
         assert_eq!(file.get_seals().unwrap(), Seal::Exec | Seal::Seal);
+        let before = descriptors();
+        for exec in [Exec::Allow, Exec::DenyUnsealed] {
+            let created = CreateOptions::new().exec(exec).create("policy");
+            assert_eq!(refused(created, None, NOEXEC_IMPLIED).cause(), Cause::Denied);
+        }
+        refused(SharedMap::create("policy", 5), None, NOEXEC_IMPLIED);
+        assert_eq!(descriptors(), before);
     });
     let Some(test) = in_namespace else { return };
     match least_here() {

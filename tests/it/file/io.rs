@@ -129,7 +129,7 @@ fn access_modes() {
 /// A kernel may take the part that lies below the end, or nothing.
 #[test]
 fn a_write_that_crosses_a_fixed_end() {
-    const MESSAGE: &str = "pwrite: EPERM: the file is sealed against this change";
+    const MESSAGE: &str = "pwrite: EPERM: a seal forbids this change: put the data into a new file";
     let file = holding(&[1; 8192]);
     file.add_seal(Seal::Grow).unwrap();
 
@@ -160,7 +160,11 @@ fn lengths() {
     file.add_seals(Seal::Shrink | Seal::Grow).unwrap();
     file.set_len(4).unwrap();
     for len in [3, 5] {
-        refused(file.set_len(len), libc::EPERM, "ftruncate: EPERM: the file is sealed against this change");
+        refused(
+            file.set_len(len),
+            libc::EPERM,
+            "ftruncate: EPERM: a seal forbids this change: put the data into a new file",
+        );
     }
 }
 
@@ -182,7 +186,11 @@ fn allocation() {
     file.read_exact_at(&mut buffer, 0).unwrap();
     assert_eq!(&buffer, b"abc\0");
 
-    refused(file.allocate(0, 2 * HALF + 1), libc::EPERM, "fallocate: EPERM: the file is sealed against this change");
+    refused(
+        file.allocate(0, 2 * HALF + 1),
+        libc::EPERM,
+        "fallocate: EPERM: a seal forbids this change: put the data into a new file",
+    );
     for (offset, len) in [(0, 1 << 63), (1 << 63, 1)] {
         let message = format!("fallocate: EINVAL: {}", too_long(1 << 63));
         assert!(refused(file.allocate(offset, len), libc::EINVAL, &message).is_out_of_bounds());

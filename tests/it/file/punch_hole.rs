@@ -76,7 +76,7 @@ fn refusals() {
     for seal in [Seal::Write, Seal::FutureWrite] {
         let file = file();
         file.add_seal(seal).unwrap();
-        const SEALED: &str = "fallocate: EPERM: the file is sealed against this change";
+        const SEALED: &str = "fallocate: EPERM: a seal forbids this change: put the data into a new file";
         let error = refused(file.punch_hole(0, page()), libc::EPERM, SEALED);
         assert_eq!(error.cause(), Cause::Sealed);
         let mut bytes = contents();

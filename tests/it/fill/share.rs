@@ -53,7 +53,7 @@ fn from_draft_to_frozen() {
             assert!(read == bytes, "{len}");
         }
         let other = writer.as_mem_file().try_clone().unwrap();
-        let message = "pwrite: EPERM: the file is sealed against this change";
+        let message = "pwrite: EPERM: a seal forbids this change: put the data into a new file";
         refused(other.write_all_at(b"!", 0), EPERM, message);
         drop((view, other));
         look(&writer.freeze().unwrap(), &bytes);

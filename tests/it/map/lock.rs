@@ -7,10 +7,9 @@ use crate::support::check::refused;
 use crate::support::huge::steady_policy;
 use crate::support::proc_self::{mappings, smaps};
 use crate::support::skip::skip;
-use crate::support::{child, pattern};
+use crate::support::{child, page, pattern};
 
 const LOCK: MapOptions = MapOptions::new().lock(true);
-const PAGE: u64 = 4096;
 
 /// The memory that this process has locked, in KiB.
 fn locked() -> u64 {
@@ -22,7 +21,7 @@ fn locked() -> u64 {
 /// Whether this process may lock a few pages. If not, says so.
 fn may_lock() -> bool {
     let limit = getrlimit(Resource::Memlock).current;
-    let may = rustix::process::geteuid().is_root() || limit.is_none_or(|limit| limit >= 256 * PAGE);
+    let may = rustix::process::geteuid().is_root() || limit.is_none_or(|limit| limit >= 256 * page());
     if !may {
         skip(format_args!("RLIMIT_MEMLOCK is {limit:?}"));
     }
@@ -37,30 +36,32 @@ fn the_pages_of_the_range() {
             return;
         }
         let _steady = steady_policy();
-        let bytes = pattern(100_000);
+        let page = page();
+        let len = 24 * page + 1000;
+        let bytes = pattern(len as usize);
         let file = SealedFile::from_bytes("lock range", &bytes).unwrap();
         let before = locked();
         for (range, pages) in [
-            (5000..6000, 1),
-            (4095..4097, 2),
-            (70_000..70_001, 1),
-            (65_536..65_537, 1),
-            (65_535..65_537, 2),
-            (99_999..100_000, 1),
-            (0..100_000, 25),
+            (page + 900..page + 1900, 1),
+            (page - 1..page + 1, 2),
+            (17 * page + 300..17 * page + 301, 1),
+            (16 * page..16 * page + 1, 1),
+            (16 * page - 1..16 * page + 1, 2),
+            (len - 1..len, 1),
+            (0..len, 25),
             (7..7, 0),
         ] {
             let (start, end) = (usize::try_from(range.start).unwrap(), usize::try_from(range.end).unwrap());
             let map = file.map_with(range.clone(), LOCK).unwrap();
             assert_eq!(*map, bytes[start..end]);
-            assert_eq!(locked() - before, pages * PAGE / 1024, "{range:?}");
-            assert_eq!(smaps("lock range", "Rss"), pages * PAGE / 1024, "{range:?}: present");
+            assert_eq!(locked() - before, pages * page / 1024, "{range:?}");
+            assert_eq!(smaps("lock range", "Rss"), pages * page / 1024, "{range:?}: present");
             drop(map);
             assert_eq!(locked(), before, "{range:?}");
 
             let copy = file.map_copy_on_write_with(range.clone(), LOCK.populate(false)).unwrap();
             assert_eq!(*copy, bytes[start..end]);
-            assert_eq!(locked() - before, pages * PAGE / 1024, "{range:?}, copy");
+            assert_eq!(locked() - before, pages * page / 1024, "{range:?}, copy");
             drop(copy);
         }
         assert_eq!((locked(), mappings("lock range").len()), (before, 0));
@@ -77,7 +78,7 @@ fn a_copy_on_write_map_is_copied_in_full() {
         let _steady = steady_policy();
         let file = SealedFile::from_bytes("lock copy", &pattern(100_000)).unwrap();
         let mut copy = file.map_copy_on_write_with(.., LOCK).unwrap();
-        let pages = 100_000_u64.next_multiple_of(PAGE) / 1024;
+        let pages = 100_000_u64.next_multiple_of(page()) / 1024;
         assert_eq!(smaps("lock copy", "Anonymous"), pages);
         assert_eq!(smaps("lock copy", "Locked"), pages);
         copy.fill(9);
@@ -108,10 +109,10 @@ fn beyond_the_limit() {
             check(refused(file.map_copy_on_write_with(.., LOCK), number, &message));
             assert_eq!((locked(), mappings("lock limit").len()), (0, 0));
         };
-        if getrlimit(Resource::Memlock).maximum.is_some_and(|maximum| maximum < PAGE) {
+        if getrlimit(Resource::Memlock).maximum.is_some_and(|maximum| maximum < page()) {
             skip("the hard limit of RLIMIT_MEMLOCK is less than a page");
         } else {
-            limit(PAGE).unwrap();
+            limit(page()).unwrap();
             assert_eq!(*file.map_with(5000..5001, LOCK).unwrap(), pattern(5001)[5000..]);
             check("ENOMEM", libc::ENOMEM);
         }

@@ -26,11 +26,6 @@ fn sparse() -> MemFile {
     file
 }
 
-/// What is said about such a file.
-fn holes_of_sparse() -> String {
-    holes_in(LEN, allocated(sparse()))
-}
-
 fn read_only(file: &MemFile) -> OwnedFd {
     file.reopen_read_only().unwrap().into_fd()
 }
@@ -50,15 +45,18 @@ fn look(sealed: &SealedFile, memory: u64) {
 fn refuse() {
     let _steady = steady_policy();
     for fd in [sparse().into_fd(), read_only(&sparse())] {
+        let message = holes_in(LEN, allocated(&fd));
         let error = SealedFile::options().verify(fd).unwrap_err();
         assert!(error.error().is_unproven() && error.error().seals().is_empty());
-        let error = refused(SealedFile::try_from(error.into_fd()), None, &holes_of_sparse());
+        let error = refused(SealedFile::try_from(error.into_fd()), None, &message);
         assert_eq!((error.cause(), error.kind()), (Cause::Holes, std::io::ErrorKind::InvalidData));
     }
     assert_eq!(Holes::default(), Holes::Refuse);
-    refused(SealedFile::try_from(sparse()), None, &holes_of_sparse());
-    refused(SharedView::try_from(sparse()), None, &holes_of_sparse());
-    refused(SharedView::try_from(read_only(&sparse())), None, &holes_of_sparse());
+    let file = sparse();
+    let message = holes_in(LEN, allocated(&file));
+    refused(SealedFile::try_from(file.try_clone().unwrap()), None, &message);
+    refused(SharedView::try_from(read_only(&file)), None, &message);
+    refused(SharedView::try_from(file), None, &message);
 }
 
 #[test]
@@ -89,9 +87,10 @@ fn populate() {
 #[test]
 fn accept() {
     let _steady = steady_policy();
-    let before = allocated(sparse());
-    look(&SealedFile::options().holes(Holes::Accept).verify(sparse()).unwrap(), before);
-    look(&SealedFile::options().holes(Holes::Accept).verify(read_only(&sparse())).unwrap(), before);
+    for fd in [sparse().into_fd(), read_only(&sparse())] {
+        let before = allocated(&fd);
+        look(&SealedFile::options().holes(Holes::Accept).verify(fd).unwrap(), before);
+    }
     if lacks(Feature::Populate) {
         return;
     }
@@ -112,7 +111,9 @@ fn hidden() {
         file.add_seals(Seals::IMMUTABLE).unwrap();
         file
     };
-    look(&SealedFile::options().verify(hidden()).unwrap(), allocated(hidden()));
+    let file = hidden();
+    let before = allocated(&file);
+    look(&SealedFile::options().verify(file).unwrap(), before);
     look(&SealedFile::options().holes(Holes::Allocate).verify(hidden()).unwrap(), 2 * LEN);
     if !lacks(Feature::Populate) {
         look(&SealedFile::options().holes(Holes::Populate).verify(read_only(&hidden())).unwrap(), 2 * LEN);
@@ -196,7 +197,8 @@ fn no_memory() {
             .join()
             .unwrap();
         }
-        let error = SealedFile::options().verify(File::from(sparse().into_fd())).unwrap_err();
-        assert_eq!(error.to_string(), holes_of_sparse());
+        let file = File::from(sparse().into_fd());
+        let message = holes_in(LEN, allocated(&file));
+        assert_eq!(SealedFile::options().verify(file).unwrap_err().to_string(), message);
     });
 }

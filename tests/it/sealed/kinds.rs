@@ -139,7 +139,7 @@ fn files_of_tmpfs() {
         let unnamed = tempfile::tempfile_in(&folder).unwrap();
         for file in [named, unnamed] {
             file.write_all_at(&[1; LEN], 0).unwrap();
-            let error = refuse(file.into(), None, MISSING_BOTH);
+            let error = refuse(file.into(), None, &check::missing(Seals::CONSTANT, Seal::Seal.into()));
             assert!(error.is_unproven());
             assert_eq!(error.seals(), Seals::CONSTANT);
         }
@@ -179,7 +179,7 @@ fn judge(file: File) -> bool {
     let seals = Seals::from_bits_retain(rustix::fs::fcntl_get_seals(&file).unwrap().bits());
     let missing = Seals::CONSTANT - seals;
     if !missing.is_empty() {
-        let error = refuse(file.into(), None, &check::missing(missing));
+        let error = refuse(file.into(), None, &check::missing(missing, seals));
         assert!(error.is_unproven());
         assert_eq!(error.seals(), missing);
         return false;

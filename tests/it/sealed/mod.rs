@@ -10,3 +10,23 @@ mod reopen;
 mod stdio;
 mod to_vec;
 mod waiting;
+
+/// What merely passes on, does.
+#[test]
+fn passes_on() {
+    use std::ffi::CString;
+    use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+
+    use memfile::{CreateOptions, SealedFile, SealedFileOptions};
+
+    let name = CString::new("passes on").unwrap();
+    let file = SealedFileOptions::default().from_bytes(name, b"bytes").unwrap();
+    assert_eq!(*file.name().unwrap(), *b"passes on");
+    let number = file.as_raw_fd();
+    let raw = file.into_raw_fd();
+    assert_eq!(raw, number);
+    // SAFETY: It was just given away.
+    let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+    assert_eq!(SealedFile::try_from(fd).unwrap().len(), 5);
+    assert_eq!(SealedFileOptions::default(), SealedFile::options().create_options(CreateOptions::new()));
+}

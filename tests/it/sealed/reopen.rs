@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd};
 
-use memfile::{Cause, CreateOptions, Holes, MemFile, SealedFile, Seals};
+use memfile::{Cause, CreateOptions, Holes, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::{Mode, OFlags, fchmod, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};
 
-use crate::support::check::{MISSING_BOTH, refused};
+use crate::support::check::{missing, refused};
 use crate::support::skip::skip;
 use crate::support::{child, noexec};
 
@@ -58,8 +58,9 @@ fn is_of_the_file_that_is_proven() {
             fs::create_dir_all(&fds).unwrap();
             fs::write(format!("{fds}/{}", file.as_raw_fd()), b"this can change").unwrap();
         }
-        refused(file.reopen_read_only(), None, MISSING_BOTH);
-        refused(file.to_stdio(), None, MISSING_BOTH);
+        let other = missing(Seals::CONSTANT, Seal::Seal.into());
+        refused(file.reopen_read_only(), None, &other);
+        refused(file.to_stdio(), None, &other);
         // The file that borrows it promises nothing.
         assert_eq!(file.as_mem_file().reopen_read_only().unwrap().len().unwrap(), 15);
     });

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use memfile::{Cause, Error, ErrorWith, Holes, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+use rustix::param::page_size;
 
 use crate::support::check::refused;
 use crate::support::child;
@@ -66,8 +67,6 @@ const API: libc::Ioctl = 0xc018_aa3f_u32 as libc::Ioctl;
 const REGISTER: libc::Ioctl = 0xc020_aa00_u32 as libc::Ioctl;
 const ZERO_PAGE: libc::Ioctl = 0xc020_aa04_u32 as libc::Ioctl;
 
-const PAGE: usize = 4096;
-
 /// A page of memory whose first access waits until it is let go.
 struct Trap {
     fd: OwnedFd,
@@ -85,11 +84,12 @@ impl Trap {
         let fd = unsafe { OwnedFd::from_raw_fd(fd.try_into().unwrap()) };
         let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: The kernel chooses the address.
-        let page = unsafe { mmap_anonymous(std::ptr::null_mut(), PAGE, access, MapFlags::PRIVATE) }.unwrap() as usize;
+        let page =
+            unsafe { mmap_anonymous(std::ptr::null_mut(), page_size(), access, MapFlags::PRIVATE) }.unwrap() as usize;
         let trap = Self { fd, page };
         trap.call(API, [0xaa, 0, 0, 0]);
         // The mode is that of pages that are missing.
-        trap.call(REGISTER, [page as u64, PAGE as u64, 1, 0]);
+        trap.call(REGISTER, [page as u64, page_size() as u64, 1, 0]);
         Ok(trap)
     }
 
@@ -107,7 +107,7 @@ impl Trap {
     }
 
     fn let_go(&self) {
-        self.call(ZERO_PAGE, [self.page as u64, PAGE as u64, 0, 0]);
+        self.call(ZERO_PAGE, [self.page as u64, page_size() as u64, 0, 0]);
     }
 }
 
@@ -126,11 +126,11 @@ fn hold_locks(channel: &Channel) {
             }
         };
         let file = MemFile::create_sealable("locked").unwrap();
-        file.write_all_at(&[7; PAGE], 0).unwrap();
+        file.write_all_at(&vec![7; page_size()], 0).unwrap();
         file.add_seals(seals).unwrap();
         let (fd, page) = (file.as_raw_fd(), trap.page);
         // SAFETY: The page is mapped.
-        let writer = thread::spawn(move || unsafe { libc::pwrite(fd, page as *const _, PAGE, 0) });
+        let writer = thread::spawn(move || unsafe { libc::pwrite(fd, page as *const _, page_size(), 0) });
         if !trap.is_sprung() {
             // Since Linux 6.16 the seals are looked at before the bytes.
             channel.send(b'n', &[]);
@@ -163,7 +163,7 @@ const WAIT: [Call; 6] = [
     ("into_sealed_timeout", |file| Ok(file.into_sealed_timeout(Duration::ZERO).map(drop)?)),
     ("seal", |file| SealedFile::options().seal(file).map(drop).map_err(ErrorWith::into_error)),
     ("allocate", |file| file.allocate(0, 1)),
-    ("set_len", |file| file.set_len(PAGE as u64)),
+    ("set_len", |file| file.set_len(page_size() as u64)),
 ];
 
 /// Those that fail at once on a file that cannot be written.

@@ -60,8 +60,8 @@ fn needs_shrink() {
 
 #[test]
 fn what_cannot_be_mapped_for_writing() {
-    let write = "mmap: EPERM: the file is sealed against this change";
-    let future = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it";
+    let write = "mmap: EPERM: the file has the seal Write, so nobody can map it for writing: use `SealedFile::map` or `SharedView`";
+    let future = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
     for (seal, message) in [(Seal::Write, write), (Seal::FutureWrite, future)] {
         let file = file("shared write", 100);
         file.add_seal(seal).unwrap();

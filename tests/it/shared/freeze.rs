@@ -19,8 +19,7 @@ const LEN: u64 = 10_000;
 const SHARED: Seals = Seals::from_bits_retain(Seals::FIXED_SIZE.bits() | Seal::FutureWrite as u32);
 
 /// A file that is shared already has its one writer.
-const SECOND_MAP: &str =
-    "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it";
+const SECOND_MAP: &str = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
 
 fn file(name: &str) -> MemFile {
     let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
@@ -57,7 +56,7 @@ fn others_cannot_write() {
     }
     let writer = file("freeze others").share().unwrap();
     let other = writer.as_mem_file().try_clone().unwrap();
-    let sealed = "the file is sealed against this change";
+    let sealed = "a seal forbids this change: put the data into a new file";
     refused(other.write_all_at(b"!", 0), EPERM, &format!("pwrite: EPERM: {sealed}"));
     refused(other.set_len(LEN - 1), EPERM, &format!("ftruncate: EPERM: {sealed}"));
     refused(other.set_len(LEN + 1), EPERM, &format!("ftruncate: EPERM: {sealed}"));
@@ -106,7 +105,7 @@ fn what_cannot_be_shared() {
     let error = file("freeze cannot").reopen_read_only().unwrap().share().unwrap_err();
     let message = "fcntl(F_ADD_SEALS): EPERM: the descriptor is open for reading only";
     assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (message, Some(EPERM)));
-    let write = "mmap: EPERM: the file is sealed against this change";
+    let write = "mmap: EPERM: the file has the seal Write, so nobody can map it for writing: use `SealedFile::map` or `SharedView`";
     for (seal, message) in [(Seal::Write, write), (Seal::FutureWrite, SECOND_MAP)] {
         let file = file("freeze cannot");
         file.add_seal(seal).unwrap();
@@ -283,7 +282,7 @@ fn a_fixed_size_for_many_writers() {
     let mut bytes = [0; 5];
     map.read_exact_at(&mut bytes, 5).unwrap();
     assert_eq!(&bytes, b"other");
-    let sealed = "ftruncate: EPERM: the file is sealed against this change";
+    let sealed = "ftruncate: EPERM: a seal forbids this change: put the data into a new file";
     refused(map.as_mem_file().set_len(LEN + 1), EPERM, sealed);
     refused(map.as_mem_file().set_len(LEN - 1), EPERM, sealed);
     refused(SharedMap::create_fixed_size("a\0b", LEN), None, "the name contains a NUL byte");

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::support::check::{MISSING_SHRINK, NO_ADDRESS_SPACE, NO_MEMORY, refused, too_long};
 use crate::support::peer::Peer;
 use crate::support::proc_self::{allocated, mappings};
-use crate::support::{BEYOND_A_HUGE_PAGE, child, huge, seccomp};
+use crate::support::{BEYOND_A_HUGE_PAGE, child, huge, page, seccomp};
 
 /// A file that can grow, but not shrink.
 fn growing(name: &str, len: u64) -> SharedMap {
@@ -75,7 +75,7 @@ fn a_part_grows() {
 /// The map stays, and so does the length of the file where that can be.
 #[test]
 fn what_cannot_grow() {
-    const SEALED: &str = "fallocate: EPERM: the file is sealed against this change";
+    const SEALED: &str = "fallocate: EPERM: a seal forbids this change: put the data into a new file";
     let mut fixed = growing("grow sealed", 100);
     fixed.as_mem_file().add_seal(Seal::Grow).unwrap();
     assert_eq!(refused(fixed.grow(101), EPERM, SEALED).cause(), Cause::Sealed);
@@ -87,7 +87,7 @@ fn what_cannot_grow() {
 
     let mut future = growing("grow sealed", 100);
     future.as_mem_file().add_seal(Seal::FutureWrite).unwrap();
-    let message = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it";
+    let message = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
     refused(future.grow(5000), EPERM, message);
     assert_eq!((future.len(), future.as_mem_file().len().unwrap()), (100, 5000), "it says so");
     future.write_all_at(b"!", 99).unwrap();
@@ -112,8 +112,10 @@ fn without_memory() {
         .join()
         .unwrap();
         let limit = getrlimit(Resource::As);
-        setrlimit(Resource::As, Rlimit { current: Some(1 << 30), ..limit }).unwrap();
-        refused(unmapped.grow(2 << 30), ENOMEM, &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}"));
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let present = statm.split(' ').next().unwrap().parse::<u64>().unwrap() * page();
+        setrlimit(Resource::As, Rlimit { current: Some(present + (16 << 20)), ..limit }).unwrap();
+        refused(unmapped.grow(64 << 20), ENOMEM, &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}"));
         setrlimit(Resource::As, limit).unwrap();
         unmapped.write_all_at(b"!", 99).unwrap();
         assert_eq!(unmapped.len(), 100);

@@ -109,10 +109,10 @@ fn asks_for_the_same_seals() {
         SharedView::map_range(&file, 5..6, Holes::Refuse),
         None,
         "the file has holes (of its 100 bytes, 0 bytes are allocated): \
-         fill them with `Holes::Allocate`, or copy the file with `copy_of`",
+         choose the policy `Holes::Allocate`, or copy the file with `copy_of`",
     );
     file.add_seal(Seal::FutureWrite).unwrap();
-    let message = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it";
+    let message = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
     let error = SharedMap::map_range(file, 5..6, Holes::Accept).unwrap_err();
     refused(Err::<(), _>(error.into_error()), EPERM, message);
 }

@@ -23,7 +23,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, holes};
+use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, holes, refused};
 use crate::support::proc_self::{allocated, open_descriptors};
 use crate::support::skip::skip;
 use crate::support::{BEYOND_A_HUGE_PAGE, child, descriptors};
@@ -38,7 +38,7 @@ const EMSGSIZE: i32 = 90;
 const ECONNRESET: i32 = 104;
 const EISCONN: i32 = 106;
 
-const NO_DESCRIPTOR: &str = "the message carries no descriptor, 1 was expected";
+const NO_DESCRIPTOR: &str = "the message carries no descriptor, 1 was expected: the sender passed none, or an earlier read of the stream took it";
 
 fn too_many(expected: usize) -> String {
     format!(
@@ -417,11 +417,14 @@ fn the_kernel_refuses_what_is_too_long_and_what_is_no_socket() {
     assert_eq!(error.to_string(), TOO_LONG);
 
     let null = File::options().read(true).write(true).open("/dev/null").unwrap();
-    assert_eq!(file.send(&null, b"x").unwrap_err().raw_os_error(), Some(ENOTSOCK));
-    let error = file.send(&null, b"").unwrap_err();
-    assert_eq!((error.call(), error.raw_os_error()), (Some("getsockopt(SO_TYPE)"), Some(ENOTSOCK)));
-    let error = SealedFile::recv(&null, &mut [0; 8]).unwrap_err();
-    assert_eq!((error.call(), error.raw_os_error()), (Some("recvmsg"), Some(ENOTSOCK)));
+    let no_socket = |call| format!("{call}: ENOTSOCK: the descriptor is not a socket");
+    refused(file.send(&null, b"x"), ENOTSOCK, &no_socket("sendmsg"));
+    refused(file.send(&null, b""), ENOTSOCK, &no_socket("getsockopt(SO_TYPE)"));
+    refused(SealedFile::recv(&null, &mut [0; 8]), ENOTSOCK, &no_socket("recvmsg"));
+
+    let unconnected = UnixDatagram::unbound().unwrap();
+    const NOT_CONNECTED: &str = "sendmsg: ENOTCONN: the socket is not connected: connect it, or use `send_to`";
+    refused(file.send(&unconnected, b"x"), libc::ENOTCONN, NOT_CONNECTED);
 }
 
 #[test]

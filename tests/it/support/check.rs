@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use memfile::{Error, MemFile, Seals};
+use memfile::{Error, MemFile, Seal, Seals};
 
 /// The messages that more than one module provokes.
 pub(crate) const NO_ADDRESS_SPACE: &str = "no address space or memory is left, vm.max_map_count or RLIMIT_AS is reached, \
@@ -14,12 +14,15 @@ pub(crate) const NO_MEMORY_FILE: &str =
     "fcntl(F_GET_SEALS): EINVAL: the descriptor is not a memory file: pipes, sockets and files on disk have no seals";
 pub(crate) const PATH_ONLY: &str = "fcntl(F_GET_SEALS): EBADF: the descriptor is not open, or was opened with O_PATH";
 pub(crate) const BUSY: &str = "fcntl(F_ADD_SEALS): EBUSY: \
-    a writable mapping of the file exists, or a page is in use elsewhere, so no seal was added: \
+    a writable mapping of the file exists, here or in another process, or a page is in use elsewhere, so no seal was added: \
     drop the mapping, or try again later, as `into_sealed_timeout` does";
 pub(crate) const UNSEALABLE: &str = "fcntl(F_ADD_SEALS): EPERM: \
-    the file has the seal Seal: it was created without sealing, or closed to further seals";
+    the file has the seal Seal: it was created without sealing (`create_sealable` permits it), or closed to further seals";
 pub(crate) const MISSING_BOTH: &str =
     "the file is missing the seals Shrink and Write: seal it with `into_sealed`, or copy it with `copy_of`";
+/// Where the kernel implies the seal Exec, and a sandbox refuses the flag that would keep it away.
+pub(crate) const NOEXEC_IMPLIED: &str =
+    "vm.memfd_noexec is 1 or 2, and a sandbox refuses the flag MFD_EXEC: use `Exec::Deny`";
 /// For a file that is to be shared, and needs no other seal.
 pub(crate) const MISSING_SHRINK: &str =
     "the file is missing the seal Shrink, so another process could shorten the file: add the seal with `add_seals`";
@@ -33,13 +36,18 @@ pub(crate) const MAP_DENIED: &str =
     "mmap: EACCES: the mapping was denied: the descriptor is not open for it, or a security module forbids it";
 
 /// The message about a file that is not sealed enough to be mapped.
-pub(crate) fn missing(seals: Seals) -> String {
+pub(crate) fn missing(seals: Seals, present: Seals) -> String {
     let names: Vec<_> = seals.iter().map(|seal| seal.to_string()).collect();
     let plural = if names.len() == 1 { "" } else { "s" };
-    format!(
-        "the file is missing the seal{plural} {}: seal it with `into_sealed`, or copy it with `copy_of`",
-        names.join(" and ")
-    )
+    let advice = if present.contains(Seal::FutureWrite) {
+        ", and has FutureWrite: a writer still shares it. Use `SharedView`, wait until the writer freezes it, \
+         or copy it with `copy_of`"
+    } else if present.contains(Seal::Seal) {
+        ", and has the seal Seal, so no more can be added: copy it with `copy_of`"
+    } else {
+        ": seal it with `into_sealed`, or copy it with `copy_of`"
+    };
+    format!("the file is missing the seal{plural} {}{advice}", names.join(" and "))
 }
 
 /// A number of bytes, as messages have it.
@@ -52,7 +60,7 @@ pub(crate) fn holes(len: u64, allocated: u64) -> String {
     let (len, allocated) = (bytes(len), bytes(allocated));
     format!(
         "the file has holes (of its {len}, {allocated} are allocated): \
-         fill them with `Holes::Allocate`, or copy the file with `copy_of`"
+         choose the policy `Holes::Allocate`, or copy the file with `copy_of`"
     )
 }
 

@@ -50,6 +50,11 @@ pub(crate) fn plain() -> Exec {
     if is_strict() { Exec::Deny } else { Exec::DenyUnsealed }
 }
 
+/// The same where the flags are refused, so that the kernel decides.
+pub(crate) fn plain_without_flags() -> Exec {
+    if implies_sealing() { Exec::Deny } else { Exec::DenyUnsealed }
+}
+
 /// The seal that such a file has nonetheless, where there is no choice.
 pub(crate) fn implied() -> Seals {
     if is_strict() { Seal::Exec.into() } else { Seals::empty() }

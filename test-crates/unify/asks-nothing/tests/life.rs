@@ -17,7 +17,7 @@ fn errors_are_the_same_with_every_feature() {
     assert_eq!(error.raw_os_error(), Some(1));
     assert_eq!(
         error.to_string(),
-        "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: it was created without sealing, or closed to further seals"
+        "fcntl(F_ADD_SEALS): EPERM: the file has the seal Seal: it was created without sealing (`create_sealable` permits it), or closed to further seals"
     );
     let error = SealedFile::try_from(file.into_fd()).unwrap_err().into_error();
     assert_eq!(error.raw_os_error(), None);

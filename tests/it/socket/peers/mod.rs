@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use memfile::socket::recv;
-use memfile::{Seal, SealedFile};
+use memfile::{Seal, SealedFile, Seals};
 use nix::sys::socket::SockType;
 use tempfile::TempDir;
 
@@ -78,7 +78,7 @@ fn give_and_take(mut peer: Command, text: &[u8]) {
     let (len, file) = SealedFile::recv(&ours, &mut payload).unwrap();
     assert_eq!((&payload[..len], &file.map().unwrap()[..]), (&b"sealed"[..], text));
     let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
-    assert_refused(error, &missing(Seal::Write.into()));
+    assert_refused(error, &missing(Seal::Write.into(), Seals::empty()));
     let error = SealedFile::recv(&ours, &mut payload).unwrap_err();
     assert_refused(error, &too_many(1));
     assert!(SealedFile::recv(&ours, &mut payload).unwrap_err().is_closed_by_peer());
@@ -101,9 +101,9 @@ fn every_kind_from_python_is_proven_or_refused() {
         ("Shrink and Write alone", Ok(())),
         ("through a read-only descriptor", Ok(())),
         ("no seals", Err(MISSING_BOTH.into())),
-        ("not sealable", Err(MISSING_BOTH.into())),
-        ("without Shrink", Err(missing(Seal::Shrink.into()))),
-        ("FutureWrite instead of Write", Err(missing(Seal::Write.into()))),
+        ("not sealable", Err(missing(Seals::CONSTANT, Seal::Seal.into()))),
+        ("without Shrink", Err(missing(Seal::Shrink.into(), Seals::empty()))),
+        ("FutureWrite instead of Write", Err(missing(Seal::Write.into(), Seal::FutureWrite.into()))),
         ("a hole", Err(holes(4096, 0))),
         ("a file on disk", Err(NO_MEMORY_FILE.into())),
         ("a pipe", Err(NO_MEMORY_FILE.into())),
