@@ -104,7 +104,7 @@ impl Exclusive {
         // `madvise` needs whole pages. It does no harm to pages that are already present.
         let offset = self.fresh.allocated() & !PAGE_MASK;
         let range = self.bytes_mut().get_mut(offset..end).map(NonNull::from);
-        if !range.is_some_and(|range| sys::madvise_populate_write(range.cast(), range.len()).is_ok()) {
+        if range.is_none_or(|range| sys::madvise_populate_write(range.cast(), range.len()).is_err()) {
             // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM), `madvise`
             // does not.
             self.fresh.fallocate_to(end)?;
