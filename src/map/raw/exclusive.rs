@@ -1,5 +1,6 @@
 //! [`Exclusive`]: the mapping of a file that nobody else has.
 
+use core::ptr::NonNull;
 use core::slice;
 
 use super::shared::{Shared, SharedWritable};
@@ -78,16 +79,14 @@ impl Exclusive {
     /// Makes the page that begins at `start` present, and returns whether there was memory for it. (If
     /// not, a store would raise SIGBUS.) [`collapse`](Self::collapse) needs this page.
     pub(crate) fn touch(&mut self, start: usize) -> bool {
-        // SAFETY: `start` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
-        start < self.mapping.len && sys::madvise_populate_write(unsafe { self.mapping.base.add(start) }, 1).is_ok()
+        self.bytes_mut().get_mut(start).is_some_and(|byte| sys::madvise_populate_write(byte.into(), 1).is_ok())
     }
 
     /// Makes huge pages of a range that begins and ends at multiples of their size. Returns whether
     /// the kernel reports success.
     pub(crate) fn collapse(&mut self, start: usize, end: usize) -> bool {
-        // SAFETY: `start` is less than the length of the mapping, as above.
-        let place = (start < end && end <= self.mapping.len).then(|| unsafe { self.mapping.base.add(start) });
-        place.is_some_and(|place| sys::madvise_collapse(place, end.saturating_sub(start)))
+        let range = self.bytes_mut().get_mut(start..end).map(NonNull::from);
+        range.is_some_and(|range| sys::madvise_collapse(range.cast(), range.len()))
     }
 
     /// Records that the file is allocated up to `end`.
@@ -104,9 +103,8 @@ impl Exclusive {
         }
         // `madvise` needs whole pages. It does no harm to pages that are already present.
         let offset = self.fresh.allocated() & !PAGE_MASK;
-        // SAFETY: `offset` is less than the length of the mapping, whose `lead` is 0 for the range `..`.
-        let start = unsafe { self.mapping.base.add(offset) };
-        if sys::madvise_populate_write(start, end.saturating_sub(offset)).is_err() {
+        let range = self.bytes_mut().get_mut(offset..end).map(NonNull::from);
+        if range.is_none_or(|range| sys::madvise_populate_write(range.cast(), range.len()).is_err()) {
             // A kernel before 5.14, or no memory: `fallocate` reports why (ENOSPC, ENOMEM), `madvise`
             // does not.
             self.fresh.fallocate_to(end)?;

@@ -195,9 +195,7 @@ impl Mapping {
     /// Allows huge pages under the policy `advise`. It is only advice, so an error is ignored: EINVAL means
     /// that the kernel was built without huge pages.
     fn advise_huge_pages(&self) {
-        if self.mapped > 0 {
-            let _ = sys::madvise_hugepage(self.base, self.mapped);
-        }
+        let _ = sys::madvise_hugepage(self.base, self.mapped);
     }
 }
 

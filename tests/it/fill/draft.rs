@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::thread;
 use std::time::Duration;
 
+use memfile::kernel::Feature;
 use memfile::{Cause, CreateOptions, Draft, Error, HugeTlb, SealedFile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -13,6 +14,7 @@ use crate::support::forked::Forked;
 use crate::support::huge::{Pool, page};
 use crate::support::pattern;
 use crate::support::proc_self::{descriptors_of, inheritable, mappings};
+use crate::support::skip::lacks;
 use crate::support::{child, seccomp};
 
 const MIB: usize = 1 << 20;
@@ -339,4 +341,22 @@ fn huge_pages_keep_the_length_of_the_data() {
         assert_eq!((map.len(), map[0], map[len - 1]), (len, 1, 2));
     }
     nothing_is_left("draft huge");
+}
+
+/// New pages come through the mapping, from the page on in which the old length ends. `fallocate` is
+/// for kernels that cannot do that.
+#[test]
+fn grows_through_the_mapping() {
+    if lacks(Feature::Populate) {
+        return;
+    }
+    seccomp::alone(|| {
+        seccomp::always("fallocate", seccomp::errno(libc::EPERM));
+        let mut draft = SealedFile::options().draft("draft grows", 100_000).unwrap();
+        draft.fill(1);
+        draft.set_len(300_000).unwrap();
+        let map = draft.seal().unwrap().map().unwrap();
+        assert_eq!(map.len(), 300_000);
+        assert!(map[..100_000].iter().all(|&byte| byte == 1) && map[100_000..].iter().all(|&byte| byte == 0));
+    });
 }

@@ -237,6 +237,10 @@ fn populate() {
     // Under some policies a page is huge, and larger than the file.
     assert!(smaps("map populate", "Rss") >= 1024);
     drop(map);
+    // The mapping begins before the range, at a multiple of 64 KiB.
+    let part = file.map_with(70_001..80_000, MapOptions::new().populate(true)).unwrap();
+    assert!(smaps("map populate", "Rss") >= 10);
+    drop(part);
     let copy = file.map_copy_on_write_with(.., MapOptions::new().populate(true)).unwrap();
     assert!(smaps("map populate", "Rss") >= 1024);
     assert!(*copy == bytes);

@@ -9,7 +9,7 @@ use memfile::{Cause, Holes, MapOptions, MemFile, SealedFile};
 use crate::support::huge::{Aligned, MADV_COLLAPSE, POLICY, Setting, affordable_page, collapses, under_each_policy};
 use crate::support::peer::{Channel, Peer};
 use crate::support::proc_self::{allocated, mappings, smaps};
-use crate::support::{child, pattern, skip};
+use crate::support::{child, pattern, seccomp, skip};
 
 const NAME: &str = "transparent";
 const HUGE: MapOptions = MapOptions::new().huge_pages(true);
@@ -234,4 +234,40 @@ fn sealed_while_a_peer_collapses() {
         peer.channel().expect(b'd');
         assert!(*sealed.map().unwrap() == bytes);
     }
+}
+
+/// The size of a huge page is what `/sys` says, here another one than any processor has.
+#[test]
+fn the_size_comes_from_sys() {
+    const SYS: &str = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
+    const SIZE: usize = 1 << 30;
+    child::alone_through(&["unshare", "--mount"], || {
+        let sparse = |len: usize| {
+            let file = MemFile::create_sealable(NAME).unwrap();
+            file.set_len(len as u64).unwrap();
+            SealedFile::options().holes(Holes::Accept).seal(file).unwrap()
+        };
+        let said = tempfile::NamedTempFile::new().unwrap();
+        if let Err(error) = rustix::mount::mount_bind(said.path(), SYS) {
+            return skip::skip(format_args!("mount: {error}"));
+        }
+        std::fs::write(said.path(), format!("{SIZE}\n")).unwrap();
+        let long = sparse(SIZE + 5);
+        let maps = (long.map_with(.., HUGE).unwrap(), long.map_with(.., HUGE).unwrap());
+        assert_eq!((maps.0.as_ptr().addr() % SIZE, maps.1.as_ptr().addr() % SIZE), (0, 0));
+        drop(maps);
+        // The answer is kept.
+        std::fs::write(said.path(), "65536").unwrap();
+        assert_eq!(long.map_with(.., HUGE).unwrap().as_ptr().addr() % SIZE, 0);
+    });
+}
+
+/// A file that is shorter than any huge page is mapped without asking for their size.
+#[test]
+fn short_files_do_not_ask() {
+    seccomp::alone(|| {
+        let short = SealedFile::from_bytes(NAME, b"short").unwrap();
+        seccomp::always("open", seccomp::Action::KillProcess);
+        assert_eq!(*short.map_with(.., HUGE).unwrap(), *b"short");
+    });
 }

@@ -16,7 +16,7 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
 use super::forged;
 use crate::support::check::{MAP_DENIED, MISSING_BOTH, NO_MEMORY_FILE, PATH_ONLY, UNSEALABLE};
-use crate::support::huge::Pool;
+use crate::support::huge::{Pool, steady_policy};
 use crate::support::{check, child, noexec, proc_self, seccomp, skip, tmpfs};
 
 const LEN: usize = 10_000;
@@ -322,4 +322,21 @@ fn seals_that_cannot_be_added() {
     // Where what matters is there, nothing has to be added.
     let closed = memfd(MemfdFlags::empty(), 0o666, Seals::CONSTANT | Seal::Seal);
     SealedFile::options().seal(closed).unwrap();
+}
+
+/// Only pages of 64 KiB or more may be those of a pool: a file of smaller ones needs no look at its file
+/// system, which a sandbox may refuse.
+#[test]
+fn ordinary_pages_need_no_look_at_the_file_system() {
+    seccomp::alone(|| {
+        let _steady = steady_policy();
+        let file = memfd(MemfdFlags::empty(), 0o666, Seals::IMMUTABLE);
+        let page = rustix::fs::fstat(&file).unwrap().st_blksize;
+        if page >= 64 << 10 {
+            return skip::skip(format_args!("the pages of a memory file have {page} bytes"));
+        }
+        seccomp::always("fstatfs", seccomp::errno(libc::EPERM));
+        let sealed = SealedFile::options().verify(file).unwrap();
+        assert_eq!(sealed.len(), LEN as u64);
+    });
 }

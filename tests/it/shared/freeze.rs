@@ -1,7 +1,7 @@
 //! One writer, many readers, and the end of writing: `share` and `freeze`.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libc::{EBUSY, EINVAL, ENOSPC, EPERM};
 use memfile::{CreateOptions, Exec, MemFile, Seal, SealedFile, Seals, SharedMap, SharedView};
@@ -214,7 +214,10 @@ fn build_and_fork(channel: &Channel) {
     let writer = file("freeze fork").share().unwrap();
     writer.write_all_at(b"forked", 0).unwrap();
     let child = Forked::start(Duration::MAX);
-    let error = is_busy(writer).into_sealed_timeout(Duration::from_millis(20)).unwrap_err();
+    let busy = is_busy(writer);
+    let start = Instant::now();
+    let error = busy.into_sealed_timeout(Duration::from_millis(20)).unwrap_err();
+    assert!(start.elapsed() >= Duration::from_millis(20), "it waits between the attempts");
     assert_eq!(error.error().raw_os_error(), Some(EBUSY));
     drop(child);
     let sealed = error.into_inner().into_sealed().unwrap();

@@ -18,6 +18,9 @@ const CALLS: &[(c_long, &str)] = &[
     (libc::SYS_madvise, "madvise"),
     (libc::SYS_futex, "futex"),
     (libc::SYS_openat, "open"),
+    // By which rustix opens where the kernel has it.
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "arm"))]
+    (libc::SYS_open, "open"),
     (libc::SYS_readlinkat, "readlink"),
     (libc::SYS_getsockopt, "getsockopt(SO_TYPE)"),
     (libc::SYS_sendmsg, "sendmsg"),
