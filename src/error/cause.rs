@@ -101,9 +101,11 @@ causes! {
 
     /// The file has a seal that forbids the change, or forbids adding more seals.
     Sealed, PermissionDenied {
-        Sealed => "the file has the seal Seal: it was created without sealing (`create_sealable` permits it), or closed to further seals",
+        Sealed => "the file has the seal Seal: it was created without sealing (`create_sealable` permits it), \
+            or closed to further seals",
         SealedChange => "a seal forbids this change: put the data into a new file",
-        SealedWrite => "the file has the seal Write, so nobody can map it for writing: use `SealedFile::map` or `SharedView`",
+        SealedWrite => "the file has the seal Write, so nobody can map it for writing: \
+            use `SealedFile::map` or `SharedView`",
         SealedFutureWrite => "the file has the seal FutureWrite: only mappings that existed before can write to it. \
             Map it before you seal it, as `MemFile::share` does",
     }
@@ -121,7 +123,8 @@ causes! {
     /// The seal Write cannot be added now: a writable mapping exists, or a page is in use elsewhere
     /// (EBUSY). Nothing was added, and it may work later.
     Busy, ResourceBusy {
-        Busy => "a writable mapping of the file exists, here or in another process, or a page is in use elsewhere, so no seal was added: \
+        Busy => "a writable mapping of the file exists, here or in another process, or a page is in use elsewhere, \
+            so no seal was added: \
             drop the mapping, or try again later, as `into_sealed_timeout` does",
     }
 

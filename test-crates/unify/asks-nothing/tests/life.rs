@@ -24,6 +24,6 @@ fn errors_are_the_same_with_every_feature() {
     assert_eq!(error.seals(), Seals::CONSTANT);
     assert_eq!(
         error.to_string(),
-        "the file is missing the seals Shrink and Write: seal it with `into_sealed`, or copy it with `copy_of`"
+        "the file is missing the seals Shrink and Write, and has the seal Seal, so no more can be added: copy it with `copy_of`"
     );
 }
