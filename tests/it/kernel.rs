@@ -3,6 +3,7 @@
 use memfile::kernel::{Feature, Support};
 use memfile::{Cause, CreateOptions, Error, Exec, Holes, HugeTlb, MemFile, Seal, SealedFile, Seals};
 
+use crate::support::huge::steady_policy;
 use crate::support::seccomp;
 
 const FEATURES: [Feature; 12] = [
@@ -69,6 +70,7 @@ fn get_says_what_the_calls_do() {
 #[test]
 fn get_says_why_a_feature_is_missing() {
     seccomp::alone(|| {
+        let _steady = steady_policy();
         let missing = |support: &Support| -> Vec<(Feature, Option<i32>)> {
             let error = |feature| Some((feature, support.get(feature).err()?.raw_os_error()));
             FEATURES.into_iter().filter_map(error).collect()
