@@ -111,9 +111,6 @@ pub fn send_to(socket: impl AsFd, path: &CStr, payload: &[u8], fds: &[BorrowedFd
 }
 
 fn send_msg(socket: BorrowedFd<'_>, to: Option<&CStr>, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Error> {
-    if fds.len() > sys::FDS_MAX {
-        return Err(Error::new(Reason::TooManyFds).with_number(fds.len() as u64));
-    }
     // The kernel would send nothing, and report success.
     if payload.is_empty() && !fds.is_empty() && sys::is_stream(socket)? {
         return Err(Error::new(Reason::EmptyPayload));

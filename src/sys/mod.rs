@@ -51,7 +51,7 @@ use system::{NORESERVE, allocated};
 pub(crate) use copy::{copy_from_shared, copy_to_shared};
 pub(crate) use rustix::path::DecInt;
 #[cfg(feature = "net")]
-pub(crate) use socket::{FDS_MAX, is_stream, peer_has_closed, recvmsg, sendmsg};
+pub(crate) use socket::{is_stream, peer_has_closed, recvmsg, sendmsg};
 pub(crate) use system::{
     copy_file_range, create, create_like, exec_seal_finds_writers, futex_wait, futex_wake, huge_page_size,
     madvise_collapse, madvise_hugepage, madvise_populate_read, madvise_populate_write, punch_hole, sendfile, splice,

@@ -16,7 +16,7 @@ use super::unix::{above_stdio, failed};
 use crate::error::{Call, Error, Reason};
 
 /// The most descriptors that the kernel accepts in one message: `SCM_MAX_FD`.
-pub(crate) const FDS_MAX: usize = 253;
+const FDS_MAX: usize = 253;
 
 /// Room for `fds` descriptors, and for what options of the socket add: the sender's credentials
 /// (`SO_PASSCRED`, as long as three descriptors), a descriptor of its process (`SO_PASSPIDFD`), and a time

@@ -148,6 +148,8 @@ fn what_is_no_program_fails_as_the_kernel_says() {
     let error = refusal(&file);
     assert_eq!(error.to_string(), "the file ends after 0 bytes of the 2 bytes to read");
     file.write_all_at(b"no program", 0).unwrap();
+    let command = file.to_command().unwrap();
+    assert_eq!(command.get_args().len(), 0, "no argument that nobody has asked for");
     assert_eq!(file.to_command().unwrap().status().unwrap_err().raw_os_error(), Some(ENOEXEC));
 }
 

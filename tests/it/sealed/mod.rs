@@ -23,6 +23,7 @@ fn passes_on() {
     let file = SealedFileOptions::default().from_bytes(name, b"bytes").unwrap();
     assert_eq!(*file.name().unwrap(), *b"passes on");
     let number = file.as_raw_fd();
+    assert_eq!(format!("{file:?}"), format!("SealedFile({:?})", file.as_mem_file()));
     let raw = file.into_raw_fd();
     assert_eq!(raw, number);
     // SAFETY: It was just given away.
