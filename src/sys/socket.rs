@@ -47,8 +47,9 @@ pub(crate) fn sendmsg(
 ) -> Result<usize, Error> {
     let mut space = [MaybeUninit::uninit(); control_space(FDS_MAX)];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    // An empty list would become a control message without contents.
-    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+    // An empty list would become a control message without contents. The space is rounded up, so that it
+    // may have room for one more than the kernel permits.
+    if fds.len() > FDS_MAX || !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(Error::new(Reason::TooManyFds).with_number(fds.len() as u64));
     }
     let payload = &[IoSlice::new(payload)];
