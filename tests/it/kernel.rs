@@ -95,6 +95,12 @@ fn get_says_why_a_feature_is_missing() {
         found.retain(|&(feature, _)| feature != Feature::FutureWrite);
         assert_eq!(found, expected);
 
+        // As kernels before 6.7 do for a write-sealed file.
+        let support =
+            without(|| seccomp::on_bits("mmap", 3, libc::MAP_SHARED.unsigned_abs(), seccomp::errno(libc::EPERM)));
+        let error = support.get(Feature::MapSealedShared).unwrap_err();
+        assert_eq!((error.call(), error.raw_os_error()), (Some("mmap"), Some(libc::EPERM)));
+
         let support = without(|| seccomp::always("memfd_create", seccomp::errno(libc::ENOSYS)));
         for feature in FEATURES {
             match support.get(feature) {
