@@ -14,7 +14,7 @@ use crate::probe::{EXEC, executable, needs, page};
 use crate::raw::{self, Map};
 use crate::table::{EBUSY, Expect, OK, Stop, Table, Try, one_of, same, skip};
 
-/// The sender's part: a file to hand over, and the map that is kept. `None`: this kernel is mended.
+/// The sender's part: a file to hand over, and the map that is kept. `None`: this kernel is fixed.
 fn forge() -> Try<Option<(OwnedFd, Map)>> {
     needs("Exec")?;
     let fd = executable()?;
@@ -26,17 +26,17 @@ fn forge() -> Try<Option<(OwnedFd, Map)>> {
     }
 }
 
-/// The forged file; where the kernel is mended there is none, and the row does not apply.
+/// The forged file; where the kernel is fixed there is none, and the row does not apply.
 fn forged() -> Try<(OwnedFd, Map)> {
     match forge()? {
         Some(forged) => Ok(forged),
-        None => skip("mended: adding Exec finds the writer (EBUSY)"),
+        None => skip("fixed: adding Exec finds the writer (EBUSY)"),
     }
 }
 
 pub(crate) fn rows(table: &mut Table) {
     // The value is 1 where the hole is open.
-    table.row("S1/kernel/Exec-beside-a-writer", one_of([EBUSY, Expect::Value(1)]), || match forge()? {
+    table.row("S1/kernel/Exec-with-a-writer", one_of([EBUSY, Expect::Value(1)]), || match forge()? {
         None => Err(Stop::Errno(Errno::BUSY)),
         Some(_) => Ok(1),
     });
@@ -66,7 +66,7 @@ pub(crate) fn rows(table: &mut Table) {
             Ok(0)
         },
     );
-    table.row("S1/mended/an-honest-file-with-Exec-is-taken", OK, || {
+    table.row("S1/fixed/an-honest-file-with-Exec-is-taken", OK, || {
         if forge()?.is_some() {
             return skip("open: this kernel cannot tell an honest file");
         }

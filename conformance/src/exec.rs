@@ -96,7 +96,7 @@ const RETURN_42: &[u8] = b"\x40\x05\x80\x52\xc0\x03\x5f\xd6";
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const RETURN_42: &[u8] = b"";
 
-/// The files are no programs: the kernel says so (ENOEXEC) after it has checked all permissions, and nothing runs.
+/// The files are not programs: the kernel says so (ENOEXEC) after it has checked all permissions, and nothing runs.
 fn execution(table: &mut Table) {
     fn broken(flags: u32) -> Try<OwnedFd> {
         needs("MFD_EXEC")?;

@@ -175,7 +175,7 @@ fn descriptors(table: &mut Table) {
     });
 }
 
-/// Files that are no memory files: no seals, or those of every file of tmpfs.
+/// Files that are not memory files: they have no seals, or those of every file of tmpfs.
 fn other_files(table: &mut Table) {
     type Open = fn() -> Try<OwnedFd>;
     let others: [(&str, Open); 4] = [

@@ -1,4 +1,4 @@
-//! A map that writes below the seal FutureWrite (1.5), through the crate's `share` and by hand.
+//! A map that writes under the seal FutureWrite (1.5), through the crate's `share` and directly.
 
 use memfile::{CreateOptions, Exec, MemFile, Seal, Seals, SharedMap, SharedView};
 use rustix::fs::{FallocateFlags, OFlags};

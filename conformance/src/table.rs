@@ -78,7 +78,7 @@ pub(crate) enum Expect {
     Signal(i32),
     /// Kernels differ, and each of these is right.
     OneOf(Vec<Expect>),
-    /// What is right, and a known defect of kernels that is seen until they are mended.
+    /// What is right, and a known defect of kernels that is seen until they are fixed.
     Defect {
         right: Box<Expect>,
         seen: Box<Expect>,
@@ -210,7 +210,7 @@ impl Table {
                 }
                 (_, Expect::Defect { right, seen }) if right.admits(&came) => {
                     passed += 1;
-                    println!("ok {name} (mended: {right}, no longer {seen})");
+                    println!("ok {name} (fixed: {right}, no longer {seen})");
                 }
                 (_, Expect::Defect { right, seen }) if seen.admits(&came) => {
                     passed += 1;

@@ -1,4 +1,4 @@
-//! Scripts of operations from the fuzzer's bytes, on a real file beside the model of `tests/model`.
+//! Scripts of operations from the fuzzer's bytes, on a real file and on the model of `tests/model`.
 #![no_main]
 
 #[path = "../../tests/model/rules.rs"]

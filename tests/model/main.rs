@@ -1,4 +1,4 @@
-//! Random scripts of operations by several handles, on a real file beside a model of the rules.
+//! Random scripts of operations by several handles, on a real file and on a model of the rules.
 //!
 //! `MEMFILE_MODEL_CASES` is the number of scripts; each has 50 steps on average. A failure shrinks
 //! to a short script.

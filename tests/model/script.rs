@@ -1,4 +1,4 @@
-//! Runs a script on a real file beside the [`Model`], and compares after every step.
+//! Runs a script on a real file and on the [`Model`], and compares after every step.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

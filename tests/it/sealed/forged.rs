@@ -56,7 +56,7 @@ pub(crate) fn objection() -> Option<&'static str> {
 const SUSPECT: Seals = Seals::from_bits_retain(Seals::CONSTANT.bits() | Seal::Exec as u32 | Seal::FutureWrite as u32);
 
 #[test]
-fn a_mended_kernel_is_found_out() {
+fn a_fixed_kernel_is_found_out() {
     if lacks(Feature::ExecSeal) {
         return;
     }
@@ -84,7 +84,7 @@ fn a_test_that_cannot_run_is_a_no() {
         return;
     }
     seccomp::alone(|| {
-        let mended = objection().is_none();
+        let fixed = objection().is_none();
         let file = honest(SUSPECT);
         // Only this thread is kept from the test.
         let file = std::thread::spawn(move || {
@@ -100,7 +100,7 @@ fn a_test_that_cannot_run_is_a_no() {
             assert_eq!(error.to_string(), UNTESTED);
             error.into_inner()
         });
-        assert_eq!(SealedFile::try_from(file.join().unwrap()).is_ok(), mended);
+        assert_eq!(SealedFile::try_from(file.join().unwrap()).is_ok(), fixed);
     });
 }
 
@@ -114,11 +114,11 @@ fn the_test_runs_once() {
         return;
     }
     seccomp::alone(|| {
-        let mended = objection().is_none();
-        assert_eq!(SealedFile::try_from(honest(SUSPECT)).is_ok(), mended);
+        let fixed = objection().is_none();
+        assert_eq!(SealedFile::try_from(honest(SUSPECT)).is_ok(), fixed);
         let file = honest(SUSPECT);
         seccomp::always("memfd_create", seccomp::Action::KillProcess);
-        assert_eq!(SealedFile::try_from(file).is_ok(), mended);
+        assert_eq!(SealedFile::try_from(file).is_ok(), fixed);
     });
 }
 
