@@ -45,6 +45,13 @@ need_hack() {
     tool cargo-hack@0.6.46
 }
 
+# A nightly compiler, which the job uses as `cargo "+$toolchain"`. Sets toolchain.
+need_nightly() {
+    toolchain=${NIGHTLY:-nightly}
+    cargo "+$toolchain" --version >/dev/null 2>&1 ||
+        rustup toolchain install "$toolchain" --profile minimal >/dev/null 2>&1 || skip_job "no $toolchain compiler"
+}
+
 # Git also in a checkout that belongs to somebody else, which it refuses otherwise.
 git() {
     command git -c safe.directory="$PWD" "$@"
