@@ -39,7 +39,7 @@ fn forms_of_the_text() {
     assert_eq!(format!("{:?}", unsealed().error()), format!("Error({MISSING_BOTH})"));
 }
 
-/// It adds a value to the error, and is not caused by it: there is no source.
+/// `ErrorWith` adds a value to the error and is not caused by it, so it has no source.
 #[test]
 fn with_a_value() {
     let error = unsealed();

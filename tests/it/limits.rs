@@ -193,9 +193,9 @@ fn a_hole_is_refused_where_memory_is_limited() {
     fs::remove_dir(group).unwrap();
 }
 
-/// A huge page that does not fit is no reason to end the process: the file gets ordinary pages as long
-/// as those fit, and the map shows it as it is. If they do not fit either, the process is ended, as it
-/// is without huge pages.
+/// If a huge page does not fit, the process is not killed: the file gets ordinary pages as long as they
+/// fit, and the map shows the file as it is. If they do not fit either, the process is killed, as it is
+/// without huge pages.
 #[test]
 fn a_huge_page_that_does_not_fit_where_memory_is_limited() {
     const LEN: usize = 32 << 20;
@@ -225,7 +225,7 @@ fn a_huge_page_that_does_not_fit_where_memory_is_limited() {
                 limit(0);
                 let map = file.map_with(.., MapOptions::new().huge_pages(true)).unwrap();
                 assert!(map.iter().all(|&byte| byte == 7));
-                // A page of 2 MiB or more does not fit beside the small ones that it is to replace.
+                // A page of 2 MiB or more does not fit in addition to the small ones that it would replace.
                 assert_eq!(smaps("limit huge", "ShmemPmdMapped"), 0);
                 set_memory_limit(Path::new(group), 1 << 30);
                 check(&file);

@@ -150,7 +150,7 @@ fn display_names_the_seals() {
     assert_eq!(UNKNOWN.to_string(), "0x80");
 }
 
-/// In a `const` there are no operators.
+/// Operators are not available in a `const`, so the methods replace them.
 #[test]
 fn sets_in_constants() {
     const UNION: Seals = Seals::FIXED_SIZE.union(Seals::CONSTANT);

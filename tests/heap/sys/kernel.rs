@@ -2,7 +2,7 @@
 //!
 //! A file's memory is one allocation, of whole pages, and its shared mappings are pointers into it.
 //! As soon as the last one is unmapped, the bytes move to another allocation, so that Miri reports
-//! whoever uses a pointer of a mapping that is gone. Bytes behind the last page are no memory at all.
+//! any use of a pointer into a mapping that is gone. Bytes after the last page are not allocated.
 //!
 //! Descriptors are those of sockets, so that they are real, have numbers of their own and are closed
 //! like any other. Nothing of `std` that goes past `sys` works with them.

@@ -124,8 +124,8 @@ fn under_every_sysctl() {
     }
 }
 
-/// A sandbox that knows no exec flags, on a kernel that implies them: a file is no more sealable
-/// than was asked for, and none is less executable.
+/// A sandbox refuses the exec flags, on a kernel that implies them: no file is more sealable than
+/// requested, and none is less executable.
 #[test]
 fn implied_flags_that_are_refused() {
     let in_namespace = child::split(|value| {

@@ -87,8 +87,8 @@ fn the_whole_name_counts_byte_by_byte() {
     }
 }
 
-/// A file of the same name that another thread closes meanwhile is no file that was inherited, and
-/// no error.
+/// A file of the same name that another thread closes during the search does not count as inherited,
+/// and causes no error.
 #[test]
 fn files_that_come_and_go() {
     child::alone(|| {

@@ -28,14 +28,14 @@ fn assert_mode(file: &MemFile, mode: u32) {
 #[test]
 fn exec_flags_are_left_out_and_not_tried_again() {
     seccomp::alone(|| {
-        // The sandbox is one thing, what the kernel makes of a file without flags another.
+        // The sandbox refuses the flags, but the kernel decides what a file without flags is.
         let implied = if noexec::implies_sealing() { Seal::Exec.into() } else { Seals::empty() };
         on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EINVAL));
         let file = sealable(Exec::Deny).create("first").unwrap();
         assert_mode(&file, 0o666);
         assert_eq!(file.get_seals().unwrap(), implied);
 
-        // Who tries one of the flags again gets an error that has no second step.
+        // From here on, trying one of the flags again would fail, because this errno has no fallback.
         on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EXFULL));
         for (exec, mode) in [(Exec::Deny, 0o666), (Exec::DenyUnsealed, 0o666), (Exec::Allow, 0o777)] {
             // Without a flag to ask for it, no file is without the seal Exec.
@@ -151,10 +151,10 @@ fn no_file_is_sealed_by_ignored_seals() {
         file.write_all_at(b"mine", 0).unwrap();
         let (error, received) = SealedFile::options().seal(received).unwrap_err().into_parts();
         ignored(Err(error));
-        // Whoever adds no seals is not lied to.
+        // `verify` adds no seals, so it sees that they are missing.
         let error = SealedFile::options().verify(received).unwrap_err();
         assert_eq!((error.to_string().as_str(), error.error().cause()), (MISSING_BOTH, Cause::MissingSeals));
-        // The report of the kernel's features does not fall for it either.
+        // The report of the kernel's features notices it too.
         let error = Support::probe().get(Feature::Sealing).unwrap_err();
         assert_eq!((error.cause(), error.seals()), (Cause::Unsupported, Seals::from(Seal::Shrink)));
     });

@@ -21,8 +21,8 @@ use crate::support::{child, noexec, seccomp};
 const MIB: usize = 1 << 20;
 const SIZES: [usize; 8] = [0, 1, 4095, 4096, 4097, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3];
 
-/// Its bytes, its length by every account, its seals, and that there are no holes, for the sender
-/// and for a receiver.
+/// Checks the bytes, the length that each call reports, the seals, and that there are no holes, for
+/// the sender and for a receiver.
 #[track_caller]
 fn look(file: &SealedFile, bytes: &[u8]) {
     assert!(*file.map().unwrap() == *bytes);

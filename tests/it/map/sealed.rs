@@ -49,7 +49,7 @@ fn whole_files() {
     }
 }
 
-/// An empty map is no mapping.
+/// An empty map does not create a mapping.
 #[test]
 fn empty_ranges() {
     let file = SealedFile::from_bytes("map empty", b"not empty").unwrap();
@@ -323,7 +323,7 @@ fn private_where_shared_is_refused() {
     });
 }
 
-/// Another refusal is no reason for another attempt.
+/// Other errors are returned without a second attempt.
 #[test]
 fn refusals_are_passed_on() {
     seccomp::alone(|| {

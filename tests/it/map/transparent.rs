@@ -172,8 +172,8 @@ fn holes_take_no_memory() {
     });
 }
 
-/// The pages are dirty, whoever made them huge: another process that maps the file cannot make the
-/// kernel drop them.
+/// The pages are dirty, no matter which process made them huge, so another process that maps the
+/// file cannot make the kernel drop them.
 #[test]
 fn nobody_takes_the_pages_away() {
     let peer = Peer::start(|channel| {

@@ -23,7 +23,7 @@ fn sparse(len: u64) -> MemFile {
     file
 }
 
-/// The refusal, and the descriptor that comes back with it.
+/// Checks the error, and returns the descriptor that it contains.
 #[track_caller]
 fn too_long(result: Result<SealedFile, memfile::ErrorWith<OwnedFd>>, len: u64, limit: u64) -> OwnedFd {
     let (error, fd) = result.unwrap_err().into_parts();

@@ -42,7 +42,7 @@ fn holes() {
     assert!(sealed.to_vec().unwrap() == expected);
 }
 
-/// A file of huge pages ends with its page. Whoever made it knows where the data end.
+/// A file of huge pages is a whole number of pages long, so its data may end before the file does.
 #[test]
 fn data_shorter_than_the_file() {
     let Some(_pool) = Pool::of(2) else { return };

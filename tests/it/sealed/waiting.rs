@@ -15,7 +15,7 @@ use crate::support::child;
 use crate::support::peer::{Channel, Peer};
 use crate::support::skip::skip;
 
-/// Takes a lease on the file, so that whoever opens it waits for up to 45 seconds.
+/// Takes a lease on the file, so that opening it takes up to 45 seconds.
 fn lease(file: &MemFile) -> Option<File> {
     // The kernel tells the owner by a signal, which would end this process.
     // SAFETY: No handler is installed, and this process is the child of a test.

@@ -169,7 +169,7 @@ fn descriptors(seen: &mut Transcript) -> Result<()> {
 fn refused_descriptors(seen: &mut Transcript) -> Result<()> {
     fn refused() -> Result<FromFdError> {
         let (reader, _) = rustix::pipe::pipe()?;
-        Ok(MemFile::from_fd(reader).expect_err("a pipe is no memory file"))
+        Ok(MemFile::from_fd(reader).expect_err("a pipe is not a memory file"))
     }
     let error = refused()?;
     let number = error.fd().as_raw_fd();

@@ -291,7 +291,7 @@ fn conversions() {
     let file = MemFile::from(three);
     assert_eq!((file.as_raw_fd(), mappings(name).len()), (number, 0));
 
-    // The descriptor comes back with the error.
+    // The error returns the descriptor.
     let pipe = rustix::pipe::pipe().unwrap().0;
     let number = pipe.as_raw_fd();
     let (error, pipe) = SharedMap::try_from(pipe).unwrap_err().into_parts();

@@ -155,7 +155,7 @@ fn atomic_operations() {
     assert_eq!(whole, expected, "the neighbours are as they were");
 }
 
-/// Narrow integers in one word, and bytes that are copied beside them, do not disturb each other.
+/// Narrow integers in one word, and bytes that are copied next to them, do not disturb each other.
 #[test]
 fn neighbours_in_a_word() {
     const ROUNDS: u16 = 20_000;

@@ -47,8 +47,8 @@ fn seals_at_each_step() {
     SealedFile::try_from(sealed.into_fd()).unwrap();
 }
 
-/// Whoever has a descriptor, open for writing even, can neither write, nor change the length, nor
-/// map for writing.
+/// While the writer shares the file, nobody else can write, change the length or map for writing,
+/// even with a descriptor that is open for writing.
 #[test]
 fn others_cannot_write() {
     if noexec::leaves_no_choice() {

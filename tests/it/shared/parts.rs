@@ -20,7 +20,7 @@ fn filled(name: &str) -> MemFile {
     file
 }
 
-/// Offsets are counted from the start of the range, and nothing beside it is read or written.
+/// Offsets are counted from the start of the range, and nothing outside it is read or written.
 #[test]
 fn shows_the_range() {
     let file = filled("part range");

@@ -133,7 +133,7 @@ fn a_signal_ends_the_sleep() {
     extern "C" fn nothing(_: libc::c_int) {}
 
     child::alone(|| {
-        // SAFETY: Zeros are no flags and an empty mask.
+        // SAFETY: All zeros are a valid value: no flags and an empty mask.
         let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
         action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
         // SAFETY: The handler does nothing.

@@ -130,7 +130,7 @@ fn a_stream_needs_a_byte_of_payload_and_other_sockets_do_not() {
     let error = file.send(&ours, b"").unwrap_err();
     assert_refused(error, "a stream socket carries descriptors only with at least one byte of payload");
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert_eq!(send(&ours, b"", &[]).unwrap(), 0, "without descriptors it is no mistake");
+    assert_eq!(send(&ours, b"", &[]).unwrap(), 0, "an empty message without descriptors is permitted");
     drop(theirs);
 
     for kind in [SockType::Datagram, SockType::SeqPacket] {
@@ -264,7 +264,7 @@ fn descriptors_that_find_no_room_in_this_process_are_reported() {
 
 /// Counted without a descriptor for the search, where there is none left.
 fn low_descriptors() -> Vec<i32> {
-    // SAFETY: F_GETFD does nothing to the number, whoever owns it.
+    // SAFETY: F_GETFD only reads the flags, so it does not matter who owns the descriptor.
     #[allow(unsafe_code, reason = "asks for numbers without an owner")]
     let is_open = |&fd: &i32| fcntl(unsafe { BorrowedFd::borrow_raw(fd) }, FcntlArg::F_GETFD).is_ok();
     (0..40).filter(is_open).collect()

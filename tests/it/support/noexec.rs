@@ -55,12 +55,12 @@ pub(crate) fn plain_without_flags() -> Exec {
     if implies_sealing() { Exec::Deny } else { Exec::DenyUnsealed }
 }
 
-/// The seal that such a file has nonetheless, where there is no choice.
+/// The seal that such a file still has if the kernel forbids files without it.
 pub(crate) fn implied() -> Seals {
     if is_strict() { Seal::Exec.into() } else { Seals::empty() }
 }
 
-/// `memfd_create` without the crate. The file has the mode 0777, and 0666 where there is no choice.
+/// Calls `memfd_create` without the crate. The file has mode 0777, or 0666 if the kernel forbids that.
 pub(crate) fn memfd_create(name: &CStr, flags: MemfdFlags) -> rustix::io::Result<OwnedFd> {
     let exec = match level() {
         Some(0 | 1) => MemfdFlags::EXEC,

@@ -3,8 +3,8 @@
 
 use super::{child, skip, syscalls};
 
-/// Runs `body`, which installs filters, in a process of its own. Where there are no filters, the
-/// test is skipped.
+/// Runs `body`, which installs filters, in a process of its own. If filters are not available,
+/// the test is skipped.
 #[track_caller]
 pub(crate) fn alone(body: impl FnOnce()) {
     if is_available() {
