@@ -175,7 +175,7 @@ fn seals(table: &mut Table) {
             Ok(u64::from(rustix::fs::fstat(&fd)?.st_size as usize > page))
         });
     }
-    // The page has memory, but 5.10 takes it for one beyond the end. (Mended by 6.1.)
+    // The page is allocated, but 5.10 treats it as being beyond the end. (Fixed in 6.1.)
     for (name, flags) in [("shared", MapFlags::SHARED), ("private", MapFlags::PRIVATE | MapFlags::NORESERVE)] {
         table.row(format!("1.8/part-of-a-page/read/{name}"), defect(OK, Expect::Signal(libc::SIGBUS)), move || {
             let (fd, page) = part_of_a_page()?;

@@ -149,7 +149,7 @@ impl Map {
         Ok(Self { base, len: self.len })
     }
 
-    /// `mmap` with `MAP_FIXED` over this mapping. Whatever it does, this mapping is no longer to be trusted.
+    /// `mmap` with `MAP_FIXED` over this mapping. Do not rely on this mapping afterwards.
     pub(crate) fn overwrite(&self, fd: impl AsFd, protection: ProtFlags) -> Try {
         // SAFETY: The range is this mapping, and nobody holds references into it.
         unsafe { rustix::mm::mmap(self.base, self.len, protection, MapFlags::SHARED | MapFlags::FIXED, fd, 0) }?;

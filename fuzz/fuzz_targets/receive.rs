@@ -72,7 +72,7 @@ fn exchange(data: &[u8]) {
             Ok(received) if received.bytes == 0 && received.fds == 0 => return,
             Ok(received) => assert_eq!(received.fds, fds.iter().flatten().count()),
             Err(error) => {
-                assert!(fds.iter().all(Option::is_none), "descriptors beside an error");
+                assert!(fds.iter().all(Option::is_none), "descriptors in spite of an error");
                 if error.raw_os_error().is_some() {
                     return;
                 }
