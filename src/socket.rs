@@ -76,8 +76,8 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 /// its peer.
 ///
 /// The path is a `&CStr`, because the kernel takes it with a NUL, and this needs no `std` and no copy. So
-/// it cannot name an abstract socket, with one exception: the empty path is the abstract socket whose
-/// name is empty. For other abstract sockets, `connect` a `UnixDatagram` and use [`send`].
+/// it cannot name an abstract socket, with one exception: the empty path names the abstract socket with
+/// the empty name. For other abstract sockets, `connect` a `UnixDatagram` and use [`send`].
 ///
 /// # Errors
 /// Those of [`send`], and

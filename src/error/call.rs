@@ -87,7 +87,7 @@ impl Call {
             (Self::AddSeals, Errno::BUSY) => Reason::Busy,
             (Self::AddSeals, Errno::INVAL) => Reason::UnknownSeal,
             (Self::Ftruncate, Errno::INVAL) => Reason::HugeLength,
-            // hugetlbfs has no write(2). An offset beyond `i64::MAX` is explained by the caller.
+            // hugetlbfs does not support write(2). If an offset exceeds `i64::MAX`, the caller says so instead.
             (Self::Pwrite | Self::Write, Errno::INVAL) => Reason::HugeWrite,
             (Self::Fallocate | Self::Pwrite | Self::Write, Errno::BADF) => Reason::ReadOnly,
             (Self::Ftruncate | Self::Fallocate | Self::Pwrite | Self::Write, Errno::FBIG) => Reason::FileTooLarge,

@@ -172,7 +172,6 @@ causes! {
     /// The file ends before the bytes that were asked for.
     EndOfFile, UnexpectedEof {
         EndOfFile => "the file ends after {bytes} of the {bytes} to read",
-        FileEnds => "the file ends before the bytes to read",
     }
 
     /// The file or the source is longer than the limit that the caller has set.

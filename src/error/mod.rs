@@ -111,12 +111,6 @@ impl Error {
         self.call.is_some() && i32::from(self.errno) == errno.raw_os_error()
     }
 
-    /// Whether this crate has found seals missing.
-    #[inline]
-    pub(crate) fn lacks_seals(&self) -> bool {
-        !self.seals.is_empty()
-    }
-
     /// What went wrong, for programs that react to it.
     #[must_use]
     pub const fn cause(&self) -> Cause {

@@ -87,8 +87,8 @@ fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
 }
 
 /// Opens a file of `/proc/thread-self/fd` with the access that its descriptor has: the mode of the link
-/// shows it, and is empty for `O_PATH`. `O_NONBLOCK`, because neither a FIFO with such a name nor a
-/// lease may make this call wait.
+/// shows it, and has no access for `O_PATH`. The flag `O_NONBLOCK` keeps a FIFO of that name, or a
+/// lease, from making this call wait.
 pub(super) fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     let mode = fs::symlink_metadata(path)?.mode();
     let (read, write) = (mode & 0o400 != 0, mode & 0o200 != 0);

@@ -603,7 +603,7 @@ impl IntoRawFd for MemFile {
     }
 }
 
-sys::impl_from_raw_fd!(MemFile, MemFile::from_owned);
+sys::fd::impl_from_raw_fd!(MemFile, MemFile::from_owned);
 
 impl From<MemFile> for OwnedFd {
     fn from(file: MemFile) -> Self {

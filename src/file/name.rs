@@ -25,7 +25,7 @@ pub trait FileName: private::Sealed {}
 /// The longest name that the kernel accepts, without the NUL.
 pub(super) const MAX: usize = 249;
 
-// `FileName` itself is empty, so that its method is no part of the public interface.
+// `FileName` itself is empty, so its method is not part of the public interface.
 pub(crate) mod private {
     use core::ffi::CStr;
 

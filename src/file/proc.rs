@@ -273,7 +273,7 @@ impl MemFile {
     /// Whether the file was made by `memfd_create`, and not by opening a file of tmpfs or hugetlbfs.
     ///
     /// Such an opened file has seals too, always exactly Seal. If this file has any other set of seals,
-    /// one call is enough. If it has just Seal, it is compared with a file that is created for this:
+    /// one call is enough. If it has just Seal, this compares it with a new memory file:
     /// all memory files are on one mount, which no path leads to, and their names in `/proc` begin with
     /// `/memfd:`.
     ///

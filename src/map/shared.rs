@@ -175,8 +175,8 @@ impl SharedMap {
     /// [order](Self#the-order-of-copies) among themselves. Others may see any part of them before the
     /// rest.
     ///
-    /// Except on x86_64, a first or last word of which only a part is written is exchanged as a whole, and
-    /// exchanged again if somebody has changed it meanwhile. A peer that does so without pause delays
+    /// If the bytes begin or end within a word, that word is exchanged as a whole, except on x86_64, and
+    /// exchanged again if somebody has changed it meanwhile. A peer that changes it without pause delays
     /// this call.
     ///
     /// # Errors

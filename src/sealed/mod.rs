@@ -330,7 +330,7 @@ fn seal_and_prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
 #[inline]
 fn prove_added(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
     match prove(fd, terms) {
-        Err(error) if error.lacks_seals() => Err(error.because(Reason::SealingIgnored)),
+        Err(error) if !error.seals().is_empty() => Err(error.because(Reason::SealingIgnored)),
         result => result,
     }
 }

@@ -192,7 +192,7 @@ pub(crate) fn prove(fd: BorrowedFd<'_>, terms: Terms) -> Result<Proof, Error> {
 #[inline]
 fn missing(required: Seals, seals: Seals) -> Error {
     let reason = if !required.contains(Seal::Write) {
-        // To make a file immutable is no advice for a caller that only needs Shrink.
+        // A caller that only needs Shrink should not be told to make the file immutable.
         Reason::MissingShrink
     } else if seals.contains(Seal::FutureWrite) {
         Reason::StillShared

@@ -58,9 +58,9 @@ pub(crate) use system::{
     transparent_huge_page_size, try_exec_flags,
 };
 pub(crate) use unix::{
-    Access, add_seals, dup, fallocate, free_address, fstat, ftruncate, get_seals, has_position, impl_from_raw_fd,
-    is_above_stdio, is_read_only, let_inherit, mlock, mmap, munmap, nanosleep, open_read_only, populate, pread, pwrite,
-    read, readlink, seek, seek_back, try_map, with_c_str, write,
+    Access, add_seals, dup, fallocate, free_address, fstat, ftruncate, get_seals, has_position, is_above_stdio,
+    is_read_only, let_inherit, mlock, mmap, munmap, nanosleep, open_read_only, populate, pread, pwrite, read, readlink,
+    seek, seek_back, try_map, with_c_str, write,
 };
 #[cfg(feature = "std")]
 pub(crate) use unix::{O_CLOEXEC, O_NONBLOCK, pread_to_vec};

@@ -10,7 +10,9 @@ use memfile::{
     socket,
 };
 
-use crate::support::check::{BUSY, MISSING_BOTH, MISSING_SHRINK, NO_MEMORY_FILE, UNSEALABLE, holes};
+use crate::support::check::{
+    BUSY, MISSING_BOTH, MISSING_SHRINK, NO_DESCRIPTOR, NO_MEMORY_FILE, SEALED_FUTURE_WRITE, UNSEALABLE, holes,
+};
 use crate::support::huge::steady_policy;
 use crate::support::proc_self::allocated;
 use crate::support::{BEYOND_A_HUGE_PAGE, noexec};
@@ -173,7 +175,7 @@ fn causes() {
         (
             SharedMap::try_from(shared.as_mem_file().try_clone().unwrap()).unwrap_err().into_error(),
             Cause::Sealed,
-            "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does",
+            SEALED_FUTURE_WRITE,
         ),
         (shared.as_mem_file().add_seal(Seal::Write).unwrap_err(), Cause::Busy, BUSY),
         (
@@ -195,11 +197,7 @@ fn causes() {
         ),
         (plain(b"").allocate(0, 0).unwrap_err(), Cause::InvalidInput, "fallocate: EINVAL: the length is 0"),
         (not_ready, Cause::WouldBlock, "recvmsg: EAGAIN: the descriptor is non-blocking and not ready"),
-        (
-            no_descriptor,
-            Cause::UnexpectedMessage,
-            "the message carries no descriptor, 1 was expected: the sender passed none, or an earlier read of the stream took it",
-        ),
+        (no_descriptor, Cause::UnexpectedMessage, NO_DESCRIPTOR),
         (
             stray,
             Cause::UnexpectedMessage,

@@ -21,6 +21,8 @@ use crate::seal::{Seal, Seals};
 use kernel::{File, PAGE, lock};
 
 pub(crate) use copy::{copy_from_shared, copy_to_shared};
+pub(crate) use copy_file_range as sendfile;
+pub(crate) use copy_file_range as splice;
 pub(crate) use rustix::path::DecInt;
 
 pub(crate) const O_CLOEXEC: u32 = 0o2_000_000;
@@ -156,7 +158,7 @@ pub(crate) fn has_position(fd: BorrowedFd<'_>) -> Result<bool, Error> {
     lock().open(fd).map(|_| true).map_err(failed(Call::Lseek))
 }
 
-/// One call of the three that copy is enough for the ways of `file/copy.rs`: the others fail.
+/// This and the other two calls that copy inside the kernel fail, so `file/copy.rs` reads and writes.
 pub(crate) fn copy_file_range(
     from: BorrowedFd<'_>,
     at: Option<&mut u64>,
@@ -165,24 +167,6 @@ pub(crate) fn copy_file_range(
 ) -> Result<usize, Error> {
     let _ = (from, at, to, len);
     Err(Error::os(Call::CopyFileRange, Errno::NOSYS))
-}
-
-pub(crate) fn sendfile(
-    from: BorrowedFd<'_>,
-    at: Option<&mut u64>,
-    to: BorrowedFd<'_>,
-    len: usize,
-) -> Result<usize, Error> {
-    copy_file_range(from, at, to, len)
-}
-
-pub(crate) fn splice(
-    from: BorrowedFd<'_>,
-    at: Option<&mut u64>,
-    to: BorrowedFd<'_>,
-    len: usize,
-) -> Result<usize, Error> {
-    copy_file_range(from, at, to, len)
 }
 
 pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
@@ -310,16 +294,3 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Durati
 pub(crate) fn futex_wake(word: &AtomicU32, most: u32) -> Result<usize, Error> {
     kernel::futex_wake(NonNull::from(word).cast(), most).map_err(failed(Call::FutexWake))
 }
-
-macro_rules! impl_from_raw_fd {
-    ($Type:ty, $from_owned:expr) => {
-        #[allow(unsafe_code, reason = "the method of this trait is unsafe")]
-        impl $crate::sys::fd::FromRawFd for $Type {
-            unsafe fn from_raw_fd(fd: $crate::sys::fd::RawFd) -> Self {
-                // SAFETY: The caller hands over an open descriptor that it owns.
-                $from_owned(unsafe { $crate::sys::fd::OwnedFd::from_raw_fd(fd) })
-            }
-        }
-    };
-}
-pub(crate) use impl_from_raw_fd;

@@ -79,7 +79,7 @@ fn a_fixed_kernel_is_found_out() {
 
 /// Where the kernel cannot be tested it is not trusted; and when it can be tested again, it is.
 #[test]
-fn a_test_that_cannot_run_is_a_no() {
+fn a_file_is_refused_if_the_test_cannot_run() {
     if lacks(Feature::ExecSeal) {
         return;
     }

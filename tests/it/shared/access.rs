@@ -15,7 +15,9 @@ use memfile::{Cause, Holes, MemFile, Seal, Seals, SharedMap, SharedView};
 
 use super::{file, map, view};
 use crate::support::assert_goes_anywhere;
-use crate::support::check::{MAP_DENIED, MISSING_SHRINK, NO_MEMORY_FILE, range, refused};
+use crate::support::check::{
+    MAP_DENIED, MISSING_SHRINK, NO_MEMORY_FILE, SEALED_FUTURE_WRITE, SEALED_WRITE, range, refused,
+};
 use crate::support::child;
 use crate::support::proc_self::{descriptors_of, mappings};
 use crate::support::skip::lacks;
@@ -60,9 +62,7 @@ fn needs_shrink() {
 
 #[test]
 fn what_cannot_be_mapped_for_writing() {
-    let write = "mmap: EPERM: the file has the seal Write, so nobody can map it for writing: use `SealedFile::map` or `SharedView`";
-    let future = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
-    for (seal, message) in [(Seal::Write, write), (Seal::FutureWrite, future)] {
+    for (seal, message) in [(Seal::Write, SEALED_WRITE), (Seal::FutureWrite, SEALED_FUTURE_WRITE)] {
         let file = file("shared write", 100);
         file.add_seal(seal).unwrap();
         let error = SharedMap::try_from(file).unwrap_err();

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::pipe::SpliceFlags;
 
-use crate::support::check::{BUSY, UNSEALABLE, refused};
+use crate::support::check::{BUSY, SEALED_FUTURE_WRITE, SEALED_WRITE, UNSEALABLE, refused};
 use crate::support::forked::Forked;
 use crate::support::peer::{Channel, Peer};
 use crate::support::proc_self::{descriptors_of, mappings};
@@ -17,9 +17,6 @@ use crate::support::{noexec, seccomp};
 
 const LEN: u64 = 10_000;
 const SHARED: Seals = Seals::from_bits_retain(Seals::FIXED_SIZE.bits() | Seal::FutureWrite as u32);
-
-/// A file that is shared already has its one writer.
-const SECOND_MAP: &str = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
 
 fn file(name: &str) -> MemFile {
     let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
@@ -60,7 +57,7 @@ fn others_cannot_write() {
     refused(other.write_all_at(b"!", 0), EPERM, &format!("pwrite: EPERM: {sealed}"));
     refused(other.set_len(LEN - 1), EPERM, &format!("ftruncate: EPERM: {sealed}"));
     refused(other.set_len(LEN + 1), EPERM, &format!("ftruncate: EPERM: {sealed}"));
-    refused(SharedMap::try_from(other), EPERM, SECOND_MAP);
+    refused(SharedMap::try_from(other), EPERM, SEALED_FUTURE_WRITE);
     let punch = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
     assert_eq!(rustix::fs::fallocate(writer.as_fd(), punch, 0, 4096), Err(Errno::PERM));
     writer.write_all_at(b"the writer can", 0).unwrap();
@@ -105,8 +102,7 @@ fn what_cannot_be_shared() {
     let error = file("freeze cannot").reopen_read_only().unwrap().share().unwrap_err();
     let message = "fcntl(F_ADD_SEALS): EPERM: the descriptor is open for reading only";
     assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (message, Some(EPERM)));
-    let write = "mmap: EPERM: the file has the seal Write, so nobody can map it for writing: use `SealedFile::map` or `SharedView`";
-    for (seal, message) in [(Seal::Write, write), (Seal::FutureWrite, SECOND_MAP)] {
+    for (seal, message) in [(Seal::Write, SEALED_WRITE), (Seal::FutureWrite, SEALED_FUTURE_WRITE)] {
         let file = file("freeze cannot");
         file.add_seal(seal).unwrap();
         let error = file.share().unwrap_err();

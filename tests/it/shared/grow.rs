@@ -6,7 +6,7 @@ use libc::{EFBIG, ENOMEM, ENOSPC, EPERM};
 use memfile::{Cause, CreateOptions, Holes, HugeTlb, MemFile, Seal, SharedMap, SharedView};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::check::{MISSING_SHRINK, NO_ADDRESS_SPACE, NO_MEMORY, refused, too_long};
+use crate::support::check::{MISSING_SHRINK, NO_ADDRESS_SPACE, NO_MEMORY, SEALED_FUTURE_WRITE, refused, too_long};
 use crate::support::peer::Peer;
 use crate::support::proc_self::{allocated, mappings};
 use crate::support::{BEYOND_A_HUGE_PAGE, child, huge, page, seccomp};
@@ -87,8 +87,7 @@ fn what_cannot_grow() {
 
     let mut future = growing("grow sealed", 100);
     future.as_mem_file().add_seal(Seal::FutureWrite).unwrap();
-    let message = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
-    refused(future.grow(5000), EPERM, message);
+    refused(future.grow(5000), EPERM, SEALED_FUTURE_WRITE);
     assert_eq!((future.len(), future.as_mem_file().len().unwrap()), (100, 5000), "it says so");
     future.write_all_at(b"!", 99).unwrap();
 

@@ -7,7 +7,7 @@ use libc::EPERM;
 use memfile::{Holes, MemFile, Seal, SharedMap, SharedView};
 
 use super::{file, map};
-use crate::support::check::{range, refused};
+use crate::support::check::{SEALED_FUTURE_WRITE, range, refused};
 use crate::support::pattern;
 use crate::support::proc_self::mappings;
 
@@ -112,7 +112,6 @@ fn asks_for_the_same_seals() {
          choose the policy `Holes::Allocate`, or copy the file with `copy_of`",
     );
     file.add_seal(Seal::FutureWrite).unwrap();
-    let message = "mmap: EPERM: the file has the seal FutureWrite: only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
     let error = SharedMap::map_range(file, 5..6, Holes::Accept).unwrap_err();
-    refused(Err::<(), _>(error.into_error()), EPERM, message);
+    refused(Err::<(), _>(error.into_error()), EPERM, SEALED_FUTURE_WRITE);
 }

@@ -23,7 +23,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, holes, refused};
+use crate::support::check::{MISSING_BOTH, NO_DESCRIPTOR, NO_MEMORY_FILE, holes, refused};
 use crate::support::proc_self::{allocated, open_descriptors};
 use crate::support::skip::skip;
 use crate::support::{BEYOND_A_HUGE_PAGE, child, descriptors};
@@ -37,8 +37,6 @@ const ENOTSOCK: i32 = 88;
 const EMSGSIZE: i32 = 90;
 const ECONNRESET: i32 = 104;
 const EISCONN: i32 = 106;
-
-const NO_DESCRIPTOR: &str = "the message carries no descriptor, 1 was expected: the sender passed none, or an earlier read of the stream took it";
 
 fn too_many(expected: usize) -> String {
     format!(

@@ -32,6 +32,13 @@ pub(crate) const SEALING_IGNORED: &str = "the kernel accepted the seals, \
 /// For a file with the seals Exec and FutureWrite.
 pub(crate) const UNTESTED: &str = "the seal Write came with Exec, \
     and it cannot be tested whether this kernel then looks for writable mappings: copy the file with `copy_of`";
+/// For a writable map of a sealed file, and of one that is shared, which already has its one writer.
+pub(crate) const SEALED_WRITE: &str = "mmap: EPERM: the file has the seal Write, so nobody can map it for writing: \
+    use `SealedFile::map` or `SharedView`";
+pub(crate) const SEALED_FUTURE_WRITE: &str = "mmap: EPERM: the file has the seal FutureWrite: \
+    only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
+pub(crate) const NO_DESCRIPTOR: &str = "the message carries no descriptor, 1 was expected: \
+    the sender passed none, or an earlier read of the stream took it";
 pub(crate) const MAP_DENIED: &str =
     "mmap: EACCES: the mapping was denied: the descriptor is not open for it, or a security module forbids it";
 
