@@ -7,12 +7,18 @@ set -euo pipefail
 mkdir -p "${CARGO_TARGET_DIR:-target}/ci"
 cache=$(cd "${CARGO_TARGET_DIR:-target}/ci" && pwd)
 
+# Ends the script as failed.
+fail() { # REASON
+    echo "failed: $1"
+    exit 1
+}
+
 # Prints the one line that stands for a part that cannot run here. The caller goes on without that part, unless this is CI,
 # where everything should be there but the parts that ci/skips.allowed names.
 skip() { # NAME REASON
     printf 'skipped: %s: %s\n' "$1" "$2"
     [ "${CI:-}" != true ] || grep -qxFe "$1" <(sed '/^#/d; s/  *#.*//' ci/skips.allowed) ||
-        { echo "failed: CI=true, and ci/skips.allowed does not have $1"; exit 1; }
+        fail "CI=true, and ci/skips.allowed does not have $1"
 }
 
 # Ends the script, as there is nothing that it can do here.
@@ -55,6 +61,12 @@ need_nightly() {
 # Git also in a checkout that belongs to somebody else, which it refuses otherwise.
 git() {
     command git -c safe.directory="$PWD" "$@"
+}
+
+# Copies the files of the repository as they are now, committed or not, to a folder: all, or those below the paths.
+copy_files() { # FOLDER [PATH...]
+    mkdir -p "$1"
+    git ls-files -z --cached --others --exclude-standard -- "${@:2}" | xargs -0 cp --parents -d -t "$1"
 }
 
 # Installs what is missing of these Debian packages. Fails, saying nothing, where they cannot be had.
