@@ -29,7 +29,7 @@ fn every_length() {
 
 /// What fails leaves the bytes, mapped anew.
 #[test]
-fn lengths_that_cannot_be() {
+fn impossible_lengths() {
     let mut draft = draft(5);
     draft.copy_from_slice(b"short");
     for len in [usize::MAX, isize::MAX as usize + 1, 1 << 28] {

@@ -41,7 +41,7 @@ fn names_need_not_be_unique() {
     assert_eq!(second.len().unwrap(), 0);
 }
 
-/// The child dies if the kernel is asked.
+/// The crate checks the name itself: the filter kills the child if it calls `memfd_create`.
 #[test]
 fn a_bad_name_is_refused_before_any_system_call() {
     const TOO_LONG: &str = "the name has 250 bytes, more than the 249 that fit";

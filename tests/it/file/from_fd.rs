@@ -1,4 +1,4 @@
-//! [`MemFile::from_fd`]: what it takes, and that a refused descriptor comes back open.
+//! [`MemFile::from_fd`]: what it accepts, and that it gives a refused descriptor back, still open.
 
 use std::fs::File;
 use std::io::{ErrorKind, Seek, Write};
@@ -13,7 +13,7 @@ use crate::support::check::{NO_MEMORY_FILE, PATH_ONLY, refused};
 use crate::support::skip::skip;
 use crate::support::tmpfs;
 
-/// Refuses `fd` by every form, and gives it back.
+/// Checks that every conversion refuses `fd` and gives it back.
 #[track_caller]
 fn given_back(fd: impl Into<OwnedFd>, errno: i32, message: &str) -> OwnedFd {
     let fd = fd.into();
@@ -63,7 +63,7 @@ fn a_directory_is_refused() {
 }
 
 #[test]
-fn a_file_of_a_disk_is_refused() {
+fn a_file_on_disk_is_refused() {
     let file = File::open(std::env::current_exe().unwrap()).unwrap();
     if tmpfs::is_on_tmpfs(&file) {
         return skip("the build folder lies on tmpfs");
@@ -78,9 +78,9 @@ fn a_descriptor_with_o_path_is_refused() {
     given_back(fd, libc::EBADF, PATH_ONLY);
 }
 
-/// It answers `F_GET_SEALS`, so it is taken, and it has just Seal.
+/// A file on tmpfs supports `F_GET_SEALS`, so it is accepted. Its only seal is Seal.
 #[test]
-fn a_file_of_tmpfs_is_taken() {
+fn a_file_on_tmpfs_is_accepted() {
     let Some(file) = tmpfs::file() else { return };
     let number = file.as_raw_fd();
     let file = MemFile::from_fd(file.into()).unwrap();

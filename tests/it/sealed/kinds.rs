@@ -132,7 +132,7 @@ fn no_memory_files() {
 
 /// They have seals, namely Seal.
 #[test]
-fn files_of_tmpfs() {
+fn files_on_tmpfs() {
     child::alone(|| {
         let Some(folder) = tmpfs::folder() else { return };
         let named = tempfile::NamedTempFile::new_in(&folder).unwrap().into_file();
@@ -324,8 +324,8 @@ fn seals_that_cannot_be_added() {
     SealedFile::options().seal(closed).unwrap();
 }
 
-/// Only pages of 64 KiB or more may be those of a pool: a file of smaller ones needs no look at its file
-/// system, which a sandbox may refuse.
+/// Only pages of 64 KiB or more may be those of a pool: a file of smaller ones needs no look at its
+/// file system, which a sandbox may refuse.
 #[test]
 fn ordinary_pages_need_no_look_at_the_file_system() {
     seccomp::alone(|| {
