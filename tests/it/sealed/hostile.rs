@@ -54,7 +54,8 @@ fn nothing_changes() {
     let mut rounds = Rounds::default();
     let start = Instant::now();
     let mut round = 0;
-    // In 12 rounds, every exec policy meets every way of receiving.
+    // 12 rounds use each exec policy, each policy for holes and each way of receiving several
+    // times.
     let is_enough = |round: u64, proven: u64| match start.elapsed() {
         // A slow machine needs longer until a file is proven in spite of the peer.
         elapsed if elapsed < 10 * TIME => elapsed >= TIME && round >= 12 && proven > 0,

@@ -63,7 +63,7 @@ fn others_cannot_write() {
     writer.write_all_at(b"the writer can", 0).unwrap();
 }
 
-/// Views and maps of readers stay valid after the freeze, and show the last bytes.
+/// Views stay valid after the freeze, whatever descriptor they were made from.
 #[test]
 fn views_stay() {
     if noexec::leaves_no_choice() {
@@ -141,8 +141,8 @@ fn share_gives_the_file_back() {
     });
 }
 
-/// Freezes, checks that this fails with EBUSY, and returns the file, which must have the same seals
-/// and bytes as before.
+/// Freezes, checks that this fails with EBUSY, and returns the file, which must have the same
+/// descriptor and the same seals as before.
 #[track_caller]
 fn is_busy(writer: SharedMap) -> MemFile {
     let before = writer.as_mem_file().get_seals().unwrap();
