@@ -41,7 +41,7 @@ fn descriptors() -> usize {
 fuzz_target!(|data: &[u8]| {
     let before = descriptors();
     exchange(data);
-    assert_eq!(descriptors(), before, "left over");
+    assert_eq!(descriptors(), before, "descriptors leaked");
 });
 
 fn exchange(data: &[u8]) {

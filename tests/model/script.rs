@@ -250,7 +250,7 @@ fn in_child(operation: impl FnOnce() -> Result<(), Refused>) -> Result<(), Refus
     while unsafe { libc::waitpid(pid, &raw mut status, 0) } != pid {
         assert_eq!(io::Error::last_os_error().kind(), ErrorKind::Interrupted);
     }
-    assert!(libc::WIFEXITED(status), "the child ended by a signal");
+    assert!(libc::WIFEXITED(status), "a signal ended the child");
     match libc::WEXITSTATUS(status) {
         0 => Ok(()),
         errno => Err(Refused::Errno(errno)),

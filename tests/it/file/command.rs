@@ -97,7 +97,7 @@ fn closed_standard_streams_do_not_matter() {
             drop(unsafe { OwnedFd::from_raw_fd(fd) });
         }
         let file = shell();
-        assert!(file.as_raw_fd() >= 3, "the numbers of the streams stay free");
+        assert!(file.as_raw_fd() >= 3, "the file has the number of a stream");
         let result = file.to_command().unwrap().args(["-c", "echo works"]).output();
         drop(file);
         nix::unistd::dup2_stdout(&stdout).unwrap();
@@ -140,7 +140,7 @@ fn a_file_without_execute_permission_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_no_program_fails_with_the_kernels_error() {
+fn a_file_that_is_not_a_program_fails_with_the_kernels_error() {
     if noexec::leaves_no_choice() {
         return;
     }
@@ -149,7 +149,7 @@ fn a_file_that_is_no_program_fails_with_the_kernels_error() {
     assert_eq!(error.to_string(), "the file ends after 0 bytes of the 2 bytes to read");
     file.write_all_at(b"no program", 0).unwrap();
     let command = file.to_command().unwrap();
-    assert_eq!(command.get_args().len(), 0, "no argument that nobody has asked for");
+    assert_eq!(command.get_args().len(), 0, "the command has arguments that were not requested");
     assert_eq!(file.to_command().unwrap().status().unwrap_err().raw_os_error(), Some(ENOEXEC));
 }
 

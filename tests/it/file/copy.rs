@@ -149,7 +149,7 @@ fn from_an_empty_source() {
 }
 
 #[test]
-fn nothing_asked_nothing_read() {
+fn copying_no_bytes_reads_nothing() {
     let (mut reader, mut writer) = pipe();
     writer.write_all(b"kept").unwrap();
     drop(writer);

@@ -127,7 +127,7 @@ fn huge_pages_of_the_default_size() {
     refused(file.write_all_at(b"x", 0), libc::EINVAL, NO_WRITE);
     let mut byte = [1];
     file.read_exact_at(&mut byte, size - 1).unwrap();
-    assert_eq!(byte, [0], "a hole reads as zero");
+    assert_eq!(byte, [0], "a hole does not read as zero");
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn expected(exec: Exec, allow_sealing: bool, noexec: Option<u8>) -> Option<(u32,
         (Exec::Allow | Exec::DenyUnsealed, Some(2)) => None,
         (Exec::Deny | Exec::DenyUnsealed, _) => Some((0o666, unsealable)),
         (Exec::Allow | Exec::KernelDefault, _) => Some((0o777, unsealable)),
-        _ => unreachable!("a policy without an expectation"),
+        _ => unreachable!("no result is expected for this policy"),
     }
 }
 
@@ -62,7 +62,7 @@ fn check_shared(noexec: Option<u8>) {
     file.set_len(5).unwrap();
     refused(file.share().unwrap().freeze(), None, UNTESTED);
     let file = MemFile::create_sealable("policy").unwrap();
-    assert!(file.into_sealed().is_ok(), "without sharing it");
+    assert!(file.into_sealed().is_ok(), "an unshared file cannot be sealed");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn given_back(fd: impl Into<OwnedFd>, errno: i32, message: &str) -> OwnedFd {
     refused(Err::<(), _>(error), errno, message);
     let fd = OwnedFd::from(file);
     assert_eq!(fd.as_raw_fd(), number);
-    assert_eq!(fstat(&fd).unwrap().st_ino, inode, "still open");
+    assert_eq!(fstat(&fd).unwrap().st_ino, inode, "the descriptor was closed or replaced");
     fd
 }
 
@@ -102,7 +102,7 @@ fn a_file_of_std_and_back() {
     let mut file = File::from(MemFile::create_sealable("std").unwrap());
     file.write_all(b"std").unwrap();
     let file = MemFile::try_from(file).unwrap();
-    assert_eq!((&file).stream_position().unwrap(), 3, "the position stays");
+    assert_eq!((&file).stream_position().unwrap(), 3, "the position has changed");
 
     let (error, file) = SealedFile::try_from(file.into_file()).unwrap_err().into_parts();
     assert_eq!(error.seals(), Seals::CONSTANT);
@@ -113,5 +113,5 @@ fn a_file_of_std_and_back() {
     let mut file = File::from(sealed);
     file.rewind().unwrap();
     assert_eq!(std::io::read_to_string(&file).unwrap(), "std");
-    assert_eq!(file.set_len(0).unwrap_err().raw_os_error(), Some(libc::EPERM), "the seals stay");
+    assert_eq!(file.set_len(0).unwrap_err().raw_os_error(), Some(libc::EPERM), "the seals are missing");
 }

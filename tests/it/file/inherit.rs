@@ -44,8 +44,8 @@ fn a_child_finds_files_by_name_and_by_number() {
     let mut text = [0; 6];
     state.read_exact_at(&mut text, 0).unwrap();
     assert_eq!(&text, b"child!");
-    assert_eq!(state.as_file().stream_position().unwrap(), 3, "the child has a position of its own");
-    assert_eq!(flags(&state).1, FdFlag::FD_CLOEXEC, "the parent's stays close-on-exec");
+    assert_eq!(state.as_file().stream_position().unwrap(), 3, "the child has changed the position");
+    assert_eq!(flags(&state).1, FdFlag::FD_CLOEXEC, "the parent's descriptor is no longer close-on-exec");
 }
 
 /// The child of [`a_child_finds_files_by_name_and_by_number`].
@@ -60,7 +60,7 @@ fn find_both() {
     state.write_all_at(b"child!", 0).unwrap();
 
     let config = MemFile::find_inherited("inherited config").unwrap().unwrap();
-    assert_eq!(flags(&config), (OFlag::O_RDONLY, FdFlag::FD_CLOEXEC), "no more access than was given");
+    assert_eq!(flags(&config), (OFlag::O_RDONLY, FdFlag::FD_CLOEXEC), "the child has other access than was given");
     let config = SealedFile::try_from(config).unwrap();
     assert_eq!(&config.map().unwrap()[..], b"config");
 
@@ -70,7 +70,7 @@ fn find_both() {
 }
 
 #[test]
-fn the_whole_name_counts_byte_by_byte() {
+fn names_are_compared_byte_by_byte() {
     let options = CreateOptions::new();
     let file = MemFile::create_cstr(c"odd \xff/\nname", options.close_on_exec(false)).unwrap();
     // A close-on-exec descriptor cannot have been inherited.

@@ -177,11 +177,11 @@ fn allocation() {
     assert_eq!(file.len().unwrap(), 3);
     file.allocate(HALF, HALF).unwrap();
     assert_eq!(file.len().unwrap(), 2 * HALF);
-    assert!((HALF..2 * HALF).contains(&allocated(&file)), "the hole from 3 on stays");
+    assert!((HALF..2 * HALF).contains(&allocated(&file)), "the hole after byte 3 was filled");
 
     file.add_seals(Seal::Shrink | Seal::Grow | Seal::Write).unwrap();
     file.allocate(0, 2 * HALF).unwrap();
-    assert!(allocated(&file) >= 2 * HALF, "a sealed file's holes can be filled");
+    assert!(allocated(&file) >= 2 * HALF, "the holes of a sealed file were not filled");
     let mut buffer = [1; 4];
     file.read_exact_at(&mut buffer, 0).unwrap();
     assert_eq!(&buffer, b"abc\0");

@@ -35,7 +35,7 @@ fn a_service_finds_its_files_by_their_names() {
     let mut text = [0; 6];
     state.read_exact_at(&mut text, 0).unwrap();
     assert_eq!(&text, b"child!");
-    assert_eq!(state.as_file().stream_position().unwrap(), 3, "the service has a position of its own");
+    assert_eq!(state.as_file().stream_position().unwrap(), 3, "the service has changed the position");
 }
 
 /// The child of [`a_service_finds_its_files_by_their_names`].
@@ -56,7 +56,7 @@ fn service() {
 }
 
 #[test]
-fn variables_for_another_process_are_passed_over() {
+fn variables_for_another_process_are_ignored() {
     let Some(test) = child::split(|_| assert!(MemFile::find_listen_fd("state").unwrap().is_none())) else { return };
     let state = || FdMapping { parent_fd: MemFile::create_default("state").unwrap().into(), child_fd: 3 };
     for (variable, value) in [("LISTEN_PID", "1"), ("LISTEN_PID", "?"), ("LISTEN_FDS", "0"), ("LISTEN_FDS", "-1")] {

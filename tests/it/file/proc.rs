@@ -64,7 +64,7 @@ fn the_longest_path_fits() {
 }
 
 #[test]
-fn reopened_it_has_its_own_position_and_cannot_write() {
+fn a_reopened_file_has_its_own_position_and_cannot_write() {
     let mut file = holding("shared bytes");
     let mut reopened = file.reopen_read_only().unwrap();
     assert_eq!(rustix::io::fcntl_getfd(&reopened).unwrap(), rustix::io::FdFlags::CLOEXEC);

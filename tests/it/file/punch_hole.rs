@@ -19,7 +19,7 @@ fn contents() -> Vec<u8> {
 }
 
 #[test]
-fn bytes_are_zero_and_memory_is_given_back() {
+fn bytes_are_zeroed_and_memory_is_freed() {
     let _steady = steady_policy();
     let small_pages = has_small_pages();
     let page = page();

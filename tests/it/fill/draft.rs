@@ -31,7 +31,7 @@ fn bytes_at_every_length() {
     for options in [SealedFile::options(), SealedFile::options().huge_pages(true)] {
         let mut draft = options.draft("draft bytes", 5000).unwrap();
         let mut model = vec![0; 5000];
-        assert!(*draft == model, "zero at first");
+        assert!(*draft == model, "a new draft is not zero");
         draft.copy_from_slice(&pattern(5000));
         model.copy_from_slice(&pattern(5000));
         for len in [5000, 4097, 10_000, 1, 4096, 0, 3, 5 * MIB + 3, 2 * MIB, 3 * MIB] {
@@ -44,10 +44,10 @@ fn bytes_at_every_length() {
                 *last = 7;
                 model[len - 1] = 7;
             }
-            assert_eq!(mappings("draft bytes").len(), usize::from(len > 0), "the earlier maps are gone");
+            assert_eq!(mappings("draft bytes").len(), usize::from(len > 0), "earlier maps are left");
         }
         let sealed = draft.seal().unwrap();
-        assert!(mappings("draft bytes").is_empty(), "the writable map is gone");
+        assert!(mappings("draft bytes").is_empty(), "the writable map is left");
         look(&sealed, &model);
     }
     nothing_is_left("draft bytes");
@@ -74,7 +74,7 @@ fn empty() {
 }
 
 #[test]
-fn dropped_it_leaves_nothing() {
+fn dropping_leaves_nothing() {
     let mut draft = SealedFile::options().draft("draft dropped", 5000).unwrap();
     draft.fill(1);
     assert_eq!((descriptors_of("draft dropped"), mappings("draft dropped").len()), (1, 1));
@@ -265,8 +265,8 @@ fn a_forked_child() {
             let (error, again) = draft.seal().unwrap_err().into_parts();
             assert!(refused(Err::<(), _>(error), libc::EBUSY, BUSY).is_busy());
             draft = again;
-            assert!(*draft == pattern(5000), "it is mapped again");
-            assert_eq!(inheritable("draft forked"), 0, "not sealed yet");
+            assert!(*draft == pattern(5000), "the draft has lost its bytes");
+            assert_eq!(inheritable("draft forked"), 0, "inheritable before it is sealed");
         }
         draft[0] = 9;
         draft.set_len(5001).unwrap();

@@ -457,7 +457,7 @@ fn no_address_space() {
 
 /// The receiver of a file sees it fully allocated, as its sender does.
 #[test]
-fn a_received_file_is_full() {
+fn a_received_file_is_allocated() {
     let Some(page) = affordable_page() else { return };
     let file = options().from_bytes(NAME, &pattern(page + 1)).unwrap();
     let received = SealedFile::try_from(file.as_fd().try_clone_to_owned().unwrap()).unwrap();

@@ -30,7 +30,7 @@ fn look(file: &SealedFile, bytes: &[u8]) {
     assert_eq!((file.len(), file.is_empty(), file.as_mem_file().len().unwrap()), (len, len == 0, len));
     assert!(file.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
     if len > 0 {
-        assert_eq!(rustix::fs::seek(file.as_fd(), SeekFrom::Hole(0)).unwrap(), len, "no hole but the end");
+        assert_eq!(rustix::fs::seek(file.as_fd(), SeekFrom::Hole(0)).unwrap(), len, "there is a hole");
     }
     SealedFile::try_from(file.try_clone().unwrap().into_fd()).unwrap();
 }
@@ -85,7 +85,7 @@ fn create_with_gives_zeros() {
             assert_eq!(mappings("fill zeros").len(), usize::from(len > 0));
         });
         let file = file.unwrap();
-        assert!(mappings("fill zeros").is_empty(), "the writable map is gone");
+        assert!(mappings("fill zeros").is_empty(), "the writable map is left");
         look(&file, &vec![0; len]);
     }
 }

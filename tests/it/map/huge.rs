@@ -67,7 +67,7 @@ fn a_file_of_huge_pages() {
             assert_eq!(part.as_ptr().addr() % 4096, if start < end { start % 4096 } else { 0 });
         }
         drop(map);
-        assert!(mappings("huge file").is_empty(), "every part of it is unmapped");
+        assert!(mappings("huge file").is_empty(), "a part is still mapped");
 
         let mut copy = file.map_copy_on_write_with(len as u64 / 2.., MapOptions::new()).unwrap();
         copy[0] ^= 1;
@@ -206,6 +206,6 @@ fn holes_of_huge_pages_if_shared_maps_are_refused() {
         let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
         assert_eq!(u64::try_from(blocks).unwrap() * 512, len);
         let (one, two) = (sealed.map().unwrap(), sealed.map().unwrap());
-        assert!(one.iter().chain(&two[..]).all(|&byte| byte == 0), "both maps share the only two pages");
+        assert!(one.iter().chain(&two[..]).all(|&byte| byte == 0), "the maps do not share the two pages");
     });
 }

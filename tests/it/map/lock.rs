@@ -55,7 +55,7 @@ fn the_pages_of_the_range() {
             let map = file.map_with(range.clone(), LOCK).unwrap();
             assert_eq!(*map, bytes[start..end]);
             assert_eq!(locked() - before, pages * page / 1024, "{range:?}");
-            assert_eq!(smaps("lock range", "Rss"), pages * page / 1024, "{range:?}: present");
+            assert_eq!(smaps("lock range", "Rss"), pages * page / 1024, "{range:?}: other pages are present");
             drop(map);
             assert_eq!(locked(), before, "{range:?}");
 

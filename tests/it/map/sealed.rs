@@ -86,7 +86,7 @@ fn ranges() {
             assert!(*file.map_range(after).unwrap() == bytes[start as usize + 1..]);
         }
     }
-    assert!(mappings("map ranges").is_empty(), "all of it is unmapped");
+    assert!(mappings("map ranges").is_empty(), "a part is still mapped");
 }
 
 /// The address of a map and the start of its range are equal modulo the smallest page size. An
@@ -180,7 +180,7 @@ fn beyond_the_address_space() {
     // largest offset. On 32-bit systems the kernel counts offsets in pages, up to 16 TiB.
     let end = if usize::BITS == 32 { 1 << 44 } else { i64::MAX as u64 };
     let last = end - 10_000_000;
-    assert_eq!(*file.map_range(last..=last).unwrap(), [0], "one byte of it fits");
+    assert_eq!(*file.map_range(last..=last).unwrap(), [0], "cannot map a byte near the end");
 }
 
 /// The kernel cannot map the last page of a file of the maximum length, because the page ends past
@@ -230,7 +230,7 @@ fn populate() {
     let bytes = pattern(1 << 20);
     let file = SealedFile::from_bytes("map populate", &bytes).unwrap();
     let map = file.map().unwrap();
-    assert_eq!(smaps("map populate", "Rss"), 0, "nothing is present before it is read");
+    assert_eq!(smaps("map populate", "Rss"), 0, "pages are present before they are read");
     drop(map);
     let map = file.map_with(.., MapOptions::new().populate(true)).unwrap();
     // At least, because under some policies the file has a huge page that is larger than itself.
@@ -315,7 +315,7 @@ fn private_where_shared_is_refused() {
         sparse.set_len(2 * page()).unwrap();
         sparse.add_seals(memfile::Seals::IMMUTABLE).unwrap();
         let sealed = SealedFile::options().holes(Holes::Populate).verify(sparse).unwrap();
-        assert!(allocated(&sealed) >= 2 * page(), "the pages belong to the file, not to the private map");
+        assert!(allocated(&sealed) >= 2 * page(), "the pages do not belong to the file");
         drop(sealed);
         drop((map, file));
         assert!(mappings("map private").is_empty());
@@ -478,7 +478,7 @@ fn write_copy(channel: &Channel) {
 
 /// A map stays valid after the process that made the file has ended.
 #[test]
-fn outlives_the_maker() {
+fn outlives_the_process_that_made_it() {
     let Some(peer) = Peer::start(|channel| {
         read_on_signal(channel);
     }) else {
@@ -497,7 +497,7 @@ fn outlives_the_maker() {
     peer.finish();
 }
 
-/// The other process of [`outlives_the_maker`].
+/// The other process of [`outlives_the_process_that_made_it`].
 fn read_on_signal(channel: &Channel) {
     let fd = channel.expect(b'f').pop().unwrap();
     let map = SealedFile::try_from(fd).unwrap().map().unwrap();
@@ -548,7 +548,7 @@ fn at_the_limit_of_mappings() {
         assert_eq!(error.raw_os_error(), Some(ENOMEM));
         drop(pieces.remove(1));
         drop(others);
-        assert_eq!(mappings(&name).len(), 1, "it could not be split");
+        assert_eq!(mappings(&name).len(), 1, "the mapping was split");
         assert!(*pieces[0] == pattern(3 << 16)[2 << 16..] && *pieces[1] == pattern(1 << 16));
     });
 }

@@ -99,7 +99,7 @@ fn ranges() {
                 assert!(*copy == bytes[start..end], "{range:?}");
                 if let [first, ..] = &mut *copy {
                     *first ^= 1;
-                    assert_eq!(map[0], bytes[start], "a write to the copy is visible in the map");
+                    assert_eq!(map[0], bytes[start], "a write to the copy has changed the file");
                 }
             }
         }
@@ -175,7 +175,7 @@ fn holes_take_no_memory() {
 /// Huge pages stay dirty, whichever process collapsed them, so another process that maps the file
 /// cannot make the kernel drop them.
 #[test]
-fn nobody_takes_the_pages_away() {
+fn a_peer_cannot_drop_the_pages() {
     let peer = Peer::start(|channel| {
         let page = affordable_page().unwrap();
         while let Some((b'f', fds)) = channel.receive() {

@@ -167,7 +167,7 @@ fn no_memory() {
                 let message = format!("fallocate: {name}: {NO_MEMORY}");
                 let (error, file) = file.into_sealed().unwrap_err().into_parts();
                 assert_eq!((error.to_string(), error.raw_os_error()), (message, Some(errno)));
-                assert!(file.get_seals().unwrap().contains(Seals::IMMUTABLE), "sealed already");
+                assert!(file.get_seals().unwrap().contains(Seals::IMMUTABLE), "the file is not sealed");
             })
             .join()
             .unwrap();

@@ -84,7 +84,7 @@ fn nothing_changes() {
                 }
                 Err(error) if error.error().is_busy() => rounds.busy += 1,
                 Err(error) => {
-                    assert!(is_fair(error.error()), "{}", error.error());
+                    assert!(a_peer_can_cause(error.error()), "{}", error.error());
                     rounds.unproven += 1;
                 }
             }
@@ -133,7 +133,7 @@ fn look_twice(sealed: &SealedFile) -> u64 {
 }
 
 /// Errors that a peer can cause: the file is not proven, or the peer sealed it.
-fn is_fair(error: &Error) -> bool {
+fn a_peer_can_cause(error: &Error) -> bool {
     error.is_unproven() || error.raw_os_error() == Some(libc::EPERM)
 }
 

@@ -29,7 +29,7 @@ fn refuse(fd: OwnedFd, errno: impl Into<Option<i32>>, message: &str) -> Error {
     assert_eq!(error.to_string(), message);
     assert_eq!(error.raw_os_error(), errno.into());
     assert_eq!(fd.as_raw_fd(), number);
-    rustix::io::fcntl_getfd(&fd).expect("the descriptor is still open");
+    rustix::io::fcntl_getfd(&fd).expect("the descriptor was closed");
     assert_eq!(proc_self::descriptors(), before);
     drop(fd);
     assert_eq!(proc_self::descriptors(), before - 1);
@@ -107,7 +107,7 @@ fn not_memory_files() {
         ];
         let executable = File::open(std::env::current_exe().unwrap()).unwrap();
         if tmpfs::is_on_tmpfs(&executable) {
-            skip::skip("it lies on tmpfs");
+            skip::skip("this program is on tmpfs");
         } else {
             files.push(executable.into());
         }

@@ -41,7 +41,7 @@ fn of_received_files() {
         let number = file.as_raw_fd();
         let fd = too_long(options.limit(4).seal(file), 5, 4);
         assert_eq!(fd.as_raw_fd(), number);
-        assert!(Seals::of(&fd).unwrap().contains(Seals::IMMUTABLE), "the seals stay");
+        assert!(Seals::of(&fd).unwrap().contains(Seals::IMMUTABLE), "the seals are missing");
         let fd = too_long(options.limit(1).verify(fd), 5, 1);
         let fd = too_long(options.limit(0).verify(fd), 5, 0);
         assert_eq!(fd.as_raw_fd(), number);

@@ -30,7 +30,7 @@ fn has_its_own_position_and_cannot_write() {
 
     let mut text = String::new();
     File::from(reopened).read_to_string(&mut text).unwrap();
-    assert_eq!(text, "0123456789", "from the start");
+    assert_eq!(text, "0123456789", "does not read from the start");
     assert_eq!(file.as_mem_file().as_file().stream_position().unwrap(), 4);
     assert_eq!(file.proc_path().to_string(), format!("/proc/self/fd/{}", file.as_raw_fd()));
 }

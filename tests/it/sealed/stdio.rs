@@ -20,7 +20,7 @@ fn a_child_reads_a_sealed_file_from_the_start_with_its_own_position() {
     let file = SealedFile::from_bytes("input", b"0123456789").unwrap();
     file.as_mem_file().as_file().seek(SeekFrom::Start(4)).unwrap();
     assert_eq!(cat(file.to_stdio().unwrap()), "0123456789");
-    assert_eq!(cat(file.to_stdio().unwrap()), "0123456789", "a second child");
+    assert_eq!(cat(file.to_stdio().unwrap()), "0123456789", "the second child does not read from the start");
     assert_eq!(file.as_mem_file().as_file().stream_position().unwrap(), 4);
 }
 
@@ -38,7 +38,7 @@ fn a_child_cannot_write_through_the_descriptor_that_it_gets() {
 fn a_child_reads_a_memory_file_from_the_position_that_they_share() {
     let mut file = MemFile::create_default("stdin").unwrap();
     file.write_all(b"for the child").unwrap();
-    assert_eq!(cat(file.try_clone().unwrap()), "", "the position is at the end");
+    assert_eq!(cat(file.try_clone().unwrap()), "", "the child does not read from the shared position");
     file.rewind().unwrap();
     assert_eq!(cat(file), "for the child");
 }
@@ -49,7 +49,7 @@ fn a_memory_file_is_the_same_open_file_and_takes_a_childs_output() {
     file.write_all(b"parent, ").unwrap();
     let status = Command::new("printf").arg("child").stdout(file.try_clone().unwrap()).status().unwrap();
     assert!(status.success());
-    assert_eq!(file.stream_position().unwrap(), 13, "the position is shared");
+    assert_eq!(file.stream_position().unwrap(), 13, "the position is not shared");
     file.rewind().unwrap();
     let mut text = String::new();
     file.read_to_string(&mut text).unwrap();

@@ -33,7 +33,7 @@ fn lease(file: &MemFile) -> Option<File> {
 }
 
 #[test]
-fn a_lease_makes_nobody_wait() {
+fn no_call_waits_for_a_lease() {
     const LEASED: &str = "open: EAGAIN: the owner of the file holds a lease on it, so opening it again would wait";
 
     child::alone(|| {
@@ -256,7 +256,7 @@ fn which_calls_wait_for_the_inode_lock() {
             })
             .collect();
         let first = receiver.recv_timeout(Duration::from_millis(300));
-        assert!(first.is_err(), "{seals}: does not wait: {first:?}");
+        assert!(first.is_err(), "{seals}: the call does not wait: {first:?}");
 
         for (name, call) in go_on {
             let file = file();
@@ -273,7 +273,7 @@ fn which_calls_wait_for_the_inode_lock() {
         let source = file();
         let limited = in_time(move || SealedFile::options().limit(10).copy_of("copy", source));
         assert_eq!(limited.unwrap_err().cause(), Cause::LimitExceeded);
-        assert!(receiver.try_recv().is_err(), "{seals}: the lock was let go");
+        assert!(receiver.try_recv().is_err(), "{seals}: the lock was released too early");
 
         peer.channel().send(b'l', &[]);
         peer.channel().expect(b'd');

@@ -103,7 +103,7 @@ fn differs_in_sealing_that_was_not_asked_for() {
     assert_eq!(ours.kind(), ErrorKind::PermissionDenied);
 }
 
-/// In 0.3.2 `!` sets bits that are no seals.
+/// In 0.3.2 `!` sets bits that are not seals.
 #[test]
 fn differs_in_not() {
     assert_eq!((!memfile03::Seals::empty()).bits(), u32::MAX);

@@ -48,7 +48,7 @@ fn needs_shrink() {
         assert!(file.error().is_unproven());
         let mut bytes = [0; 4];
         file.into_inner().read_exact_at(&mut bytes, 0).unwrap();
-        assert_eq!(&bytes, b"1234", "the file came back");
+        assert_eq!(&bytes, b"1234", "the error returned another file");
     }
     // Shrink alone is enough.
     let alone = MemFile::create_sealable("shared seals").unwrap();
@@ -56,7 +56,7 @@ fn needs_shrink() {
     alone.add_seal(Seal::Shrink).unwrap();
     let map = SharedMap::try_from(alone).unwrap();
     map.as_mem_file().set_len(100_000).unwrap();
-    assert_eq!(map.len(), 10, "the map does not grow with the file");
+    assert_eq!(map.len(), 10, "the map has grown with the file");
     refused(map.read_exact_at(&mut [0], 10), None, &range(10, 11, 10));
 }
 
@@ -209,11 +209,11 @@ fn copies_out_of_bounds() {
         assert!(error.is_out_of_bounds());
         refused(view.read_exact_at(&mut target, offset), None, message);
         refused(map.write_all_at(&target, offset), None, message);
-        assert!(target.iter().all(|&byte| byte == 9), "nothing is copied");
+        assert!(target.iter().all(|&byte| byte == 9), "bytes were copied despite the error");
     }
     let mut whole = [0; LEN];
     map.read_exact_at(&mut whole, 0).unwrap();
-    assert_eq!(whole, [1; LEN], "nothing is copied");
+    assert_eq!(whole, [1; LEN], "bytes were copied despite the error");
     map.read_exact_at(&mut [], LEN).unwrap();
 }
 
@@ -277,10 +277,10 @@ fn conversions() {
     assert_eq!((one.as_fd().as_raw_fd(), one.as_mem_file().as_raw_fd()), (number, number));
     let fd = OwnedFd::from(one);
     assert_eq!(fd.as_raw_fd(), number);
-    assert!(mappings(name).is_empty(), "it is unmapped");
+    assert!(mappings(name).is_empty(), "the file is still mapped");
     let two = SharedMap::try_from(fd).unwrap();
     assert_eq!(two.into_raw_fd(), number);
-    assert!(mappings(name).is_empty(), "it is unmapped");
+    assert!(mappings(name).is_empty(), "the file is still mapped");
     // SAFETY: `into_raw_fd` gave up the descriptor.
     let file = unsafe { MemFile::from_raw_fd(number) };
     let mut byte = [0];

@@ -39,7 +39,7 @@ fn atomics_everywhere() {
             model[offset..offset + size].copy_from_slice(&bytes(value));
             let mut whole = vec![0; len];
             map.read_exact_at(&mut whole, 0).unwrap();
-            assert_eq!(whole, model, "its neighbours are as they were");
+            assert_eq!(whole, model, "the neighbours have changed");
             assert_eq!((atomic.load(SeqCst), seen.load(SeqCst)), (value, value));
             assert_eq!((format!("{atomic:?}"), format!("{seen:?}")), (format!("{value:?}"), format!("{value:?}")));
         }
@@ -130,7 +130,7 @@ fn atomic_operations() {
             assert_eq!(atomic.compare_exchange(t(7), max, order, order), Err(t(-7)));
             assert_eq!(atomic.compare_exchange(t(-7), max, order, order), Ok(t(-7)));
             assert_eq!(atomic.fetch_add(t(1), order), max);
-            assert_eq!(atomic.fetch_sub(t(1), order), min, "it wraps around");
+            assert_eq!(atomic.fetch_sub(t(1), order), min, "does not wrap around");
             assert_eq!(atomic.load(order), max);
         }
     }
@@ -153,7 +153,7 @@ fn atomic_operations() {
         i if (48..48 + size_of::<usize>()).contains(&i) => 0xff,
         _ => 0x55,
     });
-    assert_eq!(whole, expected, "the neighbours are as they were");
+    assert_eq!(whole, expected, "the neighbours have changed");
 }
 
 /// Narrow integers in one word, and bytes that are copied next to them, do not affect each other.

@@ -107,7 +107,7 @@ fn what_cannot_be_shared() {
         file.add_seal(seal).unwrap();
         let error = file.share().unwrap_err();
         assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (message, Some(EPERM)));
-        assert_eq!(error.into_inner().get_seals().unwrap(), Seals::FIXED_SIZE | seal, "the length is sealed already");
+        assert_eq!(error.into_inner().get_seals().unwrap(), Seals::FIXED_SIZE | seal, "the length is not sealed");
     }
     assert!(mappings("freeze cannot").is_empty());
 }

@@ -25,7 +25,7 @@ fn grows_and_never_shrinks() {
     for len in [1, 100, 5000, 5001, 300_000] {
         map.grow(len).unwrap();
         assert_eq!((map.len() as u64, map.as_mem_file().len().unwrap()), (len, len));
-        assert!(allocated(&map) >= len, "the new part is allocated");
+        assert!(allocated(&map) >= len, "the new part is not allocated");
         let mut last = [9];
         map.read_exact_at(&mut last, len as usize - 1).unwrap();
         assert_eq!(last, [0]);
@@ -38,13 +38,13 @@ fn grows_and_never_shrinks() {
         assert_eq!((map.len(), map.as_mem_file().len().unwrap(), map.as_ptr()), (300_000, 300_000, address));
     }
     for place in [0, 99, 4999, 5000, 299_999] {
-        assert_eq!(map.atomic::<u8>(place).unwrap().load(Relaxed), 7, "what was written is still there");
+        assert_eq!(map.atomic::<u8>(place).unwrap().load(Relaxed), 7, "what was written is gone");
     }
     // If the file is already longer, only the map grows, to the requested length.
     map.as_mem_file().set_len(BEYOND_A_HUGE_PAGE).unwrap();
     map.grow(350_000).unwrap();
     assert_eq!((map.len(), map.as_mem_file().len().unwrap()), (350_000, BEYOND_A_HUGE_PAGE));
-    assert!((350_000..BEYOND_A_HUGE_PAGE).contains(&allocated(&map)), "the rest of it is a hole");
+    assert!((350_000..BEYOND_A_HUGE_PAGE).contains(&allocated(&map)), "the rest of the file is not a hole");
     map.grow(map.as_mem_file().len().unwrap()).unwrap();
     assert_eq!(map.len() as u64, BEYOND_A_HUGE_PAGE);
 }
@@ -56,10 +56,10 @@ fn a_part_grows() {
     let whole = SharedMap::try_from(file.try_clone().unwrap()).unwrap();
     let mut part = SharedMap::map_range(file.try_clone().unwrap(), 90..95, Holes::Refuse).unwrap();
     let mut view = SharedView::map_range(&file, 90..95, Holes::Refuse).unwrap();
-    assert!(view.refresh(&file, Holes::Refuse).unwrap(), "to the end of the file");
+    assert!(view.refresh(&file, Holes::Refuse).unwrap(), "the view has not grown");
     assert_eq!(view.len(), 10);
     part.grow(9).unwrap();
-    assert_eq!((part.len(), file.len().unwrap()), (9, 100), "it lies within the file");
+    assert_eq!((part.len(), file.len().unwrap()), (9, 100), "the file has grown, although the part lies within it");
     part.grow(5000).unwrap();
     assert_eq!((part.len(), file.len().unwrap()), (5000, 5090));
     whole.write_all_at(b"start", 90).unwrap();
@@ -88,7 +88,11 @@ fn what_cannot_grow() {
     let mut future = growing("grow sealed", 100);
     future.as_mem_file().add_seal(Seal::FutureWrite).unwrap();
     refused(future.grow(5000), EPERM, SEALED_FUTURE_WRITE);
-    assert_eq!((future.len(), future.as_mem_file().len().unwrap()), (100, 5000), "it says so");
+    assert_eq!(
+        (future.len(), future.as_mem_file().len().unwrap()),
+        (100, 5000),
+        "not as documented: only the file grows"
+    );
     future.write_all_at(b"!", 99).unwrap();
 
     let mut long = growing("grow sealed", 100);
@@ -165,7 +169,7 @@ fn a_view_follows() {
     let reader = map.reader().unwrap();
     let mut view = SharedView::map(&reader, Holes::Refuse).unwrap();
     let address = view.as_ptr();
-    assert!(!view.refresh(&reader, Holes::Refuse).unwrap(), "nothing has changed");
+    assert!(!view.refresh(&reader, Holes::Refuse).unwrap(), "the view has changed");
     assert_eq!(view.as_ptr(), address);
     map.grow(5000).unwrap();
     map.write_all_at(b"new", 4990).unwrap();
@@ -180,7 +184,7 @@ fn a_view_follows() {
     map.as_mem_file().set_len(BEYOND_A_HUGE_PAGE).unwrap();
     let error = view.refresh(&reader, Holes::Refuse).unwrap_err();
     assert_eq!((error.cause(), view.len()), (Cause::Holes, 5000));
-    assert!(view.refresh(map.as_mem_file(), Holes::Allocate).unwrap(), "any descriptor of it will do");
+    assert!(view.refresh(map.as_mem_file(), Holes::Allocate).unwrap(), "the view has not grown");
     assert_eq!(view.len() as u64, BEYOND_A_HUGE_PAGE);
 
     let other = growing("grow view", 2 * BEYOND_A_HUGE_PAGE);

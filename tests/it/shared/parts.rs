@@ -44,7 +44,7 @@ fn shows_the_range() {
         part.write_all_at(&model[start..end], 0).unwrap();
         let mut whole = vec![0; LEN];
         file.read_exact_at(&mut whole, 0).unwrap();
-        assert!(whole == model, "{start}..{end}: nothing else is written");
+        assert!(whole == model, "{start}..{end}: other bytes were written");
     }
     let end = LEN as u64;
     let rest = SharedView::map_range(&file, (Bound::Excluded(9), Bound::Unbounded), Holes::Refuse).unwrap();
@@ -55,7 +55,7 @@ fn shows_the_range() {
         refused(SharedView::map_range(&file, asked.clone(), Holes::Refuse), None, &range(start, stop, end));
         let error = SharedMap::map_range(file.try_clone().unwrap(), asked, Holes::Refuse).unwrap_err();
         assert!(error.error().is_out_of_bounds());
-        assert_eq!(error.into_inner().len().unwrap(), end, "the file came back");
+        assert_eq!(error.into_inner().len().unwrap(), end, "the error returned another file");
     }
     drop(rest);
     assert!(mappings("part range").is_empty());

@@ -42,7 +42,7 @@ fn compares_the_integer_alone() {
         assert!(!atomic.wait_timeout(value, SHORT).unwrap());
         assert!(!seen.wait_timeout(value, SHORT).unwrap());
         assert!(!atomic.wait_timeout(value, Duration::ZERO).unwrap());
-        assert!(!atomic.wake_one().unwrap(), "nobody waits");
+        assert!(!atomic.wake_one().unwrap(), "woke a thread, but none waits");
         assert_eq!(atomic.wake_all().unwrap(), 0);
     }
     // Sign extension of a negative integer to 64 bits must not matter.
@@ -88,7 +88,7 @@ fn wakes_are_counted() {
     let (atomic, seen) = (map.atomic::<u32>(4).unwrap(), view.atomic::<u32>(4).unwrap());
     let returned = AtomicUsize::new(0);
     let sleep = || {
-        assert!(seen.wait_timeout(0, LONG).unwrap(), "nobody woke it");
+        assert!(seen.wait_timeout(0, LONG).unwrap(), "the thread was not woken");
         returned.fetch_add(1, AcqRel);
     };
     with_sleepers(SLEEPERS, sleep, || {
@@ -116,7 +116,7 @@ fn with_the_system_call_itself() {
         let atomic = map.atomic::<u32>(offset).unwrap();
         with_sleepers(
             1,
-            || assert!(atomic.wait_timeout(0, LONG).unwrap(), "nobody woke it"),
+            || assert!(atomic.wait_timeout(0, LONG).unwrap(), "the thread was not woken"),
             || {
                 let place = map.as_ptr().wrapping_add(offset);
                 // SAFETY: The place lies within the map.
@@ -269,5 +269,5 @@ fn no_wake_up_is_lost() {
     peer.finish();
     let turn = map.atomic::<u32>(12).unwrap();
     assert_eq!(turn.load(Acquire), 2 * rounds);
-    assert!(!turn.wait_timeout(2 * rounds, SHORT).unwrap(), "the peer has ended");
+    assert!(!turn.wait_timeout(2 * rounds, SHORT).unwrap(), "woken after the peer has ended");
 }

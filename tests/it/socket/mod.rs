@@ -114,7 +114,7 @@ fn at_most_253_descriptors_go_in_one_message() {
     let file = sealed("many times");
     let fds = vec![file.as_fd(); 254];
     assert_refused(send(&ours, b"x", &fds).unwrap_err(), "a message can carry at most 253 descriptors, not 254");
-    assert_eq!(recv(&theirs, &mut [0], &mut []).unwrap_err().raw_os_error(), Some(EAGAIN), "nothing was sent");
+    assert_eq!(recv(&theirs, &mut [0], &mut []).unwrap_err().raw_os_error(), Some(EAGAIN), "a message was sent");
 
     assert_eq!(send(&ours, b"x", &fds[1..]).unwrap(), 1);
     let mut slots: Vec<Option<OwnedFd>> = (0..300).map(|_| None).collect();
@@ -128,7 +128,7 @@ fn a_stream_needs_a_byte_of_payload_and_other_sockets_do_not() {
     let error = file.send(&ours, b"").unwrap_err();
     assert_refused(error, "a stream socket carries descriptors only with at least one byte of payload");
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert_eq!(send(&ours, b"", &[]).unwrap(), 0, "an empty message without descriptors is permitted");
+    assert_eq!(send(&ours, b"", &[]).unwrap(), 0, "an empty message without descriptors was refused");
     drop(theirs);
 
     for kind in [SockType::Datagram, SockType::SeqPacket] {
@@ -380,7 +380,11 @@ fn a_datagram_goes_to_a_path() {
     let error = refused(&CString::new("x".repeat(109)).unwrap());
     let text = "sendmsg: ENAMETOOLONG: the path is longer than 108 bytes, which is the most for a socket";
     assert_eq!((error.to_string().as_str(), error.cause()), (text, Cause::InvalidInput));
-    assert_eq!(refused(&CString::new("x".repeat(108)).unwrap()).raw_os_error(), Some(ENOENT), "that many fit");
+    assert_eq!(
+        refused(&CString::new("x".repeat(108)).unwrap()).raw_os_error(),
+        Some(ENOENT),
+        "a path of 108 bytes was refused"
+    );
     let (stream, _other) = UnixStream::pair().unwrap();
     let error = send_to(&stream, &path, b"1", &[one.as_fd()]).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(EISCONN));

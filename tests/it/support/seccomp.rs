@@ -97,7 +97,7 @@ fn single(bits: u32) -> impl Iterator<Item = u32> {
 /// The filter applies if all conditions of any rule hold, or if there are no rules.
 fn install(syscall: &str, rules: Vec<Vec<Condition>>, action: Action) {
     let numbers: Vec<_> = syscalls::all().filter(|&(_, name)| name == syscall).map(|(number, _)| number).collect();
-    assert!(!numbers.is_empty(), "no system call is called {syscall}");
+    assert!(!numbers.is_empty(), "there is no system call {syscall}");
     filter::apply(&numbers, rules, action);
 }
 
