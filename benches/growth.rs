@@ -1,5 +1,5 @@
-//! What a call costs while this process has many sealed files open and mapped. The other benches measure the
-//! same calls without such files.
+//! What a call costs while this process has many sealed files open and mapped. The other benches
+//! measure the same calls without such files.
 
 mod config;
 
@@ -11,7 +11,7 @@ fn growth(c: &mut Criterion) {
     // The usual limit of 1024 descriptors is too low for the larger numbers.
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
-    setrlimit(Resource::Nofile, raised).expect("up to the maximum");
+    setrlimit(Resource::Nofile, raised).expect("setrlimit");
 
     let sealed = SealedFile::from_bytes("bench", b"bytes").expect("a sealed file");
     let plain = MemFile::create_sealable("bench").expect("memfd_create");

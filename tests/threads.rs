@@ -1,5 +1,5 @@
-//! What `Send` and `Sync` promise, on threads: a program of its own, so that ThreadSanitizer can
-//! watch it alone.
+//! Tests of what `Send` and `Sync` promise, with threads. They are a program of their own, so that
+//! ThreadSanitizer can run them alone.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use core::sync::atomic::{Ordering, fence};
@@ -8,7 +8,7 @@ use std::thread;
 
 use memfile::{CreateOptions, Exec, MemFile, SealedFile, SharedMap, SharedView};
 
-// Miri has them too, as a part of `tests/heap`, and takes its time.
+// `tests/heap` includes these tests for Miri, which is slow.
 const ROUNDS: usize = if cfg!(miri) { 10 } else { 10_000 };
 const THREADS: usize = if cfg!(miri) { 2 } else { 4 };
 
@@ -19,7 +19,7 @@ fn shared() -> SharedMap {
     file.share().unwrap()
 }
 
-/// Integers of all widths in one word: no update is lost.
+/// No update of integers of any width in one word is lost.
 #[test]
 fn counters_of_one_word() {
     let map = shared();
@@ -42,8 +42,8 @@ fn counters_of_one_word() {
     assert_eq!(map.atomic::<usize>(8).unwrap().load(Ordering::Relaxed), total);
 }
 
-/// What was written before a release is seen after the acquire that reads it, through a view as
-/// well.
+/// A thread that acquires a released value sees what was written before the release, also through a
+/// view.
 #[test]
 fn release_and_acquire() {
     let map = shared();
@@ -68,7 +68,7 @@ fn release_and_acquire() {
     });
 }
 
-/// A lock of integers guards bytes that are copied.
+/// A lock made of an integer protects bytes that are copied.
 #[test]
 fn copies_under_a_lock() {
     let map = shared();
@@ -93,8 +93,8 @@ fn copies_under_a_lock() {
     });
 }
 
-/// A sequence lock: the reader copies without a lock, and knows whether the copy is of one value.
-/// The lengths are those of each way of copying.
+/// In a sequence lock, a reader copies without a lock, and then checks whether the copy is a single
+/// value. The lengths cover each way of copying.
 #[test]
 fn copies_under_a_sequence_lock() {
     for len in if cfg!(miri) { &[7, 30][..] } else { &[7, 100, 256, 2000] }.iter().copied() {
@@ -129,7 +129,7 @@ fn copies_under_a_sequence_lock() {
     }
 }
 
-/// A constant map goes through threads, and outlives what it was made of.
+/// Threads can share a map, and it outlives its file.
 #[test]
 fn a_map_in_many_threads() {
     const LEN: usize = if cfg!(miri) { 1_000 } else { 100_000 };

@@ -1,7 +1,6 @@
-//! The portable copy of shared memory and the places of integers in words, on memory of this
-//! process: a program of its own that makes no system call, so that Miri can run it, with other
-//! processors' byte orders and with every order of memory accesses that Rust's model allows
-//! (`ci/miri`).
+//! The portable copy of shared memory, and integers within words, on memory of this process. This
+//! program makes no system calls, so that Miri can run it for processors of either byte order, and
+//! with many of the reorderings of memory accesses that Rust's memory model allows (`ci/miri`).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test a panic is the report")]
 #![allow(clippy::cast_possible_truncation, reason = "the numbers in tests are small")]
 #![allow(unsafe_code, reason = "the copies take pointers")]
@@ -27,10 +26,10 @@ use std::thread;
 use field::{Field, Integer, Waitable};
 
 const WORD: usize = size_of::<usize>();
-/// Miri runs every instruction by itself, which takes long.
+/// Short under Miri, which is slow.
 const LEN: usize = if cfg!(miri) { 3 } else { 8 } * WORD;
 
-/// Memory that is accessed by words.
+/// Memory that is accessed in words.
 struct Words([AtomicUsize; LEN / WORD]);
 
 impl Words {
@@ -56,7 +55,7 @@ fn every_offset_and_length() {
     for offset in 0..=LEN {
         for len in 0..=LEN - offset {
             let words = Words::of(memory);
-            // The target is off every alignment too.
+            // The target is unaligned, too.
             for shift in if cfg!(miri) { 1..2 } else { 0..3 } {
                 let mut target = vec![0xee; len + 4];
                 // SAFETY: The range lies within the words.
@@ -74,7 +73,7 @@ fn every_offset_and_length() {
     }
 }
 
-/// The other bytes of a word that is written in part are not written.
+/// Writing a part of a word does not write its other bytes.
 #[test]
 fn neighbours_in_a_word() {
     let words = Words::of([0; LEN]);
@@ -83,7 +82,7 @@ fn neighbours_in_a_word() {
             let words = &words;
             scope.spawn(move || {
                 for round in (0..=255).step_by(if cfg!(miri) { 51 } else { 1 }) {
-                    // SAFETY: One byte of the words, which are atomic.
+                    // SAFETY: The byte lies within the words, which are atomic.
                     unsafe { copy_words::copy_to_shared(&[round], words.at(thread)) };
                     let mut byte = [0];
                     // SAFETY: As before.
@@ -96,7 +95,7 @@ fn neighbours_in_a_word() {
     assert_eq!(words.bytes()[..WORD], [255; WORD]);
 }
 
-/// The assembly copies the same, without std too, when it does not use all registers that there are.
+/// The assembly copies the same bytes, also without `std`, where it uses fewer registers.
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
 #[test]
 fn assembly() {
@@ -107,7 +106,7 @@ fn assembly() {
             let mut target = [0; LEN];
             // SAFETY: The offset is less than the length.
             let place = unsafe { NonNull::from(&mut target).cast::<u8>().add(start) };
-            // SAFETY: The range lies within the target, which nobody else has.
+            // SAFETY: The range lies within the target, which nothing else uses.
             unsafe { copy_assembly::copy_to_shared(&source[3..3 + len], place) };
             let mut back = vec![0; len + 2];
             // SAFETY: As before.
@@ -119,7 +118,7 @@ fn assembly() {
     }
 }
 
-/// What `SharedMap` promises of copies: with a fence, the one of a sequence lock is of one value.
+/// As `SharedMap` promises, copies and fences make a sequence lock whose readers get single values.
 /// The copies begin and end within a word.
 #[test]
 fn a_sequence_lock() {
@@ -156,7 +155,7 @@ fn a_sequence_lock() {
     });
 }
 
-/// An integer of a word is the bytes at its place, in every byte order, and no others.
+/// An integer within a word consists of exactly the bytes at its offset, in either byte order.
 #[test]
 fn integers_in_a_word() {
     fn at<T: Integer + core::fmt::Debug, const SIZE: usize>(bytes: fn(T) -> [u8; SIZE], values: [T; 3]) {

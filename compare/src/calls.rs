@@ -1,4 +1,4 @@
-//! Every call of `memfile`, the same made directly with rustix, and those of other crates, each to be measured alone.
+//! Every call of `memfile`, the same with direct calls of rustix, and those of other crates, each measured separately.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -193,7 +193,7 @@ fn proofs(meter: &mut impl Meter) {
     drop(meter.measure("SealedFile::reopen_read_only", MEMFILE, || sealed.reopen_read_only()));
 }
 
-/// The same system calls as in `into_sealed`, without any check but whether they succeed.
+/// The same system calls as in `into_sealed`, checked only for success.
 fn direct_seal(fd: OwnedFd) -> rustix::io::Result<(OwnedFd, u64)> {
     fcntl_add_seals(&fd, IMMUTABLE)?;
     let (fd, len) = direct_proof(fd)?;

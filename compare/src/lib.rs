@@ -1,7 +1,7 @@
 //! Compares `memfile` with other crates and with direct system calls. `ci/benchmarks` runs everything.
 //!
-//! They measure whole tasks: creating and sealing, filling, copying, reading, handing over. `benches/`
-//! measures what a single call of `memfile` costs.
+//! The comparisons measure whole tasks: creating and sealing, filling, copying, reading, handing over.
+//! `benches/` measures what a single call of `memfile` costs.
 
 use std::fs::File;
 
@@ -20,8 +20,8 @@ pub mod sections;
 /// What the kernel says about transparent huge pages for memory files.
 pub const HUGE_POLICY: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
-/// While this is held, no test of `memfile` changes the policy, and this process may. It waits for tests
-/// that are running.
+/// Locks the policy until it is dropped, so that no test of `memfile` changes it, and this process may.
+/// Waits for tests that are running.
 pub fn steady_huge_policy() -> Option<File> {
     let file = File::open(HUGE_POLICY).ok()?;
     rustix::fs::flock(&file, FlockOperation::LockExclusive).ok()?;

@@ -1,7 +1,7 @@
-//! The forged Write seal: a sender's old map still writes while the seals say that nobody can.
+//! The forged Write seal: a file has the seal Write, but the sender can still write through an old map.
 //!
-//! On Linux 6.3 and later, until 3b041514cb6e, adding Exec to an executable file sets Write without looking for maps
-//! that can write. A receiver that only looks at the seals then reads bytes that change below it.
+//! From Linux 6.3 until the fix 3b041514cb6e, adding Exec to an executable file also sets Write, without checking for
+//! writable maps. A receiver that only checks the seals then reads bytes that can change.
 
 use std::os::fd::OwnedFd;
 
@@ -14,7 +14,7 @@ use crate::probe::{EXEC, executable, needs, page};
 use crate::raw::{self, Map};
 use crate::table::{EBUSY, Expect, OK, Stop, Table, Try, one_of, same, skip};
 
-/// The sender's part: a file to hand over, and the map that is kept. `None`: this kernel is fixed.
+/// The sender's part: makes a file to send and keeps a writable map of it. `None` if this kernel is fixed.
 fn forge() -> Try<Option<(OwnedFd, Map)>> {
     needs("Exec")?;
     let fd = executable()?;
@@ -26,7 +26,7 @@ fn forge() -> Try<Option<(OwnedFd, Map)>> {
     }
 }
 
-/// The forged file; where the kernel is fixed there is none, and the row does not apply.
+/// The forged file and the map. Skips the row if the kernel is fixed, because there is no such file.
 fn forged() -> Try<(OwnedFd, Map)> {
     match forge()? {
         Some(forged) => Ok(forged),
@@ -35,7 +35,7 @@ fn forged() -> Try<(OwnedFd, Map)> {
 }
 
 pub(crate) fn rows(table: &mut Table) {
-    // The value is 1 where the hole is open.
+    // The value is 1 if the kernel is vulnerable.
     table.row("S1/kernel/Exec-with-a-writer", one_of([EBUSY, Expect::Value(1)]), || match forge()? {
         None => Err(Stop::Errno(Errno::BUSY)),
         Some(_) => Ok(1),
@@ -55,7 +55,7 @@ pub(crate) fn rows(table: &mut Table) {
         SealedFile::try_from(fd)?;
         Ok(0)
     });
-    // The mode tells nothing: the sender takes the execute bits away first where it can, here before the seal.
+    // The mode proves nothing, because the sender can clear the execute bits, here before adding the seal.
     table.row(
         "S1/open/SealedFile-refuses-without-the-writer-too",
         Expect::Message("can leave writable mappings"),

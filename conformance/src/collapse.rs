@@ -1,5 +1,5 @@
 //! Transparent huge pages on demand: `madvise(MADV_COLLAPSE)` of memory files (7), under each policy
-//! that this machine lets a row set.
+//! that this process may set.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
@@ -17,7 +17,7 @@ const RW: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
 const FOLDER: &str = "/sys/kernel/mm/transparent_hugepage";
 const FEATURE: &str = "MADV_COLLAPSE of memory files";
 
-/// The kernel's policy for memory files, changed until this is dropped.
+/// The kernel's policy for transparent huge pages of memory files. It is restored on drop.
 struct Policy {
     file: File,
     before: String,
@@ -29,7 +29,7 @@ impl Policy {
         let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else {
             return skip(format!("{path} cannot be written"));
         };
-        // So do the crate's own tests.
+        // The crate's tests take the same lock.
         rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
         let words = std::fs::read_to_string(&path)?;
         let before = words.split(['[', ']']).nth(1).unwrap_or_default().to_owned();
@@ -58,7 +58,7 @@ fn size() -> Try<usize> {
     }
 }
 
-/// A file of two huge pages, if any memory were in it.
+/// A file as long as two huge pages, without any pages.
 fn empty() -> Try<(OwnedFd, usize)> {
     let size = size()?;
     let fd = raw::memfd(MFD_CLOEXEC | MFD_ALLOW_SEALING)?;
@@ -66,7 +66,7 @@ fn empty() -> Try<(OwnedFd, usize)> {
     Ok((fd, size))
 }
 
-/// The same with a byte in each, which no map has touched.
+/// The same, with a byte written to each huge page, but not through a map.
 fn written() -> Try<(OwnedFd, usize)> {
     let (fd, size) = empty()?;
     for page in 0..2 {
@@ -75,7 +75,7 @@ fn written() -> Try<(OwnedFd, usize)> {
     Ok((fd, size))
 }
 
-/// A file of which a byte was written in each huge page, through the map.
+/// The same, with a byte written to each huge page through the map.
 fn touched() -> Try<(OwnedFd, usize, Map)> {
     let (fd, size) = empty()?;
     let map = Map::hinted(&fd, 2 * size, RW, size, 0)?;
@@ -89,14 +89,14 @@ fn memory(fd: &OwnedFd) -> Try<u64> {
     Ok(rustix::fs::fstat(fd)?.st_blocks as u64 * 512)
 }
 
-/// How many bytes this process maps by huge pages of memory files.
+/// How many bytes of memory files this process maps with huge pages.
 fn mapped_by_huge_pages() -> Try<u64> {
     let smaps = std::fs::read_to_string("/proc/self/smaps").or_else(|_| skip("no /proc"))?;
     let numbers = smaps.lines().filter_map(|line| line.strip_prefix("ShmemPmdMapped:"));
     Ok(numbers.filter_map(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok()).sum::<u64>() * 1024)
 }
 
-/// Collapses a touched file and looks at what comes of it.
+/// Collapses a file whose pages were touched, and checks the result.
 fn collapse_touched() -> Try {
     let (fd, size, map) = touched()?;
     map.collapse(2 * size)?;
@@ -109,13 +109,13 @@ fn collapse_touched() -> Try {
     raw::add_seals(&fd, 0xf)
 }
 
-/// Whether the kernel can.
+/// Succeeds if the kernel can collapse pages of memory files.
 pub(crate) fn collapses() -> Try {
     let (_fd, size, map) = touched()?;
     map.collapse(size)
 }
 
-/// Collapses a file of which the map has no page yet.
+/// Collapses a file of which no page is in the map yet.
 fn collapse_written() -> Try {
     let (fd, size) = written()?;
     let map = Map::hinted(&fd, 2 * size, RW, size, 0)?;
@@ -138,7 +138,7 @@ fn collapse_sealed() -> Try {
     Ok(0)
 }
 
-/// A range to collapse: its name, what comes of it, and the attempt.
+/// The name of a way to collapse, its expected result, and the attempt.
 type Way = (&'static str, Expect, fn() -> Try);
 
 pub(crate) fn rows(table: &mut Table) {
@@ -161,7 +161,7 @@ pub(crate) fn rows(table: &mut Table) {
             run()
         });
     }
-    // Some kernels report a failure after they have done it (6.12), or done it for the first huge page alone (6.1).
+    // Some kernels report a failure although they have collapsed all (6.12) or the first huge page (6.1).
     table.row("7/never/no-page-in-the-map", one_of([OK, EINVAL]), || {
         needs(FEATURE)?;
         let _policy = Policy::set("never")?;
@@ -195,8 +195,7 @@ pub(crate) fn rows(table: &mut Table) {
     by_the_crate(table);
 }
 
-/// What the crate makes has huge pages wherever the kernel can make them, and the right bytes
-/// everywhere.
+/// Files of the crate have huge pages if the kernel can make them, and always the right bytes.
 fn by_the_crate(table: &mut Table) {
     let options = SealedFile::options().huge_pages(true);
     for policy in ["never", "advise", "deny"] {
@@ -219,7 +218,7 @@ fn by_the_crate(table: &mut Table) {
                 bytes.truncate(2 * size + 4097);
                 let file = make(&bytes)?;
                 same("memory", file.as_mem_file().len()? <= memory(&reopen(&file, OFlags::RDONLY)?)?, true)?;
-                // A private map, as kernels before 6.7 have it, shows no huge pages.
+                // Before Linux 6.7 a map through a writable descriptor is private, and has no huge pages.
                 let file = file.reopen_read_only()?;
                 let map = file.map_with(.., MapOptions::new().huge_pages(true).populate(true))?;
                 same("bytes", *map == *bytes, true)?;

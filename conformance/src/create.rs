@@ -1,4 +1,4 @@
-//! Creation: names, flags, what a new file is (1.1).
+//! Creation: names, flags and the state of a new file (1.1).
 
 use std::ffi::CString;
 use std::os::fd::AsRawFd;
@@ -20,7 +20,7 @@ fn with_name(name: &[u8]) -> Try {
     raw::memfd_create(name.as_ptr().cast(), 0).map(|_| 0)
 }
 
-/// Creates, and reads the name back from `/proc`.
+/// Creates a file, and reads its name back from `/proc`.
 fn kept(name: &[u8]) -> Try {
     let file = MemFile::create_cstr(&CString::new(name).unwrap_or_default(), CreateOptions::new())?;
     reopen(&file, rustix::fs::OFlags::RDONLY)?;
@@ -171,7 +171,7 @@ fn new_file(table: &mut Table) {
     });
 }
 
-/// Flags or policy, sealing asked for, and the seals that the file is born with.
+/// The seals of a new file, by flags or exec policy, and by whether sealing was requested.
 fn initial_seals(table: &mut Table) {
     let raw_flags = [
         ("0", 0, SEAL),
@@ -196,7 +196,8 @@ fn initial_seals(table: &mut Table) {
     }
     let policies = [Exec::Deny, Exec::DenyUnsealed, Exec::Allow, Exec::KernelDefault];
     for (exec, sealing) in policies.into_iter().flat_map(|exec| [(exec, false), (exec, true)]) {
-        // The crate keeps its word about sealing whatever the kernel implies; Exec comes with the policy where there is one.
+        // The crate makes a file sealable only if requested, whatever the kernel implies. Under two policies the kernel
+        // may add Exec.
         let expect = match (sealing, exec) {
             (false, Exec::Deny) => one_of([Expect::Value(SEAL), Expect::Value(SEAL | EXEC)]),
             (true, Exec::Deny) => one_of([OK, Expect::Value(EXEC)]),

@@ -1,4 +1,4 @@
-//! Execution and its seal (1.6).
+//! Executing memory files, and the seal Exec (1.6).
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -16,7 +16,7 @@ fn chmod(fd: impl AsFd, mode: u32) -> Try {
     Ok(0)
 }
 
-/// A file with this mode, then sealed with Exec.
+/// A file with this mode, to which Exec was then added.
 fn sealed(mode: u32) -> Try<OwnedFd> {
     needs("Exec")?;
     let fd = executable()?;
@@ -60,7 +60,7 @@ pub(crate) fn rows(table: &mut Table) {
         let fd = raw::memfd(MFD_HUGETLB | MFD_NOEXEC_SEAL).or_else(|_| skip("no huge pages here"))?;
         chmod(fd, 0o777)
     });
-    // Kernels with the hole add the seal; the section `attack` says which this is.
+    // Vulnerable kernels add the seal. The section `attack` shows whether this kernel is one.
     table.row("1.6/writer-mapped/add", one_of([EBUSY, Expect::Value(0x3e)]), || {
         needs("Exec")?;
         let fd = executable()?;
@@ -96,7 +96,8 @@ const RETURN_42: &[u8] = b"\x40\x05\x80\x52\xc0\x03\x5f\xd6";
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const RETURN_42: &[u8] = b"";
 
-/// The files are not programs: the kernel says so (ENOEXEC) after it has checked all permissions, and nothing runs.
+/// The files are not programs. So after all permission checks have passed, the kernel returns ENOEXEC, and nothing
+/// runs.
 fn execution(table: &mut Table) {
     fn broken(flags: u32) -> Try<OwnedFd> {
         needs("MFD_EXEC")?;

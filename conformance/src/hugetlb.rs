@@ -1,5 +1,5 @@
-//! Files of huge pages (1.8). They need free ones: `hugepages=8` on the kernel's command line, or
-//! `/proc/sys/vm/nr_hugepages`.
+//! Files of huge pages (1.8). There must be free huge pages: set `hugepages=8` on the kernel's command
+//! line, or write to `/proc/sys/vm/nr_hugepages`.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -16,8 +16,8 @@ use crate::table::{EBUSY, EINVAL, EPERM, Expect, OK, Stop, Table, Try, defect, o
 
 const RW: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
 
-/// From here to its end this program has the pool of huge pages for itself: the crate's own tests, which change the
-/// number of pages, take the same lock.
+/// Locks the pool of huge pages until this program ends. The crate's tests, which change the number of pages, take the
+/// same lock.
 fn hold_pool() {
     static POOL: OnceLock<Option<File>> = OnceLock::new();
     POOL.get_or_init(|| {
@@ -35,7 +35,7 @@ fn empty() -> Try<(OwnedFd, usize)> {
     Ok((fd, page))
 }
 
-/// A file of one huge page that exists, and its size. Two must be free.
+/// A file with one allocated huge page, and the size of a page. Two pages must be free.
 fn filled() -> Try<(OwnedFd, usize)> {
     let (fd, page) = empty()?;
     rustix::fs::ftruncate(&fd, 2 * page as u64)?;
@@ -107,7 +107,7 @@ pub(crate) fn rows(table: &mut Table) {
     by_the_crate(table);
 }
 
-/// A length that no machine has as huge pages.
+/// A file that is longer than all huge pages of any machine, and its length.
 fn too_long() -> Try<(OwnedFd, usize)> {
     let (fd, _) = empty()?;
     let len = 1_usize << if cfg!(target_pointer_width = "64") { 44 } else { 31 };
@@ -126,7 +126,7 @@ fn no_free_pages(table: &mut Table) {
     });
     table.row("1.8/none-free/fallocate", Expect::Errno(Errno::NOSPC), || {
         let (fd, len) = too_long()?;
-        // In a child, whose end gives the pages back at once.
+        // In a child, so that its pages are freed when it ends.
         raw::in_child(|| Ok(rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, len as u64).map(|()| 0)?))
     });
     table.row("1.8/none-free/noreserve-touched", Expect::Signal(libc::SIGBUS), || {
@@ -167,7 +167,7 @@ fn seals(table: &mut Table) {
         raw::add_seals(&fd, WRITE)
     });
     for (name, flags) in [("O_RDWR", OFlags::RDWR), ("O_RDONLY", OFlags::RDONLY)] {
-        // The file should keep its length; a private mapping makes it longer. (`i_size` in `hugetlbfs_file_mmap`.)
+        // The file should keep its length, but a private mapping extends it (`i_size` in `hugetlbfs_file_mmap`).
         table.row(format!("1.8/grow-by-private-map/{name}"), defect(OK, Expect::Value(1)), move || {
             let (fd, page) = sealed(0xf)?;
             let fd = reopen(&fd, flags)?;
@@ -175,7 +175,7 @@ fn seals(table: &mut Table) {
             Ok(u64::from(rustix::fs::fstat(&fd)?.st_size as usize > page))
         });
     }
-    // The page is allocated, but 5.10 treats it as being beyond the end. (Fixed in 6.1.)
+    // The page is allocated, but Linux 5.10 treats it as past the end. This is fixed in 6.1.
     for (name, flags) in [("shared", MapFlags::SHARED), ("private", MapFlags::PRIVATE | MapFlags::NORESERVE)] {
         table.row(format!("1.8/part-of-a-page/read/{name}"), defect(OK, Expect::Signal(libc::SIGBUS)), move || {
             let (fd, page) = part_of_a_page()?;
@@ -195,7 +195,7 @@ fn seals(table: &mut Table) {
     });
 }
 
-/// A file with one page that ends within it: `ftruncate` refuses such a length, `fallocate` makes it.
+/// A file that ends within its only page. `ftruncate` refuses such a length, but `fallocate` sets it.
 fn part_of_a_page() -> Try<(OwnedFd, usize)> {
     let (fd, page) = empty()?;
     match rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, 5000) {

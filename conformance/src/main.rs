@@ -1,9 +1,10 @@
-//! What this kernel does with memory files and seals: one line for each row, and a total.
+//! Tests how this kernel treats memory files and seals. Prints a line for each row, and the totals.
 //!
-//! It needs nothing but the kernel: built statically it is one file for any device. What a kernel can do is found by
-//! trying, never by its version; a row that cannot apply is skipped and says why. The exit status is 1 if a row failed.
+//! It needs nothing but the kernel: built statically, it is a single file that runs on any device. It finds out what
+//! the kernel can do by trying, never from its version. A row that does not apply is skipped, with the reason. The exit
+//! status is 1 if a row failed.
 //!
-//! Arguments, if any, are parts of names: only rows that hold one of them are run.
+//! If there are arguments, only rows whose names contain one of them are run.
 
 mod attack;
 mod collapse;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 use table::Table;
 
 fn main() -> ExitCode {
-    // Rows that exceed RLIMIT_FSIZE or write to closed pipes ask for the errno, and the holder of a lease is told by SIGIO.
+    // Rows that exceed RLIMIT_FSIZE or write to closed pipes expect an errno. SIGIO tells the holder of a lease.
     raw::ignore_signals();
     probe::print();
     let mut table = Table::default();

@@ -1,4 +1,4 @@
-//! Mappings that live while a seal is added (1.4).
+//! Mappings that exist while a seal is added (1.4).
 
 use std::os::fd::OwnedFd;
 
@@ -18,7 +18,7 @@ fn boxed<T: 'static>(value: T) -> Try<Box<dyn std::any::Any>> {
     Ok(Box::new(value))
 }
 
-/// What is mapped, and whether the seal can come: `.` yes, `B` EBUSY.
+/// What is mapped, and the result of adding each seal: `.` for success, `B` for EBUSY.
 #[rustfmt::skip]
 const MAPPINGS: &[(&str, &str, Setup)] = &[
     //                            WRITE FUTURE SHRINK GROW
@@ -98,7 +98,7 @@ pub(crate) fn rows(table: &mut Table) {
             let fd = sealable()?;
             raw::add_seals(&fd, WRITE)?;
             let victim = Map::private(sealable()?, page(), ProtFlags::READ)?;
-            // Whether the victim survives depends on the kernel (6.1: no): nobody should ever rely on it.
+            // Whether the victim survives depends on the kernel (not on 6.1), so its drop must not unmap it.
             let result = victim.overwrite(&fd, RW);
             std::mem::forget(victim);
             result

@@ -1,4 +1,4 @@
-//! What each seal forbids: the matrix of seals and operations (1.3).
+//! Which operations each seal forbids, as a matrix (1.3).
 
 use std::io::{IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
@@ -17,7 +17,7 @@ use crate::table::{EACCES, EBADF, EINVAL, EPERM, Expect, OK, Stop, Table, Try, o
 const COLUMNS: [(&str, u64); 6] =
     [("none", 0), ("WRITE", WRITE), ("FUTURE_WRITE", FUTURE_WRITE), ("SHRINK", SHRINK), ("GROW", GROW), ("ALL", 0xf)];
 
-/// What the signs of the matrix mean. `-`: the operation cannot come about.
+/// The meanings of the signs in the matrix. `None` for `-`: the operation is impossible.
 fn expect(sign: &str) -> Option<Expect> {
     Some(match sign {
         "." => OK,
@@ -26,19 +26,19 @@ fn expect(sign: &str) -> Option<Expect> {
         "I" => EINVAL,
         "B" => EBADF,
         "O" => Expect::Errno(Errno::OPNOTSUPP),
-        // Kernels differ: a read-only shared map of a write-sealed file, through a descriptor open for writing.
+        // Kernels differ: a read-only shared map of a write-sealed file through a writable descriptor.
         "m" => one_of([OK, EPERM]),
-        // Kernels differ in what they still write below the end: never more than fits.
+        // Kernels differ: they may write what fits before the end.
         "g" => one_of([EPERM, Expect::AtMost(page() as u64)]),
-        // Until 6.7 a map that could be made writable was not enough.
+        // Before 6.7, MADV_REMOVE needs a writable map. Since then, one that could be made writable is enough.
         "r" => one_of([OK, EACCES]),
-        // Attributes of users exist on tmpfs since 6.6.
+        // tmpfs supports user extended attributes since 6.6.
         "x" => one_of([OK, Expect::Errno(Errno::OPNOTSUPP)]),
         _ => return None,
     })
 }
 
-/// Two pages full of `A`, and the seals that are to come.
+/// A file of two pages full of `A`, and the seals to be added.
 struct Case {
     file: MemFile,
     seals: u64,
@@ -55,7 +55,7 @@ impl Case {
         2 * page() as u64
     }
 
-    /// The file, sealed.
+    /// Adds the seals, and returns the file.
     fn sealed(&self) -> Try<&MemFile> {
         match self.file.add_seals(Seals::from_bits_retain(self.seals as u32)) {
             Ok(()) => Ok(&self.file),
@@ -68,7 +68,7 @@ impl Case {
         reopen(self.sealed()?, flags)
     }
 
-    /// A read-only shared map of the sealed file, through the descriptor open for writing.
+    /// A read-only shared map of the sealed file through its writable descriptor.
     fn shared_read(&self) -> Try<Map> {
         match Map::shared(self.sealed()?, page(), ProtFlags::READ) {
             Err(Stop::Errno(Errno::PERM)) => skip("no shared map of a write-sealed file here"),
@@ -76,7 +76,7 @@ impl Case {
         }
     }
 
-    /// Whether every byte is as it was.
+    /// Checks that the length and every byte are unchanged.
     fn unchanged(&self) -> Try<()> {
         same("length", self.file.len()?, Self::len())?;
         let mut bytes = vec![0; 2 * page()];
@@ -87,7 +87,7 @@ impl Case {
 
 type Operation = fn(&Case) -> Try;
 
-/// The operation, and for each column what comes of it.
+/// The name of each operation, its expected result in each column, and the operation.
 #[rustfmt::skip]
 const MATRIX: &[(&str, &str, Operation)] = &[
     //                              none WRITE FUTURE SHRINK GROW ALL
@@ -181,7 +181,7 @@ pub(crate) fn rows(table: &mut Table) {
             table.row(format!("1.3/{name}/{column}"), expect, move || {
                 let case = Case::new(seals)?;
                 let result = operation(&case);
-                // What is refused leaves no trace.
+                // An operation that was refused must not have changed anything.
                 if matches!(result, Err(Stop::Errno(_))) {
                     case.unchanged()?;
                 }
@@ -235,7 +235,7 @@ fn copy_file_range_out(case: &Case) -> Try {
     Ok(0)
 }
 
-/// A change of ten bytes has to show.
+/// Checks that ten bytes have changed.
 fn changed(case: &Case, offset: u64) -> Try {
     let mut bytes = [0; 10];
     case.file.read_exact_at(&mut bytes, offset)?;
@@ -288,13 +288,14 @@ fn write_append(case: &Case) -> Try {
     changed(case, Case::len())
 }
 
-/// One page within the file, and one beyond. What is written under Grow is the row's value.
+/// Writes the last page of the file and one past its end. Under Grow, the value of the row is how many bytes were
+/// written.
 fn pwrite_across_end(case: &Case) -> Try {
     let count = case.sealed()?.write_at(&vec![b'B'; 2 * page()], page() as u64)?;
     grown_or_short(case, count, 2 * page())
 }
 
-/// All of it in the file's last page and the one after.
+/// Writes the last five bytes of the file and five past its end.
 fn pwrite_within_last_page(case: &Case) -> Try {
     let count = case.sealed()?.write_at(&TEN, Case::len() - 5)?;
     grown_or_short(case, count, 10)
@@ -364,7 +365,7 @@ fn allocate(case: &Case, len: u64) -> Try {
     Ok(0)
 }
 
-/// Holes are filled however the file is sealed.
+/// Holes can be filled under any seals.
 fn allocate_holes(case: &Case) -> Try {
     case.file.set_len(0)?;
     case.file.set_len(Case::len())?;

@@ -1,4 +1,4 @@
-//! What a peer that has the file can still do when all seals are set (8).
+//! What a peer can still do with a file that has all seals (8).
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -18,7 +18,7 @@ pub(crate) fn rows(table: &mut Table) {
     descriptors(table);
 }
 
-/// A file of two pages, none of them allocated, that can be sealed.
+/// A sealable file of two pages that are not allocated.
 fn hole() -> Try<OwnedFd> {
     let fd = sealable()?;
     rustix::fs::ftruncate(&fd, 0)?;
@@ -30,34 +30,34 @@ fn bytes_allocated(fd: impl AsFd) -> Try {
     Ok(rustix::fs::fstat(fd)?.st_blocks as u64 * 512)
 }
 
-/// With huge pages it can be more than the length.
+/// Whether at least the length is allocated. Huge pages can make it more.
 fn is_allocated(fd: impl AsFd) -> Try<bool> {
     Ok(bytes_allocated(fd)? >= 2 * page() as u64)
 }
 
-/// The peer's map. Every kernel maps a write-sealed file through a read-only descriptor.
+/// The peer's map, through a read-only descriptor, with which every kernel maps a write-sealed file.
 fn read_only_map(fd: impl AsFd) -> Try<Map> {
     Map::shared(reopen(fd, OFlags::RDONLY)?, 2 * page(), ProtFlags::READ)
 }
 
-/// Makes the pages by reading them. The map is gone afterwards: `MADV_PAGEOUT` leaves pages that are mapped twice.
+/// Allocates the pages by reading them, and unmaps them: `MADV_PAGEOUT` skips pages that are mapped twice.
 fn read_holes(fd: impl AsFd) -> Try<()> {
     let map = read_only_map(fd)?;
     same("bytes", (map.get(0), map.get(page())), (0, 0))
 }
 
-/// Asks the kernel to take the pages back, as any process that maps the file can. Returns how many bytes are left.
+/// Asks the kernel to drop the pages, as any process that maps the file can do. Returns how many bytes stay allocated.
 fn page_out(fd: impl AsFd) -> Try {
     let map = read_only_map(&fd)?;
-    // Only pages that this map has touched are taken.
+    // The kernel only drops pages that this map has touched.
     same("bytes", map.get(0), map.get(page()))?;
     same("allocated before", is_allocated(&fd)?, true)?;
     map.advise(Advice::LinuxPageOut)?;
     bytes_allocated(&fd)
 }
 
-/// Zero pages that were made by reading are clean, so the kernel may drop them: `st_blocks` of a sealed file can fall.
-/// Pages that were made by writing or by `fallocate` are dirty and stay.
+/// Pages that were allocated by reading are clean, so the kernel may drop them, and `st_blocks` of a sealed file can
+/// decrease. Pages that were allocated by writing or by `fallocate` are dirty and stay.
 fn clean_pages(table: &mut Table) {
     table.row("8/clean-pages/read-fault-vanishes", OK, || {
         needs("MADV_PAGEOUT")?;
@@ -80,7 +80,7 @@ fn clean_pages(table: &mut Table) {
             rustix::fs::fallocate(fd, FallocateFlags::empty(), 0, 2 * page() as u64)?;
             Ok(0)
         }),
-        // A hole is read first; fallocate makes the clean pages dirty.
+        // The hole is read first. `fallocate` then makes the clean pages dirty.
         ("fallocate-after-reading", |fd| {
             read_holes(fd)?;
             rustix::fs::fallocate(fd, FallocateFlags::empty(), 0, 2 * page() as u64)?;
@@ -131,10 +131,10 @@ fn clean_pages(table: &mut Table) {
     }
 }
 
-/// While the owner holds a lease for writing, opening the file waits for up to `fs.lease-break-time`.
+/// While the owner holds a write lease, opening the file waits for up to `fs.lease-break-time`.
 fn leases(table: &mut Table) {
-    /// The file, and the descriptor that holds the lease: one opened by path, since the kernel does not count the writer
-    /// that `memfd_create` makes and then finds one too many.
+    /// The file, and the descriptor that holds the lease. That one is opened by path: the kernel does not count the
+    /// descriptor of `memfd_create` as a writer, and then refuses the lease because there is one too many.
     fn leased() -> Try<(OwnedFd, OwnedFd)> {
         let fd = sealable()?;
         let owner = reopen(&fd, OFlags::RDONLY)?;
@@ -165,7 +165,7 @@ fn leases(table: &mut Table) {
     });
 }
 
-/// Descriptor numbers are the lowest that are free, so with a closed stdin a new file takes its place.
+/// A new descriptor gets the lowest free number, so if stdin is closed, a new file would take its place.
 fn descriptors(table: &mut Table) {
     fn without_stdin(run: impl FnOnce() -> Try) -> Try {
         raw::in_child(|| {

@@ -1,4 +1,4 @@
-//! Pages that somebody else holds, without any mapping, stand against the seal WRITE (1.9).
+//! References to pages without any mapping, which can prevent the seal WRITE (1.9).
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -20,7 +20,7 @@ fn spliced(fd: &OwnedFd) -> Try<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-/// A pipe that holds a page which was mapped, so that the mapping can go.
+/// A pipe that holds a page from a mapping, which is then unmapped.
 fn vmspliced(fd: &OwnedFd, protection: ProtFlags, flags: u32) -> Try<(OwnedFd, OwnedFd)> {
     let (reader, writer) = rustix::pipe::pipe()?;
     let map = Map::shared(fd, page(), protection)?;
@@ -93,7 +93,7 @@ pub(crate) fn rows(table: &mut Table) {
     udmabuf(table);
 }
 
-/// A ring with the mapping's page as a fixed buffer.
+/// An io_uring instance with the mapping's page as a registered buffer.
 fn registered(map: &Map) -> Try<OwnedFd> {
     let mut parameters = [0_u64; 15];
     let parameters = parameters.as_mut_ptr() as usize;

@@ -1,4 +1,4 @@
-//! `vm.memfd_noexec`, in a pid namespace of the row's own (1.7).
+//! `vm.memfd_noexec` (1.7). Each row sets it in a new pid namespace.
 
 use memfile::{CreateOptions, Exec};
 
@@ -18,7 +18,7 @@ fn at_level(level: &'static str, run: impl FnOnce() -> Try) -> Try {
     }
     raw::in_child(|| {
         raw::unshare(libc::CLONE_NEWPID).or_else(|_| skip("no pid namespaces here"))?;
-        // The namespace is that of the children.
+        // Only children are in the new namespace.
         raw::in_child(|| {
             if std::fs::write(SYSCTL, level).is_err() {
                 return skip("the level of the parent namespace is higher");
@@ -31,7 +31,7 @@ fn at_level(level: &'static str, run: impl FnOnce() -> Try) -> Try {
 pub(crate) fn rows(table: &mut Table) {
     let flags =
         [("none", 0), ("sealing", MFD_ALLOW_SEALING), ("MFD_EXEC", MFD_EXEC), ("MFD_NOEXEC_SEAL", MFD_NOEXEC_SEAL)];
-    // The seals of the new file; EACCES where it is not made.
+    // The seals of the new file, or EACCES if it cannot be created.
     let seals = [
         ("0", [Expect::Value(SEAL), OK, Expect::Value(SEAL), Expect::Value(EXEC)]),
         ("1", [Expect::Value(EXEC), Expect::Value(EXEC), Expect::Value(SEAL), Expect::Value(EXEC)]),

@@ -1,4 +1,4 @@
-//! What this kernel can do, found by trying. Printed first; rows ask before they need it.
+//! Finds out what this kernel can do, by trying. This is printed first, and rows that need a feature ask for it.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -21,20 +21,20 @@ pub(crate) const WRITE: u64 = 0x8;
 pub(crate) const FUTURE_WRITE: u64 = 0x10;
 pub(crate) const EXEC: u64 = 0x20;
 
-/// A page, if pages have the usual size; where they are larger, rows that count pages use [`page`].
+/// The page size, which is not the same on all machines.
 pub(crate) fn page() -> usize {
     rustix::param::page_size()
 }
 
-/// A file that can be sealed, of two pages full of `A`, executable and without a seal. Where `vm.memfd_noexec` is 2 there
-/// is none: then it has the seal Exec, so rows compare with the seals of before.
+/// A sealable file of two pages full of `A`, executable and without seals. If `vm.memfd_noexec` is 2, there is no such
+/// file: it has the seal Exec, so rows compare its seals with those that it had before.
 pub(crate) fn sealable() -> Try<OwnedFd> {
     let fd = plain(MFD_CLOEXEC | MFD_ALLOW_SEALING)?;
     fill(&fd)?;
     Ok(fd)
 }
 
-/// A file that has the seal Seal and no other. Skips the row where there is none.
+/// A file whose only seal is Seal. Skips the row if there can be no such file.
 pub(crate) fn unsealable() -> Try<OwnedFd> {
     let fd = plain(MFD_CLOEXEC)?;
     match raw::get_seals(&fd)? {
@@ -43,7 +43,7 @@ pub(crate) fn unsealable() -> Try<OwnedFd> {
     }
 }
 
-/// Asks for execution only where a file without a word about it gets the seal Exec.
+/// Creates a file with `flags`. Adds MFD_EXEC only if the file would get the seal Exec otherwise.
 fn plain(flags: u32) -> Try<OwnedFd> {
     let fd = raw::memfd(flags)?;
     match raw::get_seals(&fd)? & EXEC {
@@ -54,7 +54,7 @@ fn plain(flags: u32) -> Try<OwnedFd> {
 
 const NO_CHOICE: &str = "vm.memfd_noexec is 2: every file has the seal Exec, and none can be executed";
 
-/// Skips the row instead, where the kernel lets nobody make an executable file.
+/// Skips the row if creation failed because the kernel forbids executable memory files.
 pub(crate) fn unless_forbidden<T>(result: Try<T>) -> Try<T> {
     match (result, raw::memfd(MFD_EXEC)) {
         (Err(Stop::Errno(Errno::ACCESS)), Err(Stop::Errno(Errno::ACCESS))) => skip(NO_CHOICE),
@@ -80,7 +80,7 @@ pub(crate) fn reopen(fd: impl AsFd, flags: rustix::fs::OFlags) -> Try<OwnedFd> {
 
 type Probe = fn() -> Try;
 
-/// Name, first Linux, and the call that shows it.
+/// The name of each feature, the first version of Linux that has it, and a call that tests for it.
 const PROBES: [(&str, &str, Probe); 9] = [
     ("FutureWrite", "5.1", || raw::add_seals(sealable()?, FUTURE_WRITE)),
     ("MFD_NOEXEC_SEAL", "6.3", || raw::memfd(MFD_NOEXEC_SEAL).map(|_| 0)),
@@ -116,7 +116,7 @@ pub(crate) fn executable() -> Try<OwnedFd> {
     Ok(fd)
 }
 
-/// Skips the row unless the kernel has it.
+/// Skips the row unless the kernel has the feature.
 pub(crate) fn needs(feature: &str) -> Try<()> {
     match PROBES.iter().find(|(name, ..)| *name == feature) {
         Some((_, _, probe)) if probe().is_ok() => Ok(()),
@@ -124,7 +124,7 @@ pub(crate) fn needs(feature: &str) -> Try<()> {
     }
 }
 
-/// Whether files without a word about execution are executable: `vm.memfd_noexec` is 0, or not there.
+/// Skips the row unless files are executable by default: `vm.memfd_noexec` is 0 or does not exist.
 pub(crate) fn needs_executable_default() -> Try<()> {
     match rustix::fs::fstat(raw::memfd(0)?)?.st_mode & 0o111 {
         0 => skip("vm.memfd_noexec is not 0"),

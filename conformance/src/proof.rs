@@ -1,4 +1,4 @@
-//! What `SealedFile` takes for a proof: every set of the old seals, and what others try against a map of it (3).
+//! Which sets of seals `SealedFile` accepts as a proof, and what others can do to a map of it (3).
 
 use std::io::{Seek, SeekFrom, Write};
 

@@ -1,4 +1,4 @@
-//! The calls that no safe wrapper makes: mappings, forked children, and arguments that are wrong on purpose.
+//! Calls without a safe wrapper: mappings, forked children, and arguments that are wrong on purpose.
 
 #![allow(unsafe_code, reason = "system calls with raw arguments")]
 
@@ -23,7 +23,7 @@ fn answer(result: libc::c_long) -> Try {
 
 /// The descriptor that a system call returned.
 pub(crate) fn owned(fd: u64) -> OwnedFd {
-    // SAFETY: The callers pass what the kernel has just made.
+    // SAFETY: The callers pass a descriptor that the kernel has just made.
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn memfd(flags: u32) -> Try<OwnedFd> {
     memfd_create(c"conformance".as_ptr(), flags)
 }
 
-/// `fcntl(fd, F_ADD_SEALS, seals)` with a whole register.
+/// `fcntl(fd, F_ADD_SEALS, seals)` with an argument of 64 bits.
 pub(crate) fn add_seals(fd: impl AsFd, seals: u64) -> Try {
     // SAFETY: No memory is involved.
     answer(unsafe { libc::syscall(SYS_FCNTL, fd.as_fd().as_raw_fd(), libc::F_ADD_SEALS, seals) })
@@ -55,7 +55,7 @@ pub(crate) fn set_write_lease(fd: impl AsFd) -> Try {
     syscall(SYS_FCNTL, [fd.as_fd().as_raw_fd() as usize, libc::F_SETLEASE as usize, libc::F_WRLCK as usize, 0, 0])
 }
 
-/// `close(fd)`, for a child: the number may be that of a standard stream.
+/// `close(fd)`. Call this only in a child, because the number may be that of a standard stream.
 pub(crate) fn close(fd: i32) -> Try {
     syscall(libc::SYS_close, [fd as usize, 0, 0, 0, 0])
 }
@@ -65,7 +65,7 @@ const SYS_FCNTL: libc::c_long = libc::SYS_fcntl;
 #[cfg(target_pointer_width = "32")]
 const SYS_FCNTL: libc::c_long = libc::SYS_fcntl64;
 
-/// Any system call without pointers into memory that Rust knows of.
+/// Any system call. The arguments are numbers, or pointers to structures that outlive the call.
 pub(crate) fn syscall(number: libc::c_long, arguments: [usize; 5]) -> Try {
     let [a, b, c, d, e] = arguments;
     // SAFETY: The callers pass numbers, and pointers to live structures of the size that the call takes.
@@ -84,7 +84,7 @@ impl Map {
     }
 
     pub(crate) fn at(fd: impl AsFd, len: usize, protection: ProtFlags, flags: MapFlags, offset: u64) -> Try<Self> {
-        // SAFETY: A null address: nothing that exists is touched.
+        // SAFETY: With a null address, the kernel chooses unused address space.
         let base = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, flags, fd, offset) }?;
         Ok(Self { base, len })
     }
@@ -97,22 +97,22 @@ impl Map {
         Self::new(fd, len, protection, MapFlags::PRIVATE)
     }
 
-    /// A shared mapping from the start of the file, `shift` bytes behind a multiple of `align`: where the kernel
-    /// has put a larger one that is gone again. It may put this one elsewhere.
+    /// A shared mapping from the start of the file. A larger mapping, which is removed again, finds free space, and
+    /// the hint is `shift` bytes after a multiple of `align` there. The kernel may choose another address.
     pub(crate) fn hinted(fd: impl AsFd, len: usize, protection: ProtFlags, align: usize, shift: usize) -> Try<Self> {
-        // SAFETY: A null address: nothing that exists is touched.
+        // SAFETY: With a null address, the kernel chooses unused address space.
         let space = unsafe {
             rustix::mm::mmap_anonymous(ptr::null_mut(), len + 2 * align, ProtFlags::empty(), MapFlags::PRIVATE)
         }?;
-        // SAFETY: The mapping of before.
+        // SAFETY: This is the mapping from above.
         unsafe { rustix::mm::munmap(space, len + 2 * align) }?;
         let hint = space.map_addr(|address| address.next_multiple_of(align) + shift);
-        // SAFETY: Without MAP_FIXED nothing that exists is touched.
+        // SAFETY: Without MAP_FIXED no existing mapping is replaced.
         let base = unsafe { rustix::mm::mmap(hint, len, protection, MapFlags::SHARED, fd, 0) }?;
         Ok(Self { base, len })
     }
 
-    /// `MADV_COLLAPSE` of the first `len` bytes. rustix has no name for it.
+    /// `MADV_COLLAPSE` of the first `len` bytes. rustix has no constant for it.
     pub(crate) fn collapse(&self, len: usize) -> Try {
         assert!(len <= self.len);
         syscall(libc::SYS_madvise, [self.base as usize, len, 25, 0, 0])
@@ -156,14 +156,14 @@ impl Map {
         Ok(0)
     }
 
-    /// `munmap` of a part. What is left is unmapped when this is dropped.
+    /// `munmap` of the first `len` bytes. The rest is unmapped on drop.
     pub(crate) fn unmap_part(&self, len: usize) -> Try {
         // SAFETY: Part of this mapping, and nobody holds references into it.
         unsafe { rustix::mm::munmap(self.base, len) }?;
         Ok(0)
     }
 
-    /// A byte, which may be SIGBUS.
+    /// Reads a byte, which may raise SIGBUS.
     pub(crate) fn get(&self, index: usize) -> u8 {
         assert!(index < self.len);
         // SAFETY: Within the mapping. A fault is what the rows look for, in a child.
@@ -176,7 +176,7 @@ impl Map {
         unsafe { self.base.cast::<u8>().add(index).write_volatile(byte) }
     }
 
-    /// Gives the pages to a pipe, which then holds them.
+    /// Moves references to the pages into a pipe.
     pub(crate) fn vmsplice(&self, pipe: impl AsFd, flags: u32) -> Try {
         let pages = libc::iovec { iov_base: self.base, iov_len: self.len };
         let pages = ptr::from_ref(&pages) as usize;
@@ -186,24 +186,24 @@ impl Map {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        // SAFETY: This mapping, and nobody holds references into it.
+        // SAFETY: The range is this mapping, and nobody holds references into it.
         let _ = unsafe { rustix::mm::munmap(self.base, self.len) };
     }
 }
 
-/// A forked child that waits until this is dropped.
+/// A forked child that is killed on drop.
 pub(crate) struct Child {
     pid: libc::pid_t,
 }
 
 impl Child {
-    /// A copy of this process, with its descriptors and mappings, that does nothing.
+    /// Forks a copy of this process, with its descriptors and mappings, that does nothing.
     pub(crate) fn idle() -> Try<Self> {
         // SAFETY: This program has one thread.
         match unsafe { libc::fork() } {
             -1 => Err(std::io::Error::last_os_error().into()),
             0 => loop {
-                // SAFETY: Waits for the signal that ends it.
+                // SAFETY: No pointers are involved.
                 unsafe { libc::pause() };
             },
             pid => Ok(Self { pid }),
@@ -213,7 +213,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // SAFETY: Our own child, not waited for yet.
+        // SAFETY: This is a child of this process that was not waited for yet.
         unsafe { libc::kill(self.pid, libc::SIGKILL) };
         let mut status = 0;
         // SAFETY: As above.
@@ -221,7 +221,7 @@ impl Drop for Child {
     }
 }
 
-/// Runs a row in a child, so that a signal ends the child alone and limits and namespaces are the child's.
+/// Runs a row in a child, so that a signal ends only the child, and limits and namespaces apply only to it.
 pub(crate) fn in_child(run: impl FnOnce() -> Try) -> Try {
     let (reader, writer) = rustix::pipe::pipe()?;
     let (mut reader, mut writer) = (File::from(reader), File::from(writer));
@@ -238,7 +238,7 @@ pub(crate) fn in_child(run: impl FnOnce() -> Try) -> Try {
                 Err(Stop::Message(message)) => format!("m{message}"),
             };
             let _ = writer.write_all(text.as_bytes());
-            // SAFETY: Leaves what the parent has buffered to the parent.
+            // SAFETY: `_exit` does not flush what the parent has buffered, so it is not printed twice.
             unsafe { libc::_exit(0) }
         }
         pid => pid,
@@ -247,7 +247,7 @@ pub(crate) fn in_child(run: impl FnOnce() -> Try) -> Try {
     let mut text = String::new();
     reader.read_to_string(&mut text)?;
     let mut status = 0;
-    // SAFETY: Our own child, not waited for yet.
+    // SAFETY: This is a child of this process that was not waited for yet.
     unsafe { libc::waitpid(pid, &mut status, 0) };
     if libc::WIFSIGNALED(status) {
         return Err(Stop::Signal(libc::WTERMSIG(status)));
@@ -263,7 +263,7 @@ pub(crate) fn in_child(run: impl FnOnce() -> Try) -> Try {
     }
 }
 
-/// Executes a memory file in a child. Its exit status, or the errno of `execveat`.
+/// Executes a memory file in a child. Returns its exit status, or the errno of `execveat`.
 pub(crate) fn execute(fd: impl AsFd) -> Try {
     let fd: BorrowedFd<'_> = fd.as_fd();
     in_child(|| {
@@ -292,7 +292,7 @@ pub(crate) fn call(map: &Map) -> u64 {
     function()
 }
 
-/// SIGXFSZ and SIGPIPE become errnos, and SIGIO does not end the process.
+/// Ignores SIGXFSZ and SIGPIPE, so that calls return an errno instead, and SIGIO, which would end the process.
 pub(crate) fn ignore_signals() {
     for signal in [libc::SIGXFSZ, libc::SIGPIPE, libc::SIGIO] {
         // SAFETY: No handler is installed.
@@ -300,19 +300,19 @@ pub(crate) fn ignore_signals() {
     }
 }
 
-/// The signal ends the process again.
+/// Restores the default action of the signal, which ends the process.
 pub(crate) fn default_signal(signal: i32) {
     // SAFETY: No handler is installed.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
-/// The file mode creation mask, for a child: it is the process's.
+/// Sets the umask. Call this only in a child, because it applies to the whole process.
 pub(crate) fn set_umask(mask: u32) {
     // SAFETY: No memory is involved.
     unsafe { libc::umask(mask as libc::mode_t) };
 }
 
-/// Becomes a user without rights, for a child.
+/// Changes to an unprivileged user. Call this only in a child.
 pub(crate) fn become_nobody() -> Try {
     syscall(libc::SYS_setresgid, [65534, 65534, 65534, 0, 0])?;
     syscall(libc::SYS_setresuid, [65534, 65534, 65534, 0, 0])
@@ -326,13 +326,13 @@ pub(crate) fn unshare(flags: i32) -> Try {
 /// Writes to this process's own memory, as a debugger would.
 pub(crate) fn process_vm_writev(from: &[usize; 2], to: &[usize; 2]) -> Try {
     let pid = std::process::id() as usize;
-    // SAFETY: The kernel checks both ranges, and writing the target is to be refused.
+    // SAFETY: The kernel checks both ranges, and should refuse to write to the target.
     answer(unsafe {
         libc::syscall(libc::SYS_process_vm_writev, pid, from.as_ptr(), 1_usize, to.as_ptr(), 1_usize, 0_usize)
     })
 }
 
-/// Asks for the faults of missing pages in a range.
+/// Registers a range for faults of missing pages.
 pub(crate) fn register_userfaultfd(start: usize, len: usize) -> Try {
     const UFFDIO_API: usize = 0xc018_aa3f;
     const UFFDIO_REGISTER: usize = 0xc020_aa00;

@@ -1,4 +1,4 @@
-//! Asking for seals and adding them (1.2).
+//! Reading and adding seals (1.2).
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -27,7 +27,7 @@ fn needs_seal(seal: u64) -> Try<()> {
     }
 }
 
-/// Adds, and returns the seals that are there then, but for those that the file was born with.
+/// Adds seals, and returns those that the file then has, without those that a new file already had.
 fn added(fd: impl AsFd, seals: u64) -> Try {
     let born = raw::get_seals(&fd)? & !seals;
     raw::add_seals(&fd, seals)?;
@@ -43,7 +43,7 @@ fn sealed_shut() -> Try<OwnedFd> {
 pub(crate) fn rows(table: &mut Table) {
     table.row("1.2/add/nothing", OK, || added(sealable()?, 0));
     for (name, seal) in NAMED {
-        // On an executable file Exec brings the seals of W^X along (1.6).
+        // On an executable file Exec implies other seals, for W^X (1.6).
         let there = if seal == EXEC { one_of([Expect::Value(0x3e), Expect::Value(EXEC)]) } else { Expect::Value(seal) };
         table.row(format!("1.2/add/{name}"), there.clone(), move || {
             needs_seal(seal)?;
@@ -140,7 +140,7 @@ fn unknown(table: &mut Table) {
     });
 }
 
-/// How the descriptor was opened.
+/// Rows for descriptors that were opened in different ways.
 fn descriptors(table: &mut Table) {
     let ways = [
         ("O_RDONLY", OFlags::RDONLY, OK, EPERM, EPERM),
@@ -175,7 +175,7 @@ fn descriptors(table: &mut Table) {
     });
 }
 
-/// Files that are not memory files: they have no seals, or those of every file of tmpfs.
+/// Files that are not memory files support no seals, except files on tmpfs.
 fn other_files(table: &mut Table) {
     type Open = fn() -> Try<OwnedFd>;
     let others: [(&str, Open); 4] = [
@@ -197,7 +197,7 @@ fn other_files(table: &mut Table) {
             Err(error.into())
         });
     }
-    // A pipe's end for writing, since a descriptor that cannot write is EPERM first.
+    // The write end of a pipe, because the kernel first checks for a writable descriptor (EPERM).
     table.row("1.2/other/pipe-add", EINVAL, || raw::add_seals(rustix::pipe::pipe()?.1, SHRINK));
     table.row("1.2/other/socket-add", EINVAL, || raw::add_seals(std::os::unix::net::UnixStream::pair()?.0, SHRINK));
     let shm_file = || -> Try<OwnedFd> {
@@ -231,7 +231,7 @@ fn other_files(table: &mut Table) {
     });
 }
 
-/// Seals belong to the file: what one descriptor adds, all see.
+/// Seals belong to the file: a seal that is added through one descriptor is seen through all.
 fn one_set() -> Try {
     let file = MemFile::create_sealable("inode")?;
     let clone = file.try_clone()?;
@@ -246,7 +246,7 @@ fn one_set() -> Try {
     Ok(0)
 }
 
-/// A refused set leaves no trace.
+/// If a set of seals is refused, none of it is added.
 fn busy(table: &mut Table) {
     for seals in [WRITE, WRITE | SHRINK, WRITE | GROW, WRITE | SEAL, WRITE | SHRINK | GROW | SEAL] {
         table.row(format!("1.2/busy/{seals:#x}"), EBUSY, move || {

@@ -1,4 +1,4 @@
-//! A map that writes under the seal FutureWrite (1.5), through the crate's `share` and directly.
+//! A map that can still write under the seal FutureWrite (1.5), made directly and with the crate's `share`.
 
 use memfile::{CreateOptions, Exec, MemFile, Seal, Seals, SharedMap, SharedView};
 use rustix::fs::{FallocateFlags, OFlags};
@@ -10,7 +10,7 @@ use crate::table::{EBUSY, EPERM, OK, Table, Try, same, skip};
 
 const RW: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
 
-/// A file with FutureWrite, and the map that was there before.
+/// A file with FutureWrite, and a writable map that was made before the seal was added.
 fn shared() -> Try<(std::os::fd::OwnedFd, Map)> {
     needs("FutureWrite")?;
     let fd = sealable()?;

@@ -1,4 +1,4 @@
-//! Holes, ends, and the signals that wait there (1.10); limits on a file's size.
+//! Holes, the end of a file, SIGBUS past it, and limits on a file's size (1.10).
 
 use memfile::{Holes, MemFile, Seal, SealedFile, Seals};
 use rustix::fs::SeekFrom;
@@ -131,7 +131,7 @@ fn ends(table: &mut Table) {
     });
 }
 
-/// With a file size limit of one page.
+/// Runs `run` with a file size limit of one page.
 fn limited(run: impl FnOnce(&MemFile) -> Try) -> Try {
     raw::in_child(|| {
         let file = MemFile::create_default("limited")?;

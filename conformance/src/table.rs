@@ -1,26 +1,26 @@
-//! A row: its name, what it does, and what has to come of it. And the line that tells.
+//! A row consists of a name, the expected result, and what it does. A line is printed for each.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use rustix::io::Errno;
 
-/// What ends a row before its value.
+/// Why a row has no value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stop {
-    /// The kernel refused.
+    /// The kernel returned this errno.
     Errno(Errno),
-    /// The crate refused by itself, with this message.
+    /// The crate returned an error of its own, with this message.
     Message(String),
-    /// The child that ran the row was ended by this signal.
+    /// This signal ended the child that ran the row.
     Signal(i32),
-    /// The call worked, but not as it should.
+    /// A check of the row failed.
     Wrong(String),
     /// The row does not apply here.
     Skip(String),
 }
 
-/// What a row comes to: a value, which is 0 where success is all there is to say.
+/// The result of a row: a value, which is 0 if the row only has to succeed.
 pub(crate) type Try<T = u64> = Result<T, Stop>;
 
 pub(crate) fn skip<T>(why: impl Into<String>) -> Try<T> {
@@ -66,19 +66,19 @@ impl From<std::io::Error> for Stop {
     }
 }
 
-/// What has to come of a row.
+/// The expected result of a row.
 #[derive(Clone, Debug)]
 pub(crate) enum Expect {
     Value(u64),
-    /// Up to this much: kernels differ.
+    /// A value up to this one, because kernels differ.
     AtMost(u64),
     Errno(Errno),
-    /// The crate's own refusal, whose message contains this.
+    /// An error of the crate itself whose message contains this.
     Message(&'static str),
     Signal(i32),
-    /// Kernels differ, and each of these is right.
+    /// Any of these, because kernels differ.
     OneOf(Vec<Expect>),
-    /// What is right, and a known defect of kernels that is seen until they are fixed.
+    /// A known bug of kernels: the right result, and the one that is seen until the kernel is fixed.
     Defect {
         right: Box<Expect>,
         seen: Box<Expect>,
@@ -195,7 +195,7 @@ impl Table {
         self.rows.push((name.into(), expect, Box::new(run)));
     }
 
-    /// Runs the rows, one after the other, and prints a line for each.
+    /// Runs the rows in order, and prints a line for each.
     pub(crate) fn run(self, filters: &[String]) -> ExitCode {
         let (mut passed, mut failed, mut skipped, mut defects) = (0, 0, 0, 0);
         for (name, expect, run) in self.rows {

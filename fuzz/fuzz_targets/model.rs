@@ -1,4 +1,5 @@
-//! Scripts of operations from the fuzzer's bytes, on a real file and on the model of `tests/model`.
+//! Turns the fuzzer's bytes into scripts of operations, and runs them on a file and on the model of
+//! `tests/model`.
 #![no_main]
 
 #[path = "../../tests/model/rules.rs"]

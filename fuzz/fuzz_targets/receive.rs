@@ -1,5 +1,6 @@
-//! A peer that sends what the fuzzer likes: descriptors of all kinds, files with any seals, lengths and holes, any number
-//! of them in any message. Whatever comes, receiving leaks no descriptor, and what is accepted is proven.
+//! A peer sends what the fuzzer chooses: any number of descriptors of all kinds in any message,
+//! including files with any seals, lengths and holes. Receiving must leak no descriptor and accept
+//! only constant files.
 #![no_main]
 
 use std::fs::File;
@@ -40,7 +41,7 @@ fn descriptors() -> usize {
 fuzz_target!(|data: &[u8]| {
     let before = descriptors();
     exchange(data);
-    assert_eq!(descriptors(), before, "left over");
+    assert_eq!(descriptors(), before, "descriptors leaked");
 });
 
 fn exchange(data: &[u8]) {
@@ -72,7 +73,7 @@ fn exchange(data: &[u8]) {
             Ok(received) if received.bytes == 0 && received.fds == 0 => return,
             Ok(received) => assert_eq!(received.fds, fds.iter().flatten().count()),
             Err(error) => {
-                assert!(fds.iter().all(Option::is_none), "descriptors in spite of an error");
+                assert!(fds.iter().all(Option::is_none), "received descriptors despite the error");
                 if error.raw_os_error().is_some() {
                     return;
                 }
@@ -90,7 +91,7 @@ fn exchange(data: &[u8]) {
     }
 }
 
-/// What was accepted has the seals, and its bytes withstand a writer.
+/// Checks that an accepted file has the seals, and that writing to it fails.
 fn check(file: SealedFile) {
     let (map, before) = (file.map().unwrap(), file.map().unwrap().to_vec());
     assert!(file.get_seals().unwrap().contains(Seals::CONSTANT));

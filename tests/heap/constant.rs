@@ -1,4 +1,4 @@
-//! [`Map`] and [`CowMap`]: every range, and what outlives what.
+//! [`Map`] and [`CowMap`]: every range, and their lifetimes.
 
 use std::sync::Arc;
 use std::thread;
@@ -39,7 +39,7 @@ fn empty() {
     assert!(copy.is_empty());
 }
 
-/// A map needs neither the file nor the thread that made it, and is a value like a slice.
+/// A map needs neither the file nor the thread that made it.
 #[test]
 fn lives_on_its_own() {
     let map = Arc::new(file().map().unwrap());

@@ -1,4 +1,4 @@
-//! [`Draft`]: a slice of a file that becomes longer and shorter, is sealed or shared.
+//! [`Draft`]: a slice of a file that grows and shrinks, and is then sealed or shared.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -27,9 +27,9 @@ fn every_length() {
     assert!(*sealed.map().unwrap() == model[..]);
 }
 
-/// What fails leaves the bytes, mapped anew.
+/// After an error, the draft has its bytes, and is mapped again.
 #[test]
-fn lengths_that_cannot_be() {
+fn impossible_lengths() {
     let mut draft = draft(5);
     draft.copy_from_slice(b"short");
     for len in [usize::MAX, isize::MAX as usize + 1, 1 << 28] {
@@ -40,7 +40,7 @@ fn lengths_that_cannot_be() {
     assert!(*draft.seal().unwrap().map().unwrap() == *b"short");
 }
 
-/// The mapping stays when the draft becomes a shared map, which then has words of it.
+/// When a draft becomes a shared map, its mapping stays, and is then accessed by atomic words.
 #[test]
 fn shared() {
     let mut draft = draft(5000);

@@ -1,8 +1,8 @@
-//! The modules of the crate over a kernel of this process, so that Miri can run them: `sys` here
-//! gives out memory of the heap (`sys/kernel.rs`), and all else is what `src` has. If a function of
-//! `src/sys` gets another signature, this program no longer compiles until `sys/mod.rs` follows.
+//! Runs the crate's modules with a simulated kernel, so that Miri can check them: this `sys` uses
+//! memory of the heap (`sys/kernel.rs`), and all other modules are those of `src`. If the signature
+//! of a function of `src/sys` changes, `sys/mod.rs` must follow, or this program does not compile.
 //!
-//! `ci/miri` runs it under Miri, and `cargo test` as it is.
+//! `ci/miri` runs it under Miri, and `cargo test` without.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test a panic is the report")]
 #![allow(clippy::panic, clippy::cast_possible_truncation, reason = "as above; the numbers in tests are small")]
 #![allow(clippy::std_instead_of_core, reason = "the tests need std anyway")]
@@ -14,7 +14,7 @@
     reason = "what the crate exports, a program does not"
 )]
 
-// The tests and examples that are included name the crate.
+// The included tests and examples refer to the crate by this name.
 extern crate self as memfile;
 
 #[path = "../../src/error/mod.rs"]
@@ -50,9 +50,9 @@ pub use options::{CreateOptions, Exec, HugeTlb};
 pub use seal::{Seal, Seals};
 pub use sealed::{Holes, SealedFile, SealedFileOptions};
 
-/// Bytes that are told apart by their places.
+/// Bytes that depend on their position.
 fn pattern(len: usize) -> Vec<u8> {
-    // Copies whole periods, which takes Miri no time.
+    // Copies whole periods, which is fast under Miri.
     let mut bytes = (1..=251).collect::<Vec<u8>>().repeat(len.div_ceil(251));
     bytes.truncate(len);
     bytes

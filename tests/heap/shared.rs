@@ -1,5 +1,5 @@
-//! [`SharedMap`] and [`SharedView`]: copies and words at every place, growing, waiting, and the two
-//! examples that build on them.
+//! [`SharedMap`] and [`SharedView`]: copies and integers at every offset, growing, waiting, and the
+//! two examples that use them.
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use core::time::Duration;
@@ -15,7 +15,7 @@ mod latest_value;
 mod ring;
 
 const LONG: Duration = Duration::from_secs(3600);
-/// Rounds of a test whose threads meet.
+/// Rounds of a test in which threads wait for each other.
 const ROUNDS: usize = if cfg!(miri) { 12 } else { 2000 };
 
 fn map(len: u64) -> SharedMap {
@@ -29,7 +29,7 @@ fn view(map: &SharedMap) -> SharedView {
 /// Ranges that begin and end within a word, at both ends of a map.
 #[test]
 fn copies() {
-    // The words are copied one by one.
+    // Short under Miri, because the words are copied one by one.
     const LEN: usize = if cfg!(miri) { 64 + 13 } else { 4096 + 13 };
     let map = map(LEN as u64);
     let view = view(&map);
@@ -77,7 +77,7 @@ fn integer<T: AtomicInteger + From<u8> + core::fmt::Debug>(map: &SharedMap, view
     let mut bytes = vec![0; map.len()];
     map.read_exact_at(&mut bytes, 0).unwrap();
     bytes.drain(offset..offset + size);
-    assert!(bytes.iter().all(|&byte| byte == 0xaa), "the neighbours are as they were");
+    assert!(bytes.iter().all(|&byte| byte == 0xaa), "the neighbours have changed");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn integers() {
     }
 }
 
-/// Maps of parts agree about the words in which one ends and another begins.
+/// Two maps of parts can share a word, in which one ends and the other begins.
 #[test]
 fn parts() {
     let whole = map(64 * 1024 + 100);
@@ -138,7 +138,7 @@ fn grows() {
     }
 }
 
-/// Two integers of one word are waited for apart, and no wake-up is lost.
+/// Waits for two integers in one word are independent, and no wake-up is lost.
 #[test]
 fn waiting() {
     let map = map(64);
@@ -167,7 +167,7 @@ fn waiting() {
     });
 }
 
-/// Records go around the end of a small ring, and each side sleeps until the other one wakes it.
+/// Records wrap around in a small ring, and each side sleeps until the other wakes it.
 #[test]
 fn a_ring() {
     fn record(number: usize) -> Vec<u8> {
@@ -190,7 +190,7 @@ fn a_ring() {
     });
 }
 
-/// A reader gets whole values, the last one at the latest.
+/// A reader only gets whole values, and in the end the last one.
 #[test]
 fn a_sequence_lock() {
     let mut writer = latest_value::Writer::create().unwrap();

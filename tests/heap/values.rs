@@ -1,4 +1,4 @@
-//! Seals, options, errors and names: values.
+//! Seals, options, errors and names as values.
 
 use memfile::{Cause, CreateOptions, Error, Exec, HugeTlb, MemFile, Seal, SealedFile, Seals};
 
@@ -65,7 +65,7 @@ fn errors() {
     assert_eq!(file.len().unwrap(), 0);
 }
 
-/// Every probe runs, whatever this kernel answers.
+/// Every probe runs, whatever it finds.
 #[test]
 fn support() {
     let support = memfile::kernel::Support::probe();

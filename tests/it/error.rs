@@ -1,4 +1,4 @@
-//! [`Error`] and [`ErrorWith`]: their texts, kinds and conversions.
+//! [`Error`] and [`ErrorWith`]: messages, kinds and conversions.
 
 use std::io::{self, ErrorKind};
 use std::ops::Bound;
@@ -29,19 +29,19 @@ fn unsealed() -> ErrorWith<MemFile> {
     SealedFile::try_from(MemFile::create_sealable("unsealed").unwrap()).unwrap_err()
 }
 
-/// The other modules compare the text of every error that they provoke; here are the forms that a
-/// text can have.
+/// Every form that a message can have. The other modules compare the whole message of each error
+/// that they cause.
 #[test]
 fn forms_of_the_text() {
     assert_eq!(unsealable().to_string(), UNSEALABLE);
     assert_eq!(format!("{:?}", unsealable()), format!("Error({UNSEALABLE})"));
-    // What the crate refuses by itself names no call.
+    // An error of the crate itself names no system call.
     assert_eq!(bad_name().to_string(), "the name contains a NUL byte");
     assert_eq!(unsealed().to_string(), MISSING_BOTH);
     assert_eq!(format!("{:?}", unsealed().error()), format!("Error({MISSING_BOTH})"));
 }
 
-/// `ErrorWith` adds a value to the error and is not caused by it, so it has no source.
+/// `ErrorWith` has no source: it is the error itself, with a value, and not caused by it.
 #[test]
 fn with_a_value() {
     let error = unsealed();
@@ -62,7 +62,7 @@ fn parts() {
     assert!(!error.is_unproven() && !error.is_out_of_bounds());
     assert_eq!(error, unsealable());
     assert_ne!(error, bad_name());
-    // The values belong to the error.
+    // Errors are equal only if the values in their messages are.
     let (short, long) = ("n".repeat(250), "n".repeat(251));
     assert_ne!(MemFile::create_default(&short).unwrap_err(), MemFile::create_default(&long).unwrap_err());
 
@@ -73,7 +73,7 @@ fn parts() {
     assert!(error.is_unproven());
 }
 
-/// Each cause that a call can provoke simply, with the values that its message has.
+/// Every cause that a simple call can produce, and the message with its values.
 #[test]
 fn causes() {
     let options = CreateOptions::new().allow_sealing(true).exec(noexec::plain());
@@ -226,7 +226,7 @@ fn causes() {
     }
     for (error, cause, message) in all {
         assert_eq!((error.cause(), error.to_string().as_str()), (cause, message));
-        // A call is named if and only if the kernel was asked.
+        // The error names a call if and only if the kernel returned an errno.
         assert_eq!(error.call().is_some(), error.raw_os_error().is_some(), "{message}");
         assert_eq!(error.call(), message.split_once(": E").map(|(call, _)| call), "{message}");
         assert_eq!(error.is_unproven(), matches!(cause, Cause::MissingSeals | Cause::Holes), "{message}");
@@ -242,8 +242,7 @@ fn kinds() {
     assert_eq!(file.read_exact_at(&mut [0], 0).unwrap_err().kind(), ErrorKind::UnexpectedEof);
 }
 
-/// With and without an errno: `io::Error` has the kind and the text, and this error within, which
-/// has the errno.
+/// An `io::Error` has the kind and the message, and contains this error, which has the errno.
 #[test]
 fn as_an_io_error() {
     let errors: [(Error, _, _); 4] = [
@@ -280,7 +279,7 @@ fn the_value_comes_back() {
 }
 
 #[test]
-fn it_is_small_and_goes_everywhere() {
+fn size_and_auto_traits() {
     fn goes_everywhere<T: std::error::Error + Send + Sync + 'static>() {}
     fn is_copy<T: Copy>() {}
     goes_everywhere::<Error>();

@@ -1,4 +1,4 @@
-//! [`Support`]: what it reports is what the calls do, and what it prints.
+//! [`Support`]: that its report agrees with what the calls do, and how it is printed.
 
 use memfile::kernel::{Feature, Support};
 use memfile::{Cause, CreateOptions, Error, Exec, Holes, HugeTlb, MemFile, Seal, SealedFile, Seals};
@@ -21,12 +21,13 @@ const FEATURES: [Feature; 12] = [
     Feature::HugeTlb,
 ];
 
-/// A new file that can be sealed, under every `vm.memfd_noexec`.
+/// A new sealable file, which every `vm.memfd_noexec` permits.
 fn sealable() -> Result<MemFile, Error> {
     CreateOptions::new().allow_sealing(true).exec(Exec::Deny).create("kernel")
 }
 
-/// A use of the feature in one call, or `None` where another one stands in for it if it is missing.
+/// Uses the feature in one call. `None` if the crate has a fallback, so that no call shows whether
+/// the kernel has the feature.
 fn try_to_use(feature: Feature) -> Option<Result<(), Error>> {
     let sealed = |seal: Seal| sealable().and_then(|file| file.add_seal(seal));
     Some(match feature {
@@ -38,7 +39,7 @@ fn try_to_use(feature: Feature) -> Option<Result<(), Error>> {
         Feature::Populate => sealable().and_then(|file| {
             file.set_len(4096)?;
             file.add_seals(Seals::IMMUTABLE)?;
-            // Before Linux 6.7 only a descriptor that is not open for writing can be mapped.
+            // Before Linux 6.7 a sealed file can only be mapped through a read-only descriptor.
             SealedFile::options().holes(Holes::Populate).verify(file.reopen_read_only()?)?;
             Ok(())
         }),
@@ -50,9 +51,9 @@ fn try_to_use(feature: Feature) -> Option<Result<(), Error>> {
     })
 }
 
-/// On the kernel that runs the tests: a feature is reported if and only if using it works.
+/// On this kernel, a feature is reported as available if and only if using it succeeds.
 #[test]
-fn get_says_what_the_calls_do() {
+fn get_agrees_with_the_calls() {
     let support = Support::probe();
     for feature in FEATURES {
         let reported = support.get(feature).map_err(|error| error.raw_os_error());
@@ -65,8 +66,8 @@ fn get_says_what_the_calls_do() {
     }
 }
 
-/// What is missing is reported with the errno of the call that was refused, and everything else
-/// stays.
+/// A missing feature is reported with the errno of the call that failed. The other features are
+/// still reported as available.
 #[test]
 fn get_says_why_a_feature_is_missing() {
     seccomp::alone(|| {
@@ -76,7 +77,7 @@ fn get_says_why_a_feature_is_missing() {
             FEATURES.into_iter().filter_map(error).collect()
         };
         let before = missing(&Support::probe());
-        // A filter stays for the life of its thread.
+        // A filter lasts as long as its thread, so it gets a thread of its own.
         let without = |refuse: fn()| {
             let probe = move || {
                 refuse();
@@ -95,7 +96,7 @@ fn get_says_why_a_feature_is_missing() {
         found.retain(|&(feature, _)| feature != Feature::FutureWrite);
         assert_eq!(found, expected);
 
-        // As kernels before 6.7 do for a write-sealed file.
+        // Kernels before 6.7 refuse shared mappings of a write-sealed file.
         let support =
             without(|| seccomp::on_bits("mmap", 3, libc::MAP_SHARED.unsigned_abs(), seccomp::errno(libc::EPERM)));
         let error = support.get(Feature::MapSealedShared).unwrap_err();
@@ -105,7 +106,7 @@ fn get_says_why_a_feature_is_missing() {
         for feature in FEATURES {
             match support.get(feature) {
                 Ok(()) => panic!("{feature:?} without any file"),
-                // It cannot be tested.
+                // Without a file, the kernel cannot be tested.
                 Err(error) if feature == Feature::HonestWriteSeal => {
                     assert_eq!((error.cause(), error.call()), (Cause::ForgedWrite, None));
                 }
@@ -121,7 +122,7 @@ fn get_says_why_a_feature_is_missing() {
     });
 }
 
-/// One row for each thing, in two columns, for a report of a bug.
+/// `Display` prints a table of two columns, for bug reports.
 #[test]
 fn display_is_a_table() {
     let support = Support::probe();
@@ -152,9 +153,9 @@ fn display_is_a_table() {
     assert_eq!(rest[2].1, support.transparent_huge_pages().unwrap_or("unknown"));
 }
 
-/// One line for a log: each feature by name, with the reason where it is missing.
+/// `Debug` prints one line for a log: each feature, with the reason if it is missing.
 #[test]
-fn debug_says_all() {
+fn debug_is_one_line() {
     let support = Support::probe();
     let debug = format!("{support:?}");
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();

@@ -1,5 +1,5 @@
-//! The limits of a process: descriptors, file sizes, address space, memory. Each limit is tested
-//! here, once, for every call that meets it.
+//! The limits of a process: number of descriptors, file size, address space and memory. Each limit
+//! is tested once, for every call that can reach it.
 
 use std::fs;
 use std::io::{self, Seek, SeekFrom};
@@ -28,7 +28,7 @@ fn set_signal(signal: i32, action: libc::sighandler_t) {
     assert_ne!(unsafe { libc::signal(signal, action) }, libc::SIG_ERR);
 }
 
-/// Every way to make a sealed file of bytes in memory that makes system calls of its own.
+/// Makes a sealed file from bytes in memory, in each way that makes different system calls.
 fn every_builder(len: usize) -> [Result<SealedFile, Error>; 3] {
     let bytes = vec![1; len];
     [
@@ -65,8 +65,8 @@ fn beyond_the_file_size_limit_is_an_error_if_the_signal_is_ignored() {
     });
 }
 
-/// What could not be written was not read either, as the position of the source says; and a copy
-/// of the whole source does not move it at all.
+/// `copy_from` consumes from the source only what it could write, as the source's position shows.
+/// `copy_of`, which copies the whole source, does not move the position at all.
 #[test]
 fn a_copy_beyond_the_file_size_limit_loses_nothing() {
     seccomp::alone(|| {
@@ -96,7 +96,7 @@ fn a_copy_beyond_the_file_size_limit_loses_nothing() {
             }
         };
         check();
-        // The copy of last resort, by reading and writing.
+        // Without these calls, the crate copies by reading and writing.
         for call in ["copy_file_range", "sendfile", "splice"] {
             seccomp::always(call, seccomp::errno(libc::ENOSYS));
         }
@@ -104,7 +104,7 @@ fn a_copy_beyond_the_file_size_limit_loses_nothing() {
     });
 }
 
-/// As documented: SIGXFSZ ends a process that does not ignore it.
+/// SIGXFSZ ends a process that does not ignore it, as documented.
 #[test]
 fn beyond_the_file_size_limit_the_signal_ends_the_process() {
     let victim = child::split(|_| {
@@ -113,7 +113,7 @@ fn beyond_the_file_size_limit_the_signal_ends_the_process() {
         let file = MemFile::create_default("limit").unwrap();
         limit(Resource::Fsize, PAGE);
         let result = file.set_len(PAGE + 1);
-        panic!("the signal did not come: {result:?}");
+        panic!("SIGXFSZ was not sent: {result:?}");
     });
     let Some(test) = victim else { return };
     let output = test.command(&[], "victim").output().unwrap();
@@ -136,7 +136,7 @@ fn without_descriptors_left() {
         }
         let error = SealedFile::from_reader("limit", io::empty()).unwrap_err();
         assert_eq!(error.downcast::<Error>().unwrap().raw_os_error(), Some(libc::EMFILE));
-        // What needs no descriptor still works.
+        // Calls that need no new descriptor still work.
         file.write_all_at(b"still", 0).unwrap();
         assert_eq!(&file.into_sealed().unwrap().map().unwrap()[..], b"still");
     });
@@ -162,8 +162,8 @@ fn without_address_space_left() {
     });
 }
 
-/// Holes in a memory control group: filling them ends the process, and `Holes::Refuse` protects a
-/// receiver from that.
+/// If memory is limited by a control group, a receiver that reads a large hole is killed.
+/// `Holes::Refuse` protects it.
 #[test]
 fn a_hole_is_refused_where_memory_is_limited() {
     const LEN: u64 = 256 << 20;
@@ -184,7 +184,7 @@ fn a_hole_is_refused_where_memory_is_limited() {
     });
     let Some(test) = receiver else { return };
     let Some(group) = memory_group(LEN / 4) else { return skip("no memory control group can be made") };
-    // `exec` keeps the process, and with it the group.
+    // `exec` keeps the pid, so the test stays in the group.
     let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.display());
     let enter = ["sh", "-c", &enter, "sh"];
     test.run(&enter, "refuses");
@@ -193,9 +193,8 @@ fn a_hole_is_refused_where_memory_is_limited() {
     fs::remove_dir(group).unwrap();
 }
 
-/// If a huge page does not fit, the process is not killed: the file gets ordinary pages as long as they
-/// fit, and the map shows the file as it is. If they do not fit either, the process is killed, as it is
-/// without huge pages.
+/// If a huge page exceeds the limit of a control group, the process is not killed: the file gets or
+/// keeps ordinary pages. Only if these exceed the limit too is it killed, as without huge pages.
 #[test]
 fn a_huge_page_that_does_not_fit_where_memory_is_limited() {
     const LEN: usize = 32 << 20;
@@ -208,11 +207,11 @@ fn a_huge_page_that_does_not_fit_where_memory_is_limited() {
     };
     let member = child::split(|situation| {
         let (kind, group) = situation.split_once(' ').unwrap();
-        // What is left for the file, and for what else this process needs.
+        // Leaves `room` for the file, and a little more for the rest of the process.
         let limit = |room: u64| set_memory_limit(Path::new(group), room + ROOM);
         match kind {
             "fits" => {
-                // Where it is not compared in memory that counts.
+                // The bytes are compared after the limit was raised, because that takes memory too.
                 let file = {
                     limit(LEN as u64);
                     make(true)
@@ -225,7 +224,7 @@ fn a_huge_page_that_does_not_fit_where_memory_is_limited() {
                 limit(0);
                 let map = file.map_with(.., MapOptions::new().huge_pages(true)).unwrap();
                 assert!(map.iter().all(|&byte| byte == 7));
-                // A page of 2 MiB or more does not fit in addition to the small ones that it would replace.
+                // A huge page would need memory in addition to the pages that it replaces.
                 assert_eq!(smaps("limit huge", "ShmemPmdMapped"), 0);
                 set_memory_limit(Path::new(group), 1 << 30);
                 check(&file);
@@ -252,7 +251,7 @@ fn a_huge_page_that_does_not_fit_where_memory_is_limited() {
     fs::remove_dir(group).unwrap();
 }
 
-/// Limits the memory of a group to what it cannot do without now, and so many bytes more.
+/// Limits the memory of a group to what it uses now and cannot free, plus `room` bytes.
 fn set_memory_limit(group: &Path, room: u64) {
     let (used, cache, limit) = if group.join("memory.max").exists() {
         ("memory.current", "file", "memory.max")
@@ -265,13 +264,13 @@ fn set_memory_limit(group: &Path, room: u64) {
         let words = statistics.lines().filter_map(|line| line.split_once(' '));
         words.filter(|words| words.0 == name).map(|words| words.1.parse::<u64>().unwrap()).sum()
     };
-    // What was read from a disk, such as this program, goes first.
+    // The kernel can free what was read from a disk, such as this program.
     let used = (used + number("shmem")).saturating_sub(number(cache));
     fs::write(group.join(limit), (used + room).to_string()).unwrap();
 }
 
-/// A new control group that limits the memory of its processes, of version 2 or 1, if this process
-/// can make one.
+/// A new control group, of version 2 or 1, that limits the memory of its processes. `None` if this
+/// process cannot create one.
 fn memory_group(limit: u64) -> Option<PathBuf> {
     for (root, file) in [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")] {
         let group = Path::new(root).join(format!("memfile-{}-{limit}", std::process::id()));

@@ -1,4 +1,4 @@
-//! The integration tests: against the running kernel, real child processes and real files.
+//! The integration tests, which use the running kernel, child processes and files.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -9,7 +9,7 @@ use crate::support::noexec;
 
 const ALL: [Seal; 6] = [Seal::Seal, Seal::Shrink, Seal::Grow, Seal::Write, Seal::FutureWrite, Seal::Exec];
 
-/// Of a kernel to come.
+/// A seal that no kernel has yet.
 const UNKNOWN: Seals = Seals::from_bits_retain(0x80);
 
 #[test]
@@ -90,7 +90,7 @@ fn counting() {
 }
 
 #[test]
-fn not_stays_within_the_known() {
+fn not_yields_only_known_seals() {
     assert_eq!(!Seals::empty(), Seals::all());
     assert_eq!(!Seals::all(), Seals::empty());
     assert_eq!(!Seals::IMMUTABLE, Seal::FutureWrite | Seal::Exec);
@@ -150,7 +150,7 @@ fn display_names_the_seals() {
     assert_eq!(UNKNOWN.to_string(), "0x80");
 }
 
-/// Operators are not available in a `const`, so the methods replace them.
+/// Overloaded operators cannot be used in a `const`, so there are methods for that.
 #[test]
 fn sets_in_constants() {
     const UNION: Seals = Seals::FIXED_SIZE.union(Seals::CONSTANT);
@@ -165,7 +165,7 @@ fn sets_in_constants() {
     }
 }
 
-/// Options that a program always uses can be constants too.
+/// Options can be constants, too.
 #[test]
 fn options_in_constants() {
     const CREATE: CreateOptions = CreateOptions::new().exec(Exec::Deny);
@@ -182,7 +182,7 @@ fn options_in_constants() {
     assert_eq!(error.kind(), std::io::ErrorKind::FileTooLarge);
 }
 
-/// Those of the file behind any descriptor.
+/// `Seals::of` reads the seals of the file behind any descriptor.
 #[test]
 fn of_a_descriptor() {
     let file = CreateOptions::new().allow_sealing(true).exec(noexec::plain()).create("seals of").unwrap();
@@ -200,7 +200,7 @@ fn of_a_descriptor() {
     assert_eq!(error.cause(), Cause::NotAMemoryFile);
 }
 
-/// Generic code over `bitflags::Flags` sees what the inherent methods say.
+/// The methods of `bitflags::Flags` agree with the inherent ones.
 #[test]
 fn bitflags_agrees() {
     use bitflags::Flags;

@@ -1,7 +1,7 @@
-//! Random scripts of operations by several handles, on a real file and on a model of the rules.
+//! Random scripts of operations by several handles, on a file and on a model of the rules.
 //!
-//! `MEMFILE_MODEL_CASES` is the number of scripts; each has 50 steps on average. A failure shrinks
-//! to a short script.
+//! `MEMFILE_MODEL_CASES` sets the number of scripts. Each has 50 steps on average. A script that
+//! fails is shrunk to a short one.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "in a test a panic is the report")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "the model's files are small")]
 #![allow(unsafe_code, reason = "forked children")]

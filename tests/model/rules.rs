@@ -1,14 +1,13 @@
-//! The rules of a memory file, without any file: what each operation does, and what is refused.
+//! A model of a memory file: what each operation does, and which are refused.
 
-/// Seals, as the kernel numbers them.
+/// The kernel's numbers of the seals.
 pub const SEAL: u32 = 0x1;
 pub const SHRINK: u32 = 0x2;
 pub const GROW: u32 = 0x4;
 pub const WRITE: u32 = 0x8;
 pub const FUTURE_WRITE: u32 = 0x10;
 
-/// One step of a script. A `handle` or a `map` is an index, taken modulo the number of those that
-/// are open.
+/// One step of a script. `handle` and `map` are indices, taken modulo the number that are open.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub enum Op {
     Write {
@@ -35,7 +34,7 @@ pub enum Op {
         handle: usize,
         seals: u32,
     },
-    /// Another descriptor: by `dup`, or through a socket; both keep the access.
+    /// Makes another descriptor with the same access, by `dup` or through a socket.
     Clone {
         handle: usize,
     },
@@ -51,7 +50,7 @@ pub enum Op {
     Close {
         handle: usize,
     },
-    /// A forked child writes, or adds seals.
+    /// A forked child writes or adds seals.
     ChildWrites {
         handle: usize,
         offset: u64,
@@ -61,7 +60,7 @@ pub enum Op {
         handle: usize,
         seals: u32,
     },
-    /// `SharedMap`, `SharedView`, and a `Map` and a `CowMap` of a `SealedFile`.
+    /// Makes a `SharedMap`, a `SharedView`, or a `Map` and a `CowMap` of a `SealedFile`.
     Share {
         handle: usize,
     },
@@ -88,12 +87,12 @@ pub enum Op {
 
 const PAGE: u64 = 4096;
 
-/// Any four bytes and a number are a step, so that every generator of bytes generates scripts.
+/// Any two bytes and a 16-bit number are a step, so that any source of bytes yields scripts.
 impl From<(u8, u8, u16)> for Op {
     fn from((kind, index, number): (u8, u8, u16)) -> Self {
         let handle = usize::from(index);
         let byte = number.to_le_bytes()[0] | 1;
-        // Around the ends of the first pages, where rules change.
+        // Around the boundaries of the first pages, where behaviour changes.
         let offset = u64::from(number % 4) * PAGE + u64::from(number / 4 % 16);
         let len = usize::from(number / 64 % 8) * 1000;
         let seals =
@@ -122,8 +121,7 @@ impl From<(u8, u8, u16)> for Op {
     }
 }
 
-/// Why an operation is refused: by the kernel with an errno, or by the crate, for seals that the
-/// file lacks.
+/// Why an operation is refused: the kernel returns an errno, or the crate misses seals.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub enum Refused {
     Errno(i32),
@@ -136,12 +134,12 @@ pub const EINVAL: Refused = Refused::Errno(libc::EINVAL);
 pub const EACCES: Refused = Refused::Errno(libc::EACCES);
 pub const EBUSY: Refused = Refused::Errno(libc::EBUSY);
 
-/// The file.
+/// The state of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub bytes: Vec<u8>,
     pub seals: u32,
-    /// Mappings that can write. An empty one is none.
+    /// The number of writable mappings. An empty map has no mapping.
     pub writers: usize,
 }
 
@@ -154,8 +152,8 @@ impl Model {
         self.bytes.len() as u64
     }
 
-    /// How much can be written: `Ok(None)` where kernels differ, from nothing to what fits below
-    /// the end.
+    /// How many bytes can be written. `Ok(None)` if kernels differ: they may write nothing, or what
+    /// fits before the end.
     pub fn may_write(&self, writable: bool, offset: u64, len: usize) -> Result<Option<usize>, Refused> {
         if !writable {
             return Err(EBADF);
@@ -226,7 +224,7 @@ impl Model {
         }
     }
 
-    /// A new mapping that can write. The bytes that it shows are those up to the file's length now.
+    /// Makes a writable mapping of the file up to its current length.
     pub fn share(&mut self, writable: bool) -> Result<(), Refused> {
         self.lacks(SHRINK)?;
         if self.bytes.is_empty() {

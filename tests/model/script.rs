@@ -1,4 +1,4 @@
-//! Runs a script on a real file and on the [`Model`], and compares after every step.
+//! Runs a script on a file and on the [`Model`], and compares the two after every step.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -21,12 +21,12 @@ struct World {
     handles: Vec<Handle>,
     shared: Vec<SharedMap>,
     views: Vec<SharedView>,
-    /// Maps of sealed files, and the bytes that they showed first: they must show them for ever.
+    /// Maps of sealed files, with the bytes that they showed first and must always show.
     constant: Vec<(Map, Vec<u8>)>,
     private: Vec<(CowMap, Vec<u8>)>,
 }
 
-/// Runs the script. Panics at the first step that comes to something else than the model says.
+/// Runs the script. Panics at the first step whose result differs from the model's.
 pub fn run(script: &[Op]) {
     let options = CreateOptions::new().allow_sealing(true).exec(Exec::DenyUnsealed);
     let file = MemFile::create("model", options).unwrap();
@@ -49,7 +49,7 @@ fn outcome<T, E: Into<Error>>(result: Result<T, E>) -> Result<T, Refused> {
     result.map_err(|error| refusal(&error.into()))
 }
 
-/// The more there are, the less happens to each.
+/// Few handles, so that a script does several things with each.
 const HANDLES_MAX: usize = 6;
 
 impl World {
@@ -132,7 +132,7 @@ impl World {
                     let index = handle % self.handles.len();
                     self.handles.remove(index);
                 }
-                // Somebody has to be able to go on.
+                // At least one handle must be writable for the script to go on.
                 if self.handles.iter().all(|handle| !handle.writable) {
                     self.step(Op::ReopenReadWrite { handle: 0 });
                 }
@@ -230,9 +230,9 @@ fn copy(len: usize, read: impl FnOnce(&mut [u8]) -> Result<(), Error>) -> Vec<u8
     bytes
 }
 
-/// Runs an operation in a forked child. It comes back as the child's exit status.
+/// Runs an operation in a forked child, and returns its result, which is the child's exit status.
 fn in_child(operation: impl FnOnce() -> Result<(), Refused>) -> Result<(), Refused> {
-    // SAFETY: The child makes system calls alone, then leaves.
+    // SAFETY: The child only makes system calls, and then exits.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
@@ -241,16 +241,16 @@ fn in_child(operation: impl FnOnce() -> Result<(), Refused>) -> Result<(), Refus
             Err(Refused::Errno(errno)) => errno,
             Err(Refused::Lacks(_)) => 255,
         };
-        // SAFETY: Ends the child without this process's clean-up.
+        // SAFETY: `_exit` ends the child without running exit handlers of this process.
         unsafe { libc::_exit(status) };
     }
     let mut status = 0;
-    // A fuzzer has a timer, whose signal ends the wait early.
-    // SAFETY: Our own child.
+    // A fuzzer uses a timer, whose signal can interrupt the wait.
+    // SAFETY: This is a child of this process.
     while unsafe { libc::waitpid(pid, &raw mut status, 0) } != pid {
         assert_eq!(io::Error::last_os_error().kind(), ErrorKind::Interrupted);
     }
-    assert!(libc::WIFEXITED(status), "the child ended by a signal");
+    assert!(libc::WIFEXITED(status), "a signal ended the child");
     match libc::WEXITSTATUS(status) {
         0 => Ok(()),
         errno => Err(Refused::Errno(errno)),

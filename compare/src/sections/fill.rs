@@ -83,7 +83,7 @@ fn chart<'a>(races: &[Race]) -> Chart<'a> {
             line("from_bytes", OURS, PLAIN, 0),
             line("write loop", FIRST, WRITE, 0),
             line("map, copy,\nseal", SECOND, RECIPE, 0),
-            // Less than this stays in the caches of the processor.
+            // Smaller sizes stay in the caches of the processor.
             line("memcpy,\nno file", THIRD, MEMCPY, 16 << 20),
         ],
     }
@@ -107,7 +107,7 @@ fn fill(len: usize) -> Race {
     };
     let shared = || {
         let shared = shared_memory::ShmemConf::new().size(len).create().expect("shm_open");
-        // SAFETY: The memory is new, as long as the bytes, and nobody else has it.
+        // SAFETY: The memory is new, as long as the bytes, and nothing else uses it.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), shared.as_ptr(), len) };
         shared
     };

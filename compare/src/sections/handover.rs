@@ -90,7 +90,7 @@ fn chart<'a>(title: &'a str, races: &[Race]) -> Chart<'a> {
         let points = races.iter().filter_map(|race| Some((race.bytes as f64, of(race)? * 1e6)));
         Line { name, style, points: points.collect() }
     };
-    // As a program would do: it reads few bytes, and maps more.
+    // A program would read few bytes, and map more.
     let ours = |race: &Race| race.seconds(if race.bytes <= 64 << 10 { READ } else { MAPPED });
     Chart {
         title,
@@ -106,13 +106,13 @@ fn chart<'a>(title: &'a str, races: &[Race]) -> Chart<'a> {
             line("sealed file", OURS, &ours),
             line("pipe", FIRST, &|race| race.seconds(PIPE)),
             line("socket", SECOND, &|race| race.seconds(SOCKET)),
-            // Less than this stays in the caches of the processor.
+            // Smaller sizes stay in the caches of the processor.
             line("memcpy,\nno hand-over", THIRD, &|race| race.seconds(MEMCPY).filter(|_| race.bytes >= 16 << 20)),
         ],
     }
 }
 
-/// All readers have summed the bytes when a run ends.
+/// A run ends when all readers have summed the bytes.
 fn hand_over(readers: &mut [Reader], len: usize) -> Race {
     let bytes = pattern(len);
     let expected = files::sum(&bytes);
@@ -150,7 +150,7 @@ fn hand_over(readers: &mut [Reader], len: usize) -> Race {
     race(size(len), len, Wall, effort, candidates)
 }
 
-/// What eight readers of 64 MiB take together: the sum of their proportional set sizes.
+/// The memory of eight readers of 64 MiB: the sum of their proportional set sizes.
 fn memory(report: &mut Report, readers: &mut [Reader]) {
     const LEN: usize = 64 << 20;
     let bytes = pattern(LEN);

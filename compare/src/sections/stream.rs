@@ -178,7 +178,7 @@ impl Link for Rings {
     }
 }
 
-/// The other process has ended.
+/// Reports that the other process has ended, and exits.
 fn gone(error: &std::io::Error) -> ! {
     eprintln!("the other process: {error}");
     exit(1);

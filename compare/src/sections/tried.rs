@@ -105,7 +105,8 @@ fn fill(len: usize) -> Race {
 fn copy(len: usize) -> Race {
     let source = files::on_disk(len);
     let source = &source;
-    // Wrong if somebody can truncate the source meanwhile: here EFAULT, and SIGBUS in user space.
+    // Not safe in general: if the source is truncated meanwhile, `write` fails with EFAULT, and a copy in user space
+    // would raise SIGBUS.
     let map_and_write = || {
         // SAFETY: Nobody else has the source.
         let map = unsafe { memmap2::Mmap::map(source) }.expect("mmap");

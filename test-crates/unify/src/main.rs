@@ -1,4 +1,5 @@
-//! Passes files between the two dependents: it compiles only if both mean the same types, above all those of descriptors.
+//! Passes files between two dependents of `memfile`. It compiles only if both use the same types,
+//! above all for descriptors.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 

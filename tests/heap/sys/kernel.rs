@@ -1,11 +1,11 @@
-//! A kernel with nothing but memory files, of which it does what the crate relies on.
+//! A simulated kernel that has only memory files, and only the behaviour on which the crate relies.
 //!
-//! A file's memory is one allocation, of whole pages, and its shared mappings are pointers into it.
-//! As soon as the last one is unmapped, the bytes move to another allocation, so that Miri reports
-//! any use of a pointer into a mapping that is gone. Bytes after the last page are not allocated.
+//! The memory of a file is one allocation of whole pages, and its shared mappings are pointers into
+//! it. When the last one is unmapped, the bytes move to another allocation, so that Miri reports
+//! any use of a pointer into a former mapping. Bytes after the last page are not allocated.
 //!
-//! Descriptors are those of sockets, so that they are real, have numbers of their own and are closed
-//! like any other. Nothing of `std` that goes past `sys` works with them.
+//! Descriptors are real ones, of sockets, so that they have distinct numbers and can be closed.
+//! Only `sys` knows which file they stand for, so methods that use `std` directly do not work.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -23,7 +23,7 @@ use crate::seal::{Seal, Seals};
 
 pub(super) const PAGE: usize = 4096;
 
-/// How much longer a file can become while it is mapped, and that no file is longer than.
+/// How much a file can grow while it is mapped, and the maximum length of a file.
 const ROOM: usize = 16 * PAGE;
 const LONGEST: u64 = 1 << 24;
 
@@ -56,13 +56,13 @@ pub(super) struct File {
 
 struct Mapping {
     inode: usize,
-    /// Where it is in the file.
+    /// The offset in the file.
     offset: usize,
     base: NonNull<u8>,
     len: usize,
-    /// It is shared, and writes reach the file.
+    /// Whether it is shared and writable.
     writes: bool,
-    /// What a private mapping has.
+    /// The memory of a private mapping.
     own: Option<Memory>,
 }
 
@@ -72,10 +72,10 @@ struct Sleeper {
     id: u64,
 }
 
-// SAFETY: The pointers are to memory that the kernel owns.
+// SAFETY: The pointers point to memory that the kernel owns.
 unsafe impl Send for Kernel {}
 
-// A test that fails in here leaves the others theirs.
+// `lock` ignores poisoning, so that other tests go on if one panics while it has the lock.
 static KERNEL: Mutex<Kernel> = Mutex::new(Kernel {
     files: Vec::new(),
     open: Vec::new(),
@@ -89,7 +89,7 @@ pub(super) fn lock() -> MutexGuard<'static, Kernel> {
     KERNEL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whole pages, zero at first.
+/// Memory of whole pages, initially zero.
 struct Memory {
     base: NonNull<u8>,
     len: usize,
@@ -109,28 +109,28 @@ impl Memory {
 
     fn at(&self, offset: usize) -> NonNull<u8> {
         assert!(offset <= self.len);
-        // SAFETY: Within the allocation or at its end.
+        // SAFETY: The offset lies within the allocation, or at its end.
         unsafe { self.base.add(offset) }
     }
 
-    /// Not by atomic words, which Miri is slow at: no test reads or writes a file by a call while
-    /// another thread writes it through a map.
+    /// Does not use atomic words, which are slow under Miri. That is sound, because no test reads
+    /// or writes a file with a call while another thread writes to it through a map.
     fn read(&self, buf: &mut [u8], offset: usize) {
         assert!(offset + buf.len() <= self.len);
-        // SAFETY: The range lies within the allocation, of which nobody else has a `&mut`.
+        // SAFETY: The range lies within the allocation, to which there is no `&mut`.
         unsafe { self.at(offset).copy_to_nonoverlapping(NonNull::from(&mut *buf).cast(), buf.len()) }
     }
 
     fn write(&self, buf: &[u8], offset: usize) {
         assert!(offset + buf.len() <= self.len);
-        // SAFETY: As for `read`, and nobody has a reference.
+        // SAFETY: As for `read`, and there are no other references either.
         unsafe { self.at(offset).copy_from_nonoverlapping(NonNull::from(buf).cast(), buf.len()) }
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: It was allocated with this layout.
+        // SAFETY: The memory was allocated with this layout.
         unsafe { dealloc(self.base.as_ptr(), Self::layout(self.len)) }
     }
 }
@@ -140,7 +140,7 @@ impl File {
         Self { name: name.into(), seals, mode, len: 0, present: BTreeSet::new(), memory: Memory::new(0) }
     }
 
-    /// Moves the bytes, if nobody maps them.
+    /// Moves the bytes to another allocation. Called only while no mapping refers to them.
     fn relocate(&mut self, len: usize) {
         let grows = self.seals.contains(Seal::Shrink) && !self.seals.contains(Seal::Grow);
         let memory = Memory::new(len + if grows { ROOM } else { 0 });
@@ -235,7 +235,7 @@ impl Kernel {
         self.open(fd).is_ok_and(|open| self.shared_of(open.inode).any(|mapping| mapping.writes))
     }
 
-    /// The file, for a call that changes it.
+    /// The file, or `error` if the descriptor is read-only.
     fn writable(&mut self, fd: BorrowedFd<'_>, error: Errno) -> Result<&mut File> {
         if self.open(fd)?.read_only { Err(error) } else { self.file(fd) }
     }
@@ -305,7 +305,7 @@ impl Kernel {
             return Err(Errno::PERM);
         }
         if matches!(access, Access::ConstantRead | Access::PrivateWrite) {
-            assert!(file.seals.contains(Seals::CONSTANT), "it is taken for constant");
+            assert!(file.seals.contains(Seals::CONSTANT), "mapped as constant without the seals");
         }
         assert!(len > 0 && offset % PAGE == 0);
         assert!(offset + len <= file.len.next_multiple_of(PAGE), "a mapping beyond the end of the file");
@@ -324,7 +324,7 @@ impl Kernel {
         Ok(base)
     }
 
-    /// Of two mappings of the same bytes, one that can write goes first.
+    /// If there are several mappings of the same bytes, removes a writable one first.
     pub(super) fn unmap(&mut self, base: NonNull<u8>, len: usize) {
         let same = |mapping: &&Mapping| mapping.base == base && mapping.len == len;
         let writes = self.mappings.iter().filter(same).any(|mapping| mapping.writes);
@@ -336,7 +336,7 @@ impl Kernel {
         }
     }
 
-    /// Which file, and where in it.
+    /// The file that is mapped at `address`, and the offset in it.
     fn place(&self, address: NonNull<u8>, len: usize) -> Option<(usize, usize)> {
         self.mappings.iter().find_map(|mapping| {
             let at = address.addr().get().checked_sub(mapping.base.addr().get())?;
@@ -351,12 +351,12 @@ impl Kernel {
         Ok(())
     }
 
-    /// The four bytes, read with the word that they are in: this process has no other accesses to
-    /// that memory.
+    /// Loads four bytes by loading the whole word that contains them, because Miri forbids atomic
+    /// accesses of different sizes to the same memory.
     fn load(&self, inode: usize, offset: usize) -> u32 {
         const WORD: usize = size_of::<usize>();
         let word = self.files[inode].memory.at(offset & !(WORD - 1)).cast::<AtomicUsize>();
-        // SAFETY: It is aligned, and within the allocation.
+        // SAFETY: The word is aligned, and lies within the allocation.
         let bytes = unsafe { word.as_ref() }.load(SeqCst).to_ne_bytes();
         let first = offset % WORD;
         u32::from_ne_bytes(bytes[first..first + 4].try_into().unwrap())

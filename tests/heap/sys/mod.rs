@@ -1,4 +1,4 @@
-//! The functions of `src/sys`, answered by the kernel of this process.
+//! The functions of `src/sys`, implemented with the simulated kernel.
 
 #![allow(unsafe_code, reason = "the mappings are memory of the heap")]
 
@@ -158,7 +158,8 @@ pub(crate) fn has_position(fd: BorrowedFd<'_>) -> Result<bool, Error> {
     lock().open(fd).map(|_| true).map_err(failed(Call::Lseek))
 }
 
-/// This and the other two calls that copy inside the kernel fail, so `file/copy.rs` reads and writes.
+/// This and the other two calls that copy in the kernel fail, so `file/copy.rs` falls back to
+/// reading and writing.
 pub(crate) fn copy_file_range(
     from: BorrowedFd<'_>,
     at: Option<&mut u64>,
@@ -204,7 +205,7 @@ pub(crate) fn readlink<'a>(path: &CStr, buf: &'a mut [MaybeUninit<u8>]) -> Resul
     for (target, byte) in buf.iter_mut().zip(&link) {
         target.write(*byte);
     }
-    // SAFETY: So many bytes have just been written.
+    // SAFETY: These bytes have just been written.
     Ok(unsafe { core::slice::from_raw_parts(buf.as_ptr().cast(), link.len().min(buf.len())) })
 }
 

@@ -1,4 +1,4 @@
-//! Every public call that asks the kernel, with what it needs.
+//! Every public call that makes system calls, and a function that prepares its arguments.
 
 use core::ffi::CStr;
 use core::time::Duration;
@@ -16,11 +16,11 @@ use memfile::{
 use crate::support::skip::lacks;
 use crate::support::{huge, noexec};
 
-/// What a call came to, if not to its value.
+/// The error of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Refusal {
     pub(super) errno: Option<i32>,
-    /// `None` where the crate refuses by itself, or the error comes from `std`, which does not tell.
+    /// `None` for an error of the crate itself, and for one of `std`, which names no call.
     pub(super) operation: Option<&'static str>,
     pub(super) message: String,
 }
@@ -59,10 +59,10 @@ impl From<io::Error> for Refused {
     }
 }
 
-/// The faulty half of a call; what it needs was made before.
+/// The part of a call in which a fault is injected. Its arguments were prepared before.
 pub(super) type Action = Box<dyn FnOnce() -> Result<(), Refusal> + Send>;
 
-/// A name, and what prepares the call.
+/// The name of a call, and a function that prepares it.
 pub(super) type Call = (&'static str, Box<dyn Fn() -> Action>);
 
 fn call<P, T, E>(
@@ -83,14 +83,14 @@ where
 
 const LEN: u64 = 10_000;
 
-/// A file that can be sealed, full.
+/// A sealable file without holes.
 fn file() -> MemFile {
     let file = MemFile::create("fault", CreateOptions::new().allow_sealing(true).exec(noexec::plain())).unwrap();
     file.write_all_at(&[b'A'; LEN as usize], 0).unwrap();
     file
 }
 
-/// The same with nothing but a hole.
+/// A sealable file that is one hole.
 fn hole() -> MemFile {
     let file = MemFile::create_sealable("fault").unwrap();
     file.set_len(LEN).unwrap();
@@ -106,7 +106,7 @@ fn sealed_fd(file: MemFile) -> OwnedFd {
     file.into_fd()
 }
 
-/// Executable, sealed with Exec, so that the Write seal may be forged.
+/// An executable file with the seal Exec, so that its Write seal may be forged.
 fn suspicious() -> OwnedFd {
     let options = CreateOptions::new().allow_sealing(true).exec(Exec::Allow);
     let file = MemFile::create("fault", options).unwrap();
@@ -133,7 +133,9 @@ fn received() -> UnixStream {
 
 pub(super) fn all() -> Vec<Call> {
     let nothing = || ();
-    // As any other one if it is born without the seal that is to be added.
+    // `expect` has an exception for "create KernelDefault", because the new file already has the
+    // seal Seal. If the kernel implies sealing, the file lacks it, and another name avoids the
+    // exception.
     let kernel_default = if noexec::implies_sealing() { "create by default" } else { "create KernelDefault" };
     let mut calls = vec![
         call("create Deny", nothing, |()| create(Exec::Deny)),
@@ -219,14 +221,14 @@ pub(super) fn all() -> Vec<Call> {
         ));
     }
     if noexec::is_strict() {
-        // What is refused before there is a fault.
+        // The kernel forbids these, so they fail without a fault.
         let refused = ["create DenyUnsealed", "create Allow", "freeze", "to_command", "verify of an Exec seal"];
         calls.retain(|(name, _)| !refused.contains(name));
     }
     calls
 }
 
-/// The calls that make huge pages, of a little more than one.
+/// The calls that make huge pages, on files of a little more than one.
 fn with_huge_pages() -> Vec<Call> {
     let Some(page) = huge::affordable_page() else { return Vec::new() };
     let len = page + 5000;
@@ -258,7 +260,7 @@ fn growing() -> SharedMap {
     SharedMap::try_from(shrink_sealed(file())).unwrap()
 }
 
-/// A view, and the file that has become longer since.
+/// A view, and the map of its file, which has grown since.
 fn followed() -> (SharedMap, SharedView) {
     let mut map = growing();
     let view = SharedView::map(&map, Holes::Refuse).unwrap();

@@ -1,101 +1,101 @@
-//! What has to come of a fault: the errno under the call's name, unless a row of the table says
-//! otherwise.
+//! The expected result of a fault: an error with the errno and the name of the system call, unless
+//! a row of the table says otherwise.
 
 use super::calls::Refusal;
 use crate::support::supervisor::{COLLAPSE, Fault};
 
-/// What else than the errno can come of it.
+/// The result, if it is not that error.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(super) enum Outcome {
-    /// There is a way around.
+    /// The call succeeds by a fallback.
     Works,
-    /// A way around that not every call of that name has.
+    /// The fallback exists only for some of the system calls of that name.
     WorksOrErrno,
-    /// The crate's own refusal, without an errno.
+    /// An error of the crate itself, without an errno.
     Reason(&'static str),
-    /// The errno of an earlier call, which the failed one was to explain.
+    /// The errno of an earlier system call: the one with the fault should only have explained it.
     Earlier(i32, &'static str),
 }
 
 use Outcome::{Earlier, Reason, Works, WorksOrErrno};
 
-/// All errnos.
+/// Any errno.
 const ANY: &[i32] = &[];
 
-/// Where the fault comes.
+/// To which faults a row applies.
 #[derive(Copy, Clone, PartialEq)]
 enum When {
     Always,
-    /// Only if the call fails once: the way around makes the same call again.
+    /// Only if the system call fails once, because the fallback makes it again.
     Once,
-    /// Only at this place of the call's system calls.
+    /// Only if it fails once, as the system call of this number, counted from 0.
     At(usize),
 }
 
-/// The start of the call's name, the system call, its errnos, and what comes of it. The first row
-/// that fits decides.
+/// The start of the call's name, the system call, its errnos, to which faults the row applies, and
+/// the result. The first row that matches counts.
 const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
-    // The report has a place for every answer.
+    // `Support` reports every error and never fails.
     ("probe", "", ANY, When::Always, Works),
-    // The kernel cannot be tested for the fix, so the file is refused.
+    // If the kernel cannot be tested for the fix, the file is refused.
     ("verify of an Exec seal", "memfd_create", ANY, When::Always, Reason(FORGED)),
     ("verify of an Exec seal", "ftruncate", ANY, When::Always, Reason(FORGED)),
     ("verify of an Exec seal", "mmap", ANY, When::Always, Reason(FORGED)),
     ("verify of an Exec seal", "fcntl(F_ADD_SEALS)", ANY, When::Always, Reason(FORGED)),
-    // The file was born with the seal that was to be added.
+    // The new file already has the seal that should be added.
     ("create KernelDefault", "fcntl(F_ADD_SEALS)", ANY, When::Always, Works),
-    // Where the flag was refused, the seals are asked for before anything is added.
+    // If the kernel refused the flag, the crate reads the seals before it adds any.
     ("create DenyUnsealed", "fcntl(F_GET_SEALS)", ANY, When::At(1), WorksOrErrno),
     ("create Allow", "fcntl(F_GET_SEALS)", ANY, When::At(1), WorksOrErrno),
-    // As are all on an old kernel.
+    // On an old kernel every new file already has it, too.
     ("create", "fcntl(F_ADD_SEALS)", ANY, When::Always, WorksOrErrno),
     ("create", "fcntl(F_GET_SEALS)", ANY, When::Always, Earlier(libc::EPERM, "fcntl(F_ADD_SEALS)")),
     ("seal of a sealed one", "fcntl(F_ADD_SEALS)", &[libc::EPERM], When::Always, Works),
-    // To find out why the seals were refused; the kernel's own answer stands without it.
+    // Only asks why the seals were refused. Without that, the first error is returned.
     ("seal of a sealed one", "fcntl(F_GET_SEALS)", ANY, When::At(1), Works),
-    // A private mapping where a shared one is refused.
+    // If the kernel refuses a shared mapping, the crate makes a private one.
     ("map_copy_on_write", "mmap", &[libc::EPERM], When::Once, Earlier(libc::EPERM, "mmap")),
     ("map", "mmap", &[libc::EPERM], When::At(0), Works),
-    // No address space for huge pages: the bytes are written.
+    // Without address space for huge pages, the bytes are written with `pwrite`.
     ("huge from_bytes", "mmap", ANY, When::Always, Works),
     ("huge copy_of", "mmap", ANY, When::Always, Works),
     ("huge from_reader", "mmap", ANY, When::Always, Works),
     ("huge map_with", "fstat", ANY, When::Always, Works),
     ("huge map_with", "mmap", &[libc::EPERM], When::Once, WorksOrErrno),
-    // Holes filled by `fallocate` where they cannot be mapped.
+    // If the file cannot be mapped to populate it, `fallocate` fills its holes.
     ("verify Populate", "mmap", &[libc::EPERM], When::Always, Works),
-    // Advice need not be taken. Where memory was asked for, only a kernel that lacks the advice, or a
-    // sandbox that forbids it, is not an error.
+    // Advice is only an optimization. If the caller asked for populated memory, errors count,
+    // except those of a kernel that lacks the advice (EINVAL) or a sandbox that forbids it (EPERM).
     ("", "madvise(MADV_HUGEPAGE)", ANY, When::Always, Works),
     ("map_with", "madvise", &[libc::EINVAL, libc::EPERM], When::Always, Works),
     ("fill in place", "madvise", ANY, When::Always, Works),
     ("draft", "madvise", ANY, When::Always, Works),
-    // No huge page is worth an error: where its size, its place or the page itself cannot be had, the
-    // file gets ordinary ones.
+    // A lack of huge pages is never an error. If their size cannot be read, no aligned address is
+    // free, or the kernel makes none, the file gets ordinary pages.
     ("huge", "open", ANY, When::Always, Works),
     ("huge", "read", ANY, When::Always, Works),
     ("huge", "mmap(PROT_NONE)", ANY, When::Always, Works),
     ("huge", "madvise", ANY, When::Always, Works),
     ("huge", COLLAPSE, ANY, When::Always, Works),
-    // What cannot be read into huge pages is copied as without them.
+    // If the source cannot be read into huge pages, it is copied as if without them.
     ("huge copy_of", "pread", ANY, When::Always, Works),
     ("huge copy_of", "copy_file_range", ANY, When::Always, Works),
     ("huge copy_of", "sendfile", ANY, When::Always, Works),
     ("huge copy_of", "splice", ANY, When::Always, Works),
-    // The next way of copying.
+    // The crate tries the next way of copying.
     ("copy_", "copy_file_range", ANY, When::Always, Works),
     ("copy_", "sendfile", ANY, When::Always, Works),
     ("copy_", "splice", ANY, When::Always, Works),
-    // A second descriptor spares kernels a writer, but is not needed.
+    // A view reopens the file so as not to count as a writer, but can do without.
     ("SharedView", "fcntl(F_GETFL)", ANY, When::Always, Works),
     ("SharedView", "open", ANY, When::Always, Works),
-    // Through `std`, which has its own ways around. A descriptor whose link cannot be read is not
-    // the one.
+    // Uses `std`, which has fallbacks of its own. A descriptor whose link cannot be read is
+    // skipped.
     ("find_inherited", "", ANY, When::Always, WorksOrErrno),
-    // 32-bit systems have two calls that tell a 64-bit length, and rustix tries the other one.
+    // On 32-bit systems two calls return a 64-bit length, and rustix tries the other one.
     #[cfg(target_pointer_width = "32")]
     ("", "fstat", ANY, When::Always, WorksOrErrno),
-    // musl has a way around of its own, and makes a second call without looking what comes of it.
+    // musl has a fallback of its own, and ignores the result of its second call.
     #[cfg(all(target_env = "musl", feature = "use-libc"))]
     ("", "fcntl(F_DUPFD_CLOEXEC)", &[libc::EINVAL], When::Always, WorksOrErrno),
     #[cfg(all(target_env = "musl", feature = "use-libc"))]
@@ -106,7 +106,7 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
 
 const FORGED: &str = "the seal Write came with Exec";
 
-/// The calls that a signal can interrupt, and that are made again then.
+/// The system calls that a signal can interrupt, and that the crate then repeats.
 const RETRIED: &[&str] = &[
     "fcntl(F_ADD_SEALS)",
     "ftruncate",
@@ -124,7 +124,7 @@ const RETRIED: &[&str] = &[
     "recvmsg",
 ];
 
-/// Whether `result` is what has to come of it.
+/// Whether `result` is the expected result of the fault.
 pub(super) fn admits(call: &str, operation: &str, fault: Fault, result: &Result<(), Refusal>) -> bool {
     let exception = EXCEPTIONS.iter().find(|(prefix, failed, errnos, when, _)| {
         call.starts_with(prefix)

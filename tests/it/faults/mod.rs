@@ -1,6 +1,6 @@
-//! Every system call of every public call fails with each errno, once and for good: what comes of
-//! it is the errno under the call's name, or the documented way around. Nothing panics, no
-//! descriptor and no mapping is left over.
+//! Every system call that a public call makes fails with each errno, either once or every time. The
+//! result must be an error with that errno and the name of the system call, or that of the
+//! documented fallback. Nothing may panic, and no descriptor and no mapping may leak.
 
 mod calls;
 mod expect;
@@ -29,7 +29,7 @@ fn inject(again: bool, spared: Option<(&'static str, i32)>) -> usize {
         for at in 0.. {
             let mut reached = false;
             for errno in ERRNOS {
-                // A call that is interrupted every time is made for ever.
+                // The crate would repeat the call forever.
                 if again && errno == libc::EINTR {
                     continue;
                 }
@@ -37,8 +37,8 @@ fn inject(again: bool, spared: Option<(&'static str, i32)>) -> usize {
                 let fault = Fault { at, errno, again, spared };
                 let before = (descriptors(), mappings());
                 let (result, made) = watch(fault, prepare());
-                let result = result.unwrap_or_else(|_| panic!("{name}: {fault:?} in {made:?}: a panic"));
-                assert_eq!((descriptors(), mappings()), before, "{name}: {fault:?} in {made:?} left something over");
+                let result = result.unwrap_or_else(|_| panic!("{name}: {fault:?} in {made:?} panicked"));
+                assert_eq!((descriptors(), mappings()), before, "{name}: {fault:?} in {made:?} leaked something");
                 let Some(&operation) = made.get(at) else { continue };
                 reached = true;
                 if Some(operation) == spared {
@@ -59,11 +59,12 @@ fn inject(again: bool, spared: Option<(&'static str, i32)>) -> usize {
     faults
 }
 
-/// What only an old kernel does. The crate remembers it, so other calls would change.
+/// Only an old kernel refuses the exec flags. The crate remembers that, which would change the
+/// system calls of all later calls.
 const EXEC_FLAGS_REFUSED: Option<(&str, i32)> = Some(("memfd_create", libc::EINVAL));
 
-/// Runs `body` in a process of its own, unless this kernel cannot hand system calls to a
-/// supervisor.
+/// Runs `body` in a process of its own. If this kernel cannot pass system calls to a supervisor,
+/// the test is skipped.
 #[track_caller]
 fn supervised(body: impl FnOnce()) {
     if seccomp::is_allowed(libc::SECCOMP_RET_USER_NOTIF) {
@@ -77,21 +78,21 @@ fn each_call_fails_once() {
 }
 
 #[test]
-fn each_call_fails_for_good() {
+fn each_call_fails_every_time() {
     supervised(|| assert!(inject(true, EXEC_FLAGS_REFUSED) > 800));
 }
 
 #[test]
 fn each_call_fails_on_an_old_kernel() {
     if noexec::implies_sealing() {
-        return skip("where vm.memfd_noexec is not 0, a file is born with a seal that no old kernel knows");
+        return skip("vm.memfd_noexec is not 0: a new file has the seal Exec, which old kernels lack");
     }
     supervised(|| {
         let (result, made) =
             watch(Fault { at: 0, errno: libc::EINVAL, again: false, spared: None }, || MemFile::create_default("old"));
         result.unwrap().unwrap();
         let calls = ["memfd_create", "memfd_create", "fchmod", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)"];
-        // It has the seal Seal already.
+        // Adding the seal Seal fails, because an unsealable file has it. That is no error.
         assert_eq!(made, &calls);
         assert!(inject(false, None) > 1000);
     });

@@ -1,5 +1,5 @@
-//! No descriptor of this crate has the number of a standard stream, even in a process that started
-//! without them.
+//! No descriptor of this crate has the number of a standard stream (0, 1 or 2), even in a process
+//! that was started with these closed.
 
 use std::fs::File;
 use std::io::Write;
@@ -16,10 +16,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::{child, noexec, seccomp};
 
-/// Runs `body` while the standard streams are closed. It must not panic, since nobody would hear.
+/// Runs `body` while the standard streams are closed. `body` must not panic: its message would be
+/// lost.
 fn without_streams<T>(body: impl FnOnce() -> T) -> T {
     let streams = [0, 1, 2].map(|number| {
-        // SAFETY: It is open, as long as this process starts as a test does.
+        // SAFETY: The test harness starts this process with its standard streams open.
         let stream = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
         rustix::io::fcntl_dupfd_cloexec(stream, 40).unwrap()
     });
@@ -29,20 +30,21 @@ fn without_streams<T>(body: impl FnOnce() -> T) -> T {
     }
     let result = body();
     for (number, stream) in (0..).zip(streams) {
-        // SAFETY: The number is free, or a file's that is about to be reported.
+        // SAFETY: The number is free, or belongs to a file that `body` leaked, and whose number the
+        // test is about to report as a failure.
         let mut place = unsafe { OwnedFd::from_raw_fd(number) };
         rustix::io::dup2(&stream, &mut place).unwrap();
-        // It stays open.
+        // The restored stream stays open.
         assert_eq!(place.into_raw_fd(), number);
     }
     result
 }
 
-/// What made a descriptor, its number and its flags.
+/// The call that made a descriptor, the descriptor's number, and its flags.
 type Made = (&'static str, RawFd, FdFlags);
 
-/// The number and the flags of each descriptor, one call after the other, so that the lowest number
-/// is free for each. Of the policies for execution those that the kernel allows.
+/// Makes a descriptor with each call in turn. Each is closed before the next call, so that the
+/// lowest number is always free. `policies` are those that this kernel allows.
 fn every_descriptor(policies: &[Exec]) -> Result<Vec<Made>, Box<dyn std::error::Error>> {
     let mut all = Vec::new();
     let mut note = |name, fd: &dyn AsFd| {
@@ -82,7 +84,8 @@ fn every_descriptor(policies: &[Exec]) -> Result<Vec<Made>, Box<dyn std::error::
         note("to_command", &program.to_command()?.into_parts().1);
     }
 
-    // Of the sockets' numbers one is that of a stream, and stays so while the file is received.
+    // One end of the pair had a stream's number, so that number is free again when the file is
+    // received.
     for _ in 0..2 {
         let (ours, theirs) = UnixStream::pair()?;
         let theirs = rustix::io::fcntl_dupfd_cloexec(theirs, 10)?;
@@ -97,7 +100,7 @@ fn every_descriptor(policies: &[Exec]) -> Result<Vec<Made>, Box<dyn std::error::
     Ok(all)
 }
 
-/// It is opened by its path, which takes the lowest number too.
+/// `find_inherited` opens the file by its path, and a new descriptor gets the lowest free number.
 #[test]
 fn no_inherited_file_is_a_stream() {
     child::alone(|| {
@@ -125,16 +128,16 @@ fn no_descriptor_is_a_stream() {
     });
 }
 
-/// Gives a file the number 0, not close-on-exec, as `dup2` does.
+/// Moves a file to the number 0. Like every descriptor that `dup2` makes, it is not close-on-exec.
 fn at_zero(file: impl Into<OwnedFd>) -> OwnedFd {
     let file = file.into();
-    // SAFETY: The number is free, or that of a file which was taken and moved.
+    // SAFETY: The number is free, or belongs to a file that the crate has taken over and moved.
     let mut zero = unsafe { OwnedFd::from_raw_fd(0) };
     rustix::io::dup2(&file, &mut zero).unwrap();
     zero
 }
 
-/// What takes a file that some caller hands over under the number 0, and proves something about it.
+/// Passes a file with the number 0 to each call that takes over or examines a caller's file.
 fn every_prover() -> Result<Vec<Made>, Box<dyn std::error::Error>> {
     let mut all = Vec::new();
     let mut note = |name, fd: &dyn AsFd| {
@@ -165,13 +168,13 @@ fn every_prover() -> Result<Vec<Made>, Box<dyn std::error::Error>> {
     note("into_sealed_timeout", &raw(open()?).into_sealed_timeout(core::time::Duration::ZERO)?);
     note("TryFrom<OwnedFd> for SharedMap", &SharedMap::try_from(shared()?)?);
     note("SharedMap::map", &SharedMap::map(raw(shared()?), Holes::Allocate)?);
-    // It keeps no descriptor. What it proves and maps must not be this one either.
+    // A view keeps no descriptor, but must not be proven and mapped through number 0 either.
     drop(SharedView::map(&shared()?, Holes::Accept)?);
     Ok(all)
 }
 
 #[test]
-fn what_others_made_is_no_stream_either() {
+fn no_descriptor_from_a_caller_stays_a_stream() {
     child::alone(|| {
         let all = without_streams(|| every_prover().map_err(|error| error.to_string())).unwrap();
         assert_eq!(all.len(), 12);
@@ -182,7 +185,7 @@ fn what_others_made_is_no_stream_either() {
     });
 }
 
-/// Where no other number is free, the descriptor comes back as it was.
+/// If no number above the streams is free, the caller gets the descriptor back unchanged.
 #[test]
 fn no_other_number_is_free() {
     /// The error, and the number that comes back.
@@ -196,7 +199,7 @@ fn no_other_number_is_free() {
         let open = MemFile::create_sealable("at zero").unwrap();
         let refusals = without_streams(|| {
             let zero = || at_zero(file.as_fd().try_clone_to_owned().unwrap());
-            // What `dup2` needs has to be made before.
+            // Once the limit is set, no descriptor for `dup2` to copy could be made.
             let mut zero = Some(zero());
             let lowest = rustix::io::fcntl_dupfd_cloexec(&open, 3).unwrap();
             let before = getrlimit(Resource::Nofile);
@@ -205,7 +208,7 @@ fn no_other_number_is_free() {
             setrlimit(Resource::Nofile, limit).unwrap();
             let mut take = || {
                 zero.take().unwrap_or_else(|| {
-                    // SAFETY: The number came back, and nobody has it.
+                    // SAFETY: The last call returned the number, and nothing else owns it.
                     unsafe { OwnedFd::from_raw_fd(0) }
                 })
             };
@@ -231,8 +234,8 @@ fn no_other_number_is_free() {
     });
 }
 
-/// From now on no call of this thread that does something to a file works on the streams' numbers.
-/// What may still be done to them: they can be duplicated and closed.
+/// From now on, calls of this thread fail with EBADF on the numbers of the standard streams. It can
+/// still duplicate and close those descriptors.
 fn forbid_streams() {
     const STREAMS: [u32; 3] = [0, 1, 2];
     let calls = [
@@ -262,15 +265,15 @@ fn forbid_streams() {
     }
 }
 
-/// Not even for a moment: while a file has such a number, another thread could put another file
-/// there, and what is learned or written would be of that one.
+/// The crate moves a file before it uses it. While a file has the number of a stream, another
+/// thread could replace it, and the crate would examine or write the wrong file.
 #[test]
 fn no_call_is_made_on_a_stream() {
     seccomp::alone(|| {
         let support = Support::probe();
         let policies: Vec<_> = noexec::policies().collect();
         let result = without_streams(|| {
-            // The filter stays with its thread.
+            // A filter lasts as long as its thread, so it gets a thread of its own.
             let thread = std::thread::spawn(move || {
                 forbid_streams();
                 let probed = Support::probe();
@@ -285,9 +288,10 @@ fn no_call_is_made_on_a_stream() {
     });
 }
 
-/// The kernel is tested by a file of the crate's own, and the answer is kept.
+/// The crate tests the kernel with a file of its own, once, and remembers the result. This test
+/// makes that happen while the streams are closed.
 #[test]
-fn no_test_of_the_kernel_is_made_on_a_stream() {
+fn no_probe_of_the_kernel_is_made_on_a_stream() {
     seccomp::alone(|| {
         let honest = Support::probe().get(Feature::HonestWriteSeal);
         if honest.is_err() {

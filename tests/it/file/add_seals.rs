@@ -10,7 +10,7 @@ use rustix::pipe::{SpliceFlags, pipe, splice};
 use crate::support::check::{BUSY, UNSEALABLE, refused, unharmed};
 use crate::support::noexec;
 
-/// A sealable file of 5000 bytes that holds no seal, on every kernel, but for the implied one.
+/// A sealable file of 5000 bytes. It has no seals except Exec where the kernel implies that.
 fn plain() -> MemFile {
     let file = CreateOptions::new().allow_sealing(true).exec(noexec::plain()).create("plain").unwrap();
     file.write_all_at(&[7; 5000], 0).unwrap();
@@ -53,7 +53,7 @@ fn each_seal_alone() {
 fn seals_add_up_and_may_be_repeated() {
     let file = plain();
     file.add_seals(Seals::empty()).unwrap();
-    // A single seal is a set of one.
+    // A single seal is accepted as a set.
     file.add_seals(Seal::Shrink).unwrap();
     assert_eq!(added(&file), Seals::from(Seal::Shrink));
     file.add_seal(Seal::Shrink).unwrap();
@@ -143,7 +143,7 @@ fn a_page_in_a_pipe_is_busy() {
     unharmed(&file, noexec::implied());
 
     drop((reader, writer));
-    // A child that another test is just starting still has the pipe, until it executes.
+    // A child that another test has just forked still has the pipe until its execve.
     while file.add_seals(Seals::IMMUTABLE).is_err_and(|error| error.is_busy()) {}
     assert_eq!(added(&file), Seals::IMMUTABLE);
 }

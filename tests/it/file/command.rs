@@ -1,4 +1,4 @@
-//! Programs that run from memory, and those that are refused.
+//! Running programs from memory files, and files that are refused as programs.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -32,7 +32,7 @@ fn arguments_environment_streams_and_exit_status_are_those_of_a_command() {
     }
     let file = shell();
     let mut command = file.to_command().unwrap();
-    // The command holds what it needs.
+    // The command keeps the file open itself.
     drop(file);
     let script = "echo \"$0 $1 $VARIABLE\"; readlink /proc/$$/exe; exit 7";
     command.args(["-c", script, "name", "argument"]).env_clear().env("VARIABLE", "value");
@@ -73,7 +73,7 @@ fn the_program_does_not_inherit_its_own_descriptor() {
 }
 
 #[test]
-fn the_command_goes_without_its_file_for_those_who_take_commands() {
+fn into_parts_gives_the_command_without_its_file() {
     if noexec::leaves_no_choice() {
         return;
     }
@@ -83,7 +83,7 @@ fn the_command_goes_without_its_file_for_those_who_take_commands() {
     assert_eq!(command.status().unwrap_err().kind(), ErrorKind::NotFound);
 }
 
-/// The child's own streams would take the place of a program at 0, 1 or 2.
+/// If the program's descriptor were 0, 1 or 2, the child's standard streams would replace it.
 #[test]
 fn closed_standard_streams_do_not_matter() {
     if noexec::leaves_no_choice() {
@@ -97,7 +97,7 @@ fn closed_standard_streams_do_not_matter() {
             drop(unsafe { OwnedFd::from_raw_fd(fd) });
         }
         let file = shell();
-        assert!(file.as_raw_fd() >= 3, "the numbers of the streams stay free");
+        assert!(file.as_raw_fd() >= 3, "the file has the number of a stream");
         let result = file.to_command().unwrap().args(["-c", "echo works"]).output();
         drop(file);
         nix::unistd::dup2_stdout(&stdout).unwrap();
@@ -140,7 +140,7 @@ fn a_file_without_execute_permission_is_refused() {
 }
 
 #[test]
-fn what_is_no_program_fails_as_the_kernel_says() {
+fn a_file_that_is_not_a_program_fails_with_the_kernels_error() {
     if noexec::leaves_no_choice() {
         return;
     }
@@ -149,7 +149,7 @@ fn what_is_no_program_fails_as_the_kernel_says() {
     assert_eq!(error.to_string(), "the file ends after 0 bytes of the 2 bytes to read");
     file.write_all_at(b"no program", 0).unwrap();
     let command = file.to_command().unwrap();
-    assert_eq!(command.get_args().len(), 0, "no argument that nobody has asked for");
+    assert_eq!(command.get_args().len(), 0, "the command has arguments that were not requested");
     assert_eq!(file.to_command().unwrap().status().unwrap_err().raw_os_error(), Some(ENOEXEC));
 }
 
@@ -158,7 +158,8 @@ fn a_descriptor_opened_for_writing_by_path_makes_the_text_busy() {
     if noexec::leaves_no_choice() {
         return;
     }
-    // A child of another test would hold the descriptor from its fork to its execve.
+    // Alone, because a child of another test would have the descriptor open from its fork to its
+    // execve.
     child::alone(|| {
         let file = shell();
         let mut command = file.to_command().unwrap();
@@ -168,7 +169,7 @@ fn a_descriptor_opened_for_writing_by_path_makes_the_text_busy() {
         let reopened = File::options().read(true).write(true).open(file.proc_path()).unwrap();
         match command.status() {
             Err(error) => assert_eq!(error.raw_os_error(), Some(ETXTBSY)),
-            // Linux 6.11 and 6.12 did not look.
+            // Linux 6.11 and 6.12 do not check for this.
             Ok(status) => skip(format_args!("this kernel executes a file that is open for writing: {status}")),
         }
         drop(reopened);

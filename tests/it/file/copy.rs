@@ -42,7 +42,7 @@ fn target() -> MemFile {
 #[track_caller]
 fn assert_contents(file: &MemFile, expected: &[u8]) {
     let actual = fs::read(file.proc_path()).unwrap();
-    assert!(actual == expected, "{} bytes where {} are expected, or others", actual.len(), expected.len());
+    assert!(actual == expected, "{} bytes, {} expected, or the bytes differ", actual.len(), expected.len());
 }
 
 #[track_caller]
@@ -109,7 +109,7 @@ fn from_a_socket() {
     assert_contents(&target, &bytes);
 }
 
-/// Such files say that their size is 0.
+/// Files in `/proc` report a size of 0.
 #[test]
 fn from_proc() {
     for path in ["/proc/version", "/proc/filesystems", "/proc/self/limits"] {
@@ -120,7 +120,7 @@ fn from_proc() {
         assert_eq!(copied, expected.len() as u64, "{path}");
         assert_contents(&target, &expected);
     }
-    // The contents of these change all the time.
+    // The contents of these change all the time, so they are not compared.
     for path in ["/proc/self/status", "/proc/cpuinfo"] {
         let target = target();
         let copied = target.copy_from(File::open(path).unwrap(), u64::MAX).unwrap();
@@ -149,7 +149,7 @@ fn from_an_empty_source() {
 }
 
 #[test]
-fn nothing_asked_nothing_read() {
+fn copying_no_bytes_reads_nothing() {
     let (mut reader, mut writer) = pipe();
     writer.write_all(b"kept").unwrap();
     drop(writer);
@@ -189,7 +189,7 @@ fn a_source_that_has_nothing_yet() {
     let error = target.copy_from(&reader, u64::MAX).unwrap_err();
     assert_eq!((error.to_string().as_str(), error.cause()), (NOT_READY, Cause::WouldBlock));
 
-    // What came before stays, and the rest can be had later.
+    // What was copied before EAGAIN stays in the target, and a later call continues.
     sender.write_all(b"from the socket, ").unwrap();
     writer.write_all(b"from the pipe").unwrap();
     assert_eq!(target.copy_from(&receiver, u64::MAX).unwrap_err().raw_os_error(), Some(libc::EAGAIN));
@@ -198,7 +198,7 @@ fn a_source_that_has_nothing_yet() {
     assert_eq!(tell(&target).unwrap(), 30);
 }
 
-/// The kernel's copies refuse such a target.
+/// `copy_file_range`, `sendfile` and `splice` refuse a target opened with O_APPEND.
 #[test]
 fn a_target_that_appends() {
     let target = target();
@@ -209,7 +209,7 @@ fn a_target_that_appends() {
     assert_contents(&target, b"before, after");
 }
 
-/// Whatever the source, a sealed target takes nothing from it.
+/// Copying to a sealed target consumes nothing from the source, whatever its kind.
 #[test]
 fn a_sealed_target_leaves_the_source_alone() {
     let bytes = pattern(LEN);
@@ -240,7 +240,7 @@ fn a_sealed_target_leaves_the_source_alone() {
     }
 }
 
-/// A target that cannot grow takes what fits, and the positions tell how much.
+/// A target that cannot grow may be filled in part, and both positions tell how far.
 #[test]
 fn a_target_of_fixed_size() {
     let bytes = pattern(LEN);
@@ -264,7 +264,7 @@ fn a_target_of_fixed_size() {
 }
 
 #[test]
-fn a_target_that_is_not_written_by_write() {
+fn targets_that_write_refuses() {
     let source = memory(b"x");
     let read_only = target().reopen_read_only().unwrap();
     let error = read_only.copy_from(&source, u64::MAX).unwrap_err();

@@ -41,7 +41,7 @@ fn names_need_not_be_unique() {
     assert_eq!(second.len().unwrap(), 0);
 }
 
-/// The child dies if the kernel is asked.
+/// The crate checks the name itself: the filter kills the child if it calls `memfd_create`.
 #[test]
 fn a_bad_name_is_refused_before_any_system_call() {
     const TOO_LONG: &str = "the name has 250 bytes, more than the 249 that fit";
@@ -127,7 +127,7 @@ fn huge_pages_of_the_default_size() {
     refused(file.write_all_at(b"x", 0), libc::EINVAL, NO_WRITE);
     let mut byte = [1];
     file.read_exact_at(&mut byte, size - 1).unwrap();
-    assert_eq!(byte, [0], "a hole reads as zero");
+    assert_eq!(byte, [0], "a hole does not read as zero");
 }
 
 #[test]

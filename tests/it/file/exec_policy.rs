@@ -12,7 +12,8 @@ use crate::support::proc_self::descriptors;
 use crate::support::skip::skip;
 use crate::support::{child, seccomp};
 
-/// Mode and seals, or `None` for EACCES.
+/// The mode and the seals that a new file should have, or `None` if creation should fail with
+/// EACCES.
 fn expected(exec: Exec, allow_sealing: bool, noexec: Option<u8>) -> Option<(u32, Seals)> {
     let unsealable = if allow_sealing { Seals::empty() } else { Seal::Seal.into() };
     match (exec, noexec) {
@@ -20,7 +21,7 @@ fn expected(exec: Exec, allow_sealing: bool, noexec: Option<u8>) -> Option<(u32,
         (Exec::Allow | Exec::DenyUnsealed, Some(2)) => None,
         (Exec::Deny | Exec::DenyUnsealed, _) => Some((0o666, unsealable)),
         (Exec::Allow | Exec::KernelDefault, _) => Some((0o777, unsealable)),
-        _ => unreachable!("a policy without an expectation"),
+        _ => unreachable!("no result is expected for this policy"),
     }
 }
 
@@ -46,8 +47,9 @@ fn check_all(noexec: Option<u8>) {
     }
 }
 
-/// What is to be frozen must not have the seal Exec: the kernel cannot be tested for the fix of the
-/// forged Write seal where that takes a file that is forbidden.
+/// A shared map can be frozen unless `vm.memfd_noexec` is 2. Every file then has the seal Exec.
+/// With FutureWrite, which sharing adds, its Write seal could be forged. The kernel cannot be
+/// tested for the fix, because the test needs an executable file, which this policy forbids.
 fn check_shared(noexec: Option<u8>) {
     drop(SharedMap::create_fixed_size("policy", 5).unwrap());
     let create = || SharedMap::create("policy", 5);
@@ -60,7 +62,7 @@ fn check_shared(noexec: Option<u8>) {
     file.set_len(5).unwrap();
     refused(file.share().unwrap().freeze(), None, UNTESTED);
     let file = MemFile::create_sealable("policy").unwrap();
-    assert!(file.into_sealed().is_ok(), "without sharing it");
+    assert!(file.into_sealed().is_ok(), "an unshared file cannot be sealed");
 }
 
 #[test]
@@ -69,7 +71,7 @@ fn on_this_machine() {
     check_shared(level());
 }
 
-/// `fcntl` and `fchmod` would fail, so creation makes neither call.
+/// Creation calls neither `fcntl` nor `fchmod`: the filter would make both fail.
 #[test]
 fn a_sealable_file_costs_one_call() {
     match level() {
@@ -87,12 +89,12 @@ fn a_sealable_file_costs_one_call() {
     });
 }
 
-/// The value of the sysctl binds a pid namespace and those below it, so the machine's own stays as
-/// it is.
+/// `vm.memfd_noexec` belongs to a pid namespace and applies to those below it, so setting it in a
+/// new one leaves the machine's setting alone.
 const NAMESPACE: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--"];
 
-/// The least value that a namespace can have. `None` where there can be no such namespace, after
-/// saying so.
+/// The lowest value that a new namespace can have. If no such namespace can be made, prints that
+/// the test is skipped and returns `None`.
 #[track_caller]
 fn least_here() -> Option<u8> {
     let Some(here) = level() else {
@@ -103,7 +105,7 @@ fn least_here() -> Option<u8> {
     child::can_run(&writable).then_some(here)
 }
 
-/// Sets the sysctl in a namespace of this process's own.
+/// Sets the sysctl in the pid namespace of this process.
 fn set_noexec(value: &str) {
     assert_eq!(std::process::id(), 1, "not in a pid namespace of its own");
     fs::write(SYSCTL, value).unwrap();
@@ -124,8 +126,8 @@ fn under_every_sysctl() {
     }
 }
 
-/// A sandbox refuses the exec flags, on a kernel that implies them: no file is more sealable than
-/// requested, and none is less executable.
+/// On a kernel that implies MFD_NOEXEC_SEAL, a sandbox refuses the exec flags. No file may then be
+/// sealable if that was not requested, and none may have the seal Exec against the caller's policy.
 #[test]
 fn implied_flags_that_are_refused() {
     let in_namespace = child::split(|value| {

@@ -1,4 +1,4 @@
-//! [`MemFile::from_fd`]: what it takes, and that a refused descriptor comes back open.
+//! [`MemFile::from_fd`]: what it accepts, and that it gives a refused descriptor back, still open.
 
 use std::fs::File;
 use std::io::{ErrorKind, Seek, Write};
@@ -13,7 +13,7 @@ use crate::support::check::{NO_MEMORY_FILE, PATH_ONLY, refused};
 use crate::support::skip::skip;
 use crate::support::tmpfs;
 
-/// Refuses `fd` by every form, and gives it back.
+/// Checks that every conversion refuses `fd` and gives it back.
 #[track_caller]
 fn given_back(fd: impl Into<OwnedFd>, errno: i32, message: &str) -> OwnedFd {
     let fd = fd.into();
@@ -34,7 +34,7 @@ fn given_back(fd: impl Into<OwnedFd>, errno: i32, message: &str) -> OwnedFd {
     refused(Err::<(), _>(error), errno, message);
     let fd = OwnedFd::from(file);
     assert_eq!(fd.as_raw_fd(), number);
-    assert_eq!(fstat(&fd).unwrap().st_ino, inode, "still open");
+    assert_eq!(fstat(&fd).unwrap().st_ino, inode, "the descriptor was closed or replaced");
     fd
 }
 
@@ -63,7 +63,7 @@ fn a_directory_is_refused() {
 }
 
 #[test]
-fn a_file_of_a_disk_is_refused() {
+fn a_file_on_disk_is_refused() {
     let file = File::open(std::env::current_exe().unwrap()).unwrap();
     if tmpfs::is_on_tmpfs(&file) {
         return skip("the build folder lies on tmpfs");
@@ -78,9 +78,9 @@ fn a_descriptor_with_o_path_is_refused() {
     given_back(fd, libc::EBADF, PATH_ONLY);
 }
 
-/// It answers `F_GET_SEALS`, so it is taken, and it has just Seal.
+/// A file on tmpfs supports `F_GET_SEALS`, so it is accepted. Its only seal is Seal.
 #[test]
-fn a_file_of_tmpfs_is_taken() {
+fn a_file_on_tmpfs_is_accepted() {
     let Some(file) = tmpfs::file() else { return };
     let number = file.as_raw_fd();
     let file = MemFile::from_fd(file.into()).unwrap();
@@ -102,7 +102,7 @@ fn a_file_of_std_and_back() {
     let mut file = File::from(MemFile::create_sealable("std").unwrap());
     file.write_all(b"std").unwrap();
     let file = MemFile::try_from(file).unwrap();
-    assert_eq!((&file).stream_position().unwrap(), 3, "the position stays");
+    assert_eq!((&file).stream_position().unwrap(), 3, "the position has changed");
 
     let (error, file) = SealedFile::try_from(file.into_file()).unwrap_err().into_parts();
     assert_eq!(error.seals(), Seals::CONSTANT);
@@ -113,5 +113,5 @@ fn a_file_of_std_and_back() {
     let mut file = File::from(sealed);
     file.rewind().unwrap();
     assert_eq!(std::io::read_to_string(&file).unwrap(), "std");
-    assert_eq!(file.set_len(0).unwrap_err().raw_os_error(), Some(libc::EPERM), "the seals stay");
+    assert_eq!(file.set_len(0).unwrap_err().raw_os_error(), Some(libc::EPERM), "the seals are missing");
 }

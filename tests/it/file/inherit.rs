@@ -1,4 +1,4 @@
-//! Descriptors that a parent leaves to a real child, and how the child finds them.
+//! Descriptors that a child process inherits, and how it finds them.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -44,13 +44,13 @@ fn a_child_finds_files_by_name_and_by_number() {
     let mut text = [0; 6];
     state.read_exact_at(&mut text, 0).unwrap();
     assert_eq!(&text, b"child!");
-    assert_eq!(state.as_file().stream_position().unwrap(), 3, "the child has a position of its own");
-    assert_eq!(flags(&state).1, FdFlag::FD_CLOEXEC, "the parent's stays close-on-exec");
+    assert_eq!(state.as_file().stream_position().unwrap(), 3, "the child has changed the position");
+    assert_eq!(flags(&state).1, FdFlag::FD_CLOEXEC, "the parent's descriptor is no longer close-on-exec");
 }
 
 /// The child of [`a_child_finds_files_by_name_and_by_number`].
 fn find_both() {
-    // Only what was passed is open, at its number.
+    // The files that were passed are open, with the numbers that the parent chose.
     let open = open_descriptors();
     assert!(open.contains(&20) && open.contains(&21));
 
@@ -60,20 +60,20 @@ fn find_both() {
     state.write_all_at(b"child!", 0).unwrap();
 
     let config = MemFile::find_inherited("inherited config").unwrap().unwrap();
-    assert_eq!(flags(&config), (OFlag::O_RDONLY, FdFlag::FD_CLOEXEC), "no more access than was given");
+    assert_eq!(flags(&config), (OFlag::O_RDONLY, FdFlag::FD_CLOEXEC), "the child has other access than was given");
     let config = SealedFile::try_from(config).unwrap();
     assert_eq!(&config.map().unwrap()[..], b"config");
 
-    // By number, in safe code: opened again.
+    // A number can be turned into a descriptor in safe code by reopening its path.
     let config = OwnedFd::from(File::open("/proc/self/fd/21").unwrap());
     assert_eq!(SealedFile::try_from(config).unwrap().len(), 6);
 }
 
 #[test]
-fn the_whole_name_counts_byte_by_byte() {
+fn names_are_compared_byte_by_byte() {
     let options = CreateOptions::new();
     let file = MemFile::create_cstr(c"odd \xff/\nname", options.close_on_exec(false)).unwrap();
-    // A descriptor that is close-on-exec was not inherited.
+    // A close-on-exec descriptor cannot have been inherited.
     let _hidden = MemFile::create("name", options).unwrap();
     let name = std::ffi::OsStr::new;
     let found =
@@ -87,8 +87,8 @@ fn the_whole_name_counts_byte_by_byte() {
     }
 }
 
-/// A file of the same name that another thread closes during the search does not count as inherited,
-/// and causes no error.
+/// A file of the same name that another thread closes during the search does not count as
+/// inherited, and causes no error.
 #[test]
 fn files_that_come_and_go() {
     child::alone(|| {
@@ -108,9 +108,9 @@ fn files_that_come_and_go() {
     });
 }
 
-/// A descriptor that can do nothing is passed over.
+/// A descriptor opened with O_PATH cannot be read or written, so the search skips it.
 #[test]
-fn a_descriptor_of_a_path() {
+fn a_descriptor_opened_with_o_path() {
     child::alone(|| {
         let file = MemFile::create_default("by path").unwrap();
         let path = OFlags::PATH;
@@ -119,12 +119,12 @@ fn a_descriptor_of_a_path() {
     });
 }
 
-/// Runs `find_inherited` in another thread, and waits for it, but not for ever.
+/// Runs `find_inherited` in another thread, so that the test fails rather than hangs if it blocks.
 #[track_caller]
 fn find(name: &'static str) -> io::Result<Option<MemFile>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(MemFile::find_inherited(name)));
-    receiver.recv_timeout(Duration::from_secs(20)).expect("it waits")
+    receiver.recv_timeout(Duration::from_secs(20)).expect("find_inherited blocks, or has panicked")
 }
 
 fn inheritable(name: &str) -> MemFile {
@@ -135,8 +135,8 @@ fn let_inherit(fd: impl AsFd) {
     rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty()).unwrap();
 }
 
-/// A file in the root directory, whose path looks like the link of a memory file. It is removed
-/// when this is dropped.
+/// A file in the root directory whose path looks like a memory file's link in `/proc/self/fd`. It
+/// is removed on drop.
 struct Impostor(PathBuf);
 
 impl Impostor {
@@ -144,7 +144,7 @@ impl Impostor {
         Path::new("/").join(format!("memfd:{name} (deleted)"))
     }
 
-    /// `None` if this process may not make it, after saying so.
+    /// If this process may not create the file, prints that the test is skipped and returns `None`.
     fn create(name: &str, kind: FileType) -> Option<Self> {
         let path = Self::path(name);
         match rustix::fs::mknodat(rustix::fs::CWD, &path, kind, Mode::from_raw_mode(0o600), 0) {
@@ -172,13 +172,15 @@ impl Impostor {
 
 impl Drop for Impostor {
     fn drop(&mut self) {
-        // A test may have mounted another file there, which keeps this one from being removed.
+        // A test may have mounted another file over this one, which would keep it from being
+        // removed.
         let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// Its link reads as that of a memory file, and some file systems on which it may lie have seals.
+/// The link of such a file reads like a memory file's, and it may be on a file system that supports
+/// seals.
 #[test]
 fn a_file_on_disk_with_such_a_name() {
     child::alone(|| {
@@ -187,7 +189,7 @@ fn a_file_on_disk_with_such_a_name() {
             let Some(fd) = file.open(flags) else { return };
             assert_eq!(std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap(), file.0);
             assert!(find("disk impostor").unwrap().is_none(), "{flags:?}");
-            // It does not hide a memory file of that name.
+            // The search goes on and finds a real memory file of that name.
             let real = inheritable("disk impostor");
             real.write_all_at(b"real", 0).unwrap();
             assert_eq!(find("disk impostor").unwrap().unwrap().len().unwrap(), 4);
@@ -195,9 +197,9 @@ fn a_file_on_disk_with_such_a_name() {
     });
 }
 
-/// Such a file on tmpfs has seals too, and only its file system tells it from a memory file.
+/// Such a file on tmpfs supports seals too, and only its mount tells it from a memory file.
 #[test]
-fn a_file_of_tmpfs_with_such_a_name() {
+fn a_file_on_tmpfs_with_such_a_name() {
     child::alone_through(&["unshare", "--mount"], || {
         let Some(place) = Impostor::create("tmpfs impostor", FileType::RegularFile) else { return };
         let Some(folder) = tmpfs::folder() else { return };
@@ -220,7 +222,7 @@ fn a_fifo_with_such_a_name() {
         let read = fifo.open(OFlags::RDONLY | OFlags::NONBLOCK).unwrap();
         let write = fifo.open(OFlags::WRONLY).unwrap();
         drop(both);
-        // Opening one end again waits, or fails, where the other is gone.
+        // Reopening one end of a FIFO blocks or fails once the other end is closed.
         drop(write);
         assert!(find("fifo impostor").unwrap().is_none());
         let write = fifo.open(OFlags::WRONLY).unwrap();
@@ -230,11 +232,11 @@ fn a_fifo_with_such_a_name() {
     });
 }
 
-/// The owner of a file, who holds a lease on it, makes nobody wait, and hides no other file.
+/// A lease on a file neither blocks the search nor hides another file of the same name.
 #[test]
 fn a_file_with_a_lease() {
     child::alone(|| {
-        // The kernel tells the owner by a signal, which would end this process.
+        // The kernel sends SIGIO to the owner of the lease, which would end this process.
         // SAFETY: No handler is installed, and this process is the child of a test.
         unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
         let (leased, free) = (inheritable("with a lease"), inheritable("with a lease"));
@@ -246,7 +248,7 @@ fn a_file_with_a_lease() {
         if unsafe { libc::fcntl(read_only.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) } != 0 {
             return skip(format_args!("no lease: {}", io::Error::last_os_error()));
         }
-        // The one with the lease has the lower number, and is tried first.
+        // The file with the lease must have the lower number, so that it is tried first.
         let swapped = rustix::io::fcntl_dupfd_cloexec(&free, 40).unwrap();
         let_inherit(&swapped);
         drop(free);
@@ -258,26 +260,26 @@ fn a_file_with_a_lease() {
     });
 }
 
-/// When the first thread has ended, `/proc/self/fd` is empty, and the process lives on.
+/// If the main thread ends while others run, `/proc/self/fd` is empty.
 #[test]
 fn after_the_first_thread_has_ended() {
     let child = child::split(|_| {
         let file = inheritable("first thread");
         file.write_all_at(b"found", 0).unwrap();
-        // The harness may run this in a thread of its own or not, so the first thread of a forked
-        // process is taken.
-        // SAFETY: The child lives in one thread, and starts another before it ends.
+        // The harness may or may not run this test in the main thread. In a forked child, the
+        // calling thread always becomes the main one.
+        // SAFETY: The child only starts a thread and ends this one.
         match unsafe { libc::fork() } {
             0 => {
                 thread::spawn(find_without_the_first);
-                // SAFETY: It ends this thread alone, and nothing on its stack is used elsewhere.
+                // SAFETY: This ends the calling thread alone, and no other thread uses its stack.
                 unsafe { libc::syscall(libc::SYS_exit, 0) };
                 unreachable!("the thread has ended");
             }
             pid => {
                 assert!(pid > 0);
                 let mut status = 0;
-                // SAFETY: The number lives longer than the call.
+                // SAFETY: `status` outlives the call.
                 assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
                 let status = std::process::ExitStatus::from_raw(status);
                 assert_eq!(status.code(), Some(0), "{status}");
@@ -293,7 +295,7 @@ fn after_the_first_thread_has_ended() {
     assert!(child.wait().unwrap().success() && output.contains("1 passed"), "{output}{errors}");
 }
 
-/// Ends the process with 0 if the file is found.
+/// Ends the process, with status 0 if the file is found.
 fn find_without_the_first() {
     let thread_has_ended = || {
         let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
@@ -308,6 +310,6 @@ fn find_without_the_first() {
         Ok(None) => 11,
         Err(_) => 12,
     };
-    // SAFETY: It ends the process without a word to the parent's library.
+    // SAFETY: `_exit` ends the process without running exit handlers inherited from the parent.
     unsafe { libc::_exit(code) }
 }

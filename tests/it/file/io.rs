@@ -1,4 +1,4 @@
-//! A memory file as a file: reading, writing, lengths, memory, clones, conversions.
+//! A memory file as a file: reading, writing, length, allocation, clones and conversions.
 
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
@@ -26,7 +26,7 @@ fn write_only(file: &MemFile) -> MemFile {
     MemFile::from_fd(fd).unwrap()
 }
 
-/// As generic code does it, which may get the file itself or a reference to it.
+/// Generic code, which is called with the file itself and with a reference to it.
 fn read_write_and_seek(mut file: impl Read + Write + Seek) {
     file.write_all(b"Hello ").unwrap();
     assert_eq!(file.write_vectored(&[IoSlice::new(b"wor"), IoSlice::new(b"ld!")]).unwrap(), 6);
@@ -73,7 +73,7 @@ fn offsets_leave_the_position_alone() {
     assert_eq!(file.write_at(b"AB", 9).unwrap(), 2);
     assert_eq!(file.stream_position().unwrap(), 0);
 
-    // By the trait of `std`, for generic code.
+    // The same through the trait of `std`.
     assert_eq!(FileExt::read_at(&file, &mut buffer, 8).unwrap(), 3);
     assert_eq!(&buffer[..3], b"8AB");
     assert_eq!(FileExt::write_at(&file, b"C", 11).unwrap(), 1);
@@ -102,7 +102,7 @@ fn exact_and_all_at_an_offset() {
 }
 
 #[test]
-fn offsets_beyond_the_type_of_the_kernel() {
+fn offsets_beyond_off_t() {
     let file = holding(b"x");
     let offset = i64::MAX.unsigned_abs() + 1;
     let message = |call| format!("{call}: EINVAL: {}", too_long(offset));
@@ -126,7 +126,7 @@ fn access_modes() {
     );
 }
 
-/// A kernel may take the part that lies below the end, or nothing.
+/// A kernel may write the part that fits, or nothing.
 #[test]
 fn a_write_that_crosses_a_fixed_end() {
     const MESSAGE: &str = "pwrite: EPERM: a seal forbids this change: put the data into a new file";
@@ -177,11 +177,11 @@ fn allocation() {
     assert_eq!(file.len().unwrap(), 3);
     file.allocate(HALF, HALF).unwrap();
     assert_eq!(file.len().unwrap(), 2 * HALF);
-    assert!((HALF..2 * HALF).contains(&allocated(&file)), "the hole from 3 on stays");
+    assert!((HALF..2 * HALF).contains(&allocated(&file)), "the hole after byte 3 was filled");
 
     file.add_seals(Seal::Shrink | Seal::Grow | Seal::Write).unwrap();
     file.allocate(0, 2 * HALF).unwrap();
-    assert!(allocated(&file) >= 2 * HALF, "a sealed file's holes can be filled");
+    assert!(allocated(&file) >= 2 * HALF, "the holes of a sealed file were not filled");
     let mut buffer = [1; 4];
     file.read_exact_at(&mut buffer, 0).unwrap();
     assert_eq!(&buffer, b"abc\0");
@@ -265,8 +265,9 @@ fn dropping_closes() {
     });
 }
 
-/// After a signal the rest is allocated in pieces of half the length, but of no less than 1 MiB: some
-/// kernels start again from nothing, so that a call for everything might never end.
+/// After a signal, the rest is allocated in pieces of half the length, but at least 1 MiB each.
+/// Some kernels free what an interrupted call has allocated, so repeating it for the whole length
+/// might never finish.
 #[test]
 fn an_interrupted_allocation_goes_on_in_pieces() {
     const MIB: u64 = 1 << 20;

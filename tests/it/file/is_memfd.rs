@@ -44,7 +44,7 @@ fn a_huge_memfd_is() {
 }
 
 #[test]
-fn a_file_of_tmpfs_is_not() {
+fn a_file_on_tmpfs_is_not() {
     let Some(folder) = tmpfs::folder() else { return };
     assert!(!is_memfd(tempfile::tempfile_in(&folder).unwrap()), "without a name");
     let named = tempfile::NamedTempFile::new_in(&folder).unwrap();
@@ -52,7 +52,7 @@ fn a_file_of_tmpfs_is_not() {
     assert!(!is_memfd(named.into_file()), "unlinked");
 }
 
-/// Shared anonymous memory lives on the mount of the memory files.
+/// The kernel keeps shared anonymous memory on the same internal mount as memory files.
 #[test]
 fn shared_anonymous_memory_is_not() {
     const LEN: usize = 4096;
@@ -68,7 +68,7 @@ fn shared_anonymous_memory_is_not() {
     }
 }
 
-/// A new file `name` on a new mount that no path leads to.
+/// Creates a file on a new mount of the given file system that is attached to no path.
 fn on_a_detached_mount(system: &str, name: &str) -> rustix::io::Result<OwnedFd> {
     let context = fsopen(system, FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(&context)?;
@@ -79,14 +79,14 @@ fn on_a_detached_mount(system: &str, name: &str) -> rustix::io::Result<OwnedFd> 
 }
 
 #[test]
-fn a_file_of_hugetlbfs_is_not() {
+fn a_file_on_hugetlbfs_is_not() {
     match on_a_detached_mount("hugetlbfs", "file") {
         Ok(file) => assert!(!is_memfd(file)),
         Err(errno) => skip(format_args!("mounting hugetlbfs: {errno}")),
     }
 }
 
-/// At the root of a mount its link in `/proc` reads as that of a memory file.
+/// At the root of a detached mount, a file's link in `/proc` reads like that of a memory file.
 #[test]
 fn a_file_that_is_named_like_one_is_not() {
     match on_a_detached_mount("tmpfs", "memfd:forged") {

@@ -1,4 +1,4 @@
-//! Files that a service manager passes on, as systemd does.
+//! Files passed by a service manager such as systemd.
 
 use std::io::{ErrorKind, Seek, SeekFrom};
 use std::process::Command;
@@ -8,7 +8,7 @@ use memfile::{Cause, Error, MemFile, SealedFile};
 
 use crate::support::child;
 
-/// The process that becomes the service sets its own id.
+/// Sets LISTEN_PID as a service manager does: `exec` keeps the pid of the shell.
 const MANAGER: &[&str] = &["sh", "-c", "LISTEN_PID=$$ exec \"$0\" \"$@\""];
 
 fn pass(command: &mut Command, files: Vec<FdMapping>) -> &mut Command {
@@ -35,7 +35,7 @@ fn a_service_finds_its_files_by_their_names() {
     let mut text = [0; 6];
     state.read_exact_at(&mut text, 0).unwrap();
     assert_eq!(&text, b"child!");
-    assert_eq!(state.as_file().stream_position().unwrap(), 3, "the service has a position of its own");
+    assert_eq!(state.as_file().stream_position().unwrap(), 3, "the service has changed the position");
 }
 
 /// The child of [`a_service_finds_its_files_by_their_names`].
@@ -43,7 +43,7 @@ fn service() {
     let state = MemFile::find_listen_fd("state").unwrap().unwrap();
     assert_eq!(state.as_file().stream_position().unwrap(), 0);
     state.write_all_at(b"child!", 0).unwrap();
-    // The first of two, which is read-only.
+    // Two files have this name: the first one is found, and it is read-only.
     let config = MemFile::find_listen_fd("config").unwrap().unwrap();
     assert_eq!(config.write_at(b"1", 0).unwrap_err().cause(), Cause::ReadOnly);
     assert_eq!(&SealedFile::try_from(config).unwrap().map().unwrap()[..], b"config");
@@ -56,7 +56,7 @@ fn service() {
 }
 
 #[test]
-fn variables_for_another_process_are_passed_over() {
+fn variables_for_another_process_are_ignored() {
     let Some(test) = child::split(|_| assert!(MemFile::find_listen_fd("state").unwrap().is_none())) else { return };
     let state = || FdMapping { parent_fd: MemFile::create_default("state").unwrap().into(), child_fd: 3 };
     for (variable, value) in [("LISTEN_PID", "1"), ("LISTEN_PID", "?"), ("LISTEN_FDS", "0"), ("LISTEN_FDS", "-1")] {
@@ -81,16 +81,16 @@ fn a_descriptor_that_is_gone_is_an_error() {
     test.assert_passed(&command.output().unwrap());
 }
 
-/// Nobody was passed this number, so it is that of a file of the process itself: of one that it fills,
-/// whose bytes nobody else may change.
+/// The variables name a number that was not passed, and which a draft of this process has got.
+/// Taking it for an inherited file would allow safe code to change the draft's bytes.
 #[test]
-fn a_draft_under_the_number_is_not_taken() {
+fn a_draft_with_that_number_is_not_taken() {
     let Some(test) = child::split(|_| {
         let mut drafts: Vec<_> = (0..40).map(|_| SealedFile::options().draft("state", 1).unwrap()).collect();
         match MemFile::find_listen_fd("state") {
             Ok(file) => {
                 file.unwrap().write_all_at(&[9], 0).unwrap();
-                panic!("a draft was written by somebody else: {:?}", drafts.iter().find(|draft| draft[0] == 9));
+                panic!("this draft was written through another file: {:?}", drafts.iter().find(|draft| draft[0] == 9));
             }
             Err(error) => assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::NotFound, None)),
         }

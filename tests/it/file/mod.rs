@@ -1,4 +1,4 @@
-//! [`memfile::MemFile`]: creating, reading and writing, sealing, and handing it over.
+//! [`memfile::MemFile`]: creating, reading, writing, sealing and passing it on.
 
 mod above_stdio;
 mod add_seals;

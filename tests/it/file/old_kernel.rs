@@ -1,4 +1,4 @@
-//! Kernels and sandboxes that refuse a call or a flag, played by a filter of system calls.
+//! Kernels and sandboxes that refuse a call or a flag, simulated with a seccomp filter.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -28,17 +28,17 @@ fn assert_mode(file: &MemFile, mode: u32) {
 #[test]
 fn exec_flags_are_left_out_and_not_tried_again() {
     seccomp::alone(|| {
-        // The sandbox refuses the flags, but the kernel decides what a file without flags is.
+        // What a file without these flags is like is up to the kernel.
         let implied = if noexec::implies_sealing() { Seal::Exec.into() } else { Seals::empty() };
         on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EINVAL));
         let file = sealable(Exec::Deny).create("first").unwrap();
         assert_mode(&file, 0o666);
         assert_eq!(file.get_seals().unwrap(), implied);
 
-        // From here on, trying one of the flags again would fail, because this errno has no fallback.
+        // From here on, trying one of the flags again would fail: there is no fallback for EXFULL.
         on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EXFULL));
         for (exec, mode) in [(Exec::Deny, 0o666), (Exec::DenyUnsealed, 0o666), (Exec::Allow, 0o777)] {
-            // Without a flag to ask for it, no file is without the seal Exec.
+            // If the kernel implies the seal Exec, only a flag could avoid it.
             if exec != Exec::Deny && noexec::implies_sealing() {
                 assert_eq!(refused(sealable(exec).create("second"), None, NOEXEC_IMPLIED).cause(), Cause::Denied);
                 continue;
@@ -63,7 +63,8 @@ fn only_the_refused_flag_is_left_out() {
     });
 }
 
-/// EINVAL because of another flag does not mean that the exec flags are unknown.
+/// If memfd_create returns EINVAL because of another flag, the crate must not conclude that the
+/// kernel lacks the exec flags.
 #[test]
 fn another_refused_flag_is_reported_and_not_remembered() {
     seccomp::alone(|| {
@@ -107,8 +108,8 @@ fn no_memfd_create_at_all() {
     });
 }
 
-/// Some emulated kernels and sandboxes take `F_ADD_SEALS` and do nothing. That an earlier file got
-/// its seals proves nothing, since a program can enter a sandbox at any time.
+/// Some emulated kernels and sandboxes accept `F_ADD_SEALS` and do nothing. The crate checks every
+/// file: a program can enter a sandbox at any time, so earlier files prove nothing.
 #[test]
 fn no_file_is_sealed_by_ignored_seals() {
     seccomp::alone(|| {
@@ -118,7 +119,7 @@ fn no_file_is_sealed_by_ignored_seals() {
         file.write_all_at(b"bytes", 0).unwrap();
         let draft = SealedFile::options().draft("x", 5).unwrap();
         seccomp::on_fcntl(libc::F_ADD_SEALS, errno(0));
-        // One call, as documented: it does not read back.
+        // `add_seal` is documented as a single call, so it does not notice.
         file.add_seal(Seal::Grow).unwrap();
 
         let ignored = |result: Result<SealedFile, Error>| {
@@ -154,13 +155,13 @@ fn no_file_is_sealed_by_ignored_seals() {
         // `verify` adds no seals, so it sees that they are missing.
         let error = SealedFile::options().verify(received).unwrap_err();
         assert_eq!((error.to_string().as_str(), error.error().cause()), (MISSING_BOTH, Cause::MissingSeals));
-        // The report of the kernel's features notices it too.
+        // `Support::probe` notices it too.
         let error = Support::probe().get(Feature::Sealing).unwrap_err();
         assert_eq!((error.cause(), error.seals()), (Cause::Unsupported, Seals::from(Seal::Shrink)));
     });
 }
 
-/// Where the second call of a creation fails, the descriptor of the first is closed.
+/// If `fchmod` or `F_ADD_SEALS` fails after `memfd_create`, the descriptor is closed.
 #[test]
 fn a_failed_creation_leaks_no_descriptor() {
     seccomp::alone(|| {
@@ -174,7 +175,7 @@ fn a_failed_creation_leaks_no_descriptor() {
     });
 }
 
-/// A file that should not be sealable is not handed out when it is.
+/// If a file cannot be made unsealable as requested, creation fails.
 #[test]
 fn sealing_that_cannot_be_forbidden_is_an_error() {
     seccomp::alone(|| {

@@ -1,4 +1,4 @@
-//! Paths below `/proc`: their text and forms, reopening, names, `Debug`.
+//! Paths in `/proc`: their text and types, reopening, names, and `Debug`.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::{self, File};
@@ -55,16 +55,16 @@ fn a_child_reads_by_the_parents_pid() {
 fn the_longest_path_fits() {
     let file = holding("x");
     assert_eq!(file.proc_path_of(u32::MAX).to_string(), format!("/proc/4294967295/fd/{}", file.as_raw_fd()));
-    // SAFETY: The number is not used but for its digits.
+    // SAFETY: Only the digits of the number are used, in a path.
     let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(i32::MAX) };
-    // SAFETY: As above; it is forgotten, so never closed.
+    // SAFETY: As above, and `ManuallyDrop` never closes it.
     let never_open = std::mem::ManuallyDrop::new(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd.as_raw_fd()) });
     let never_open: &MemFile = &never_open;
     assert_eq!(never_open.proc_path_of(u32::MAX).to_string(), "/proc/4294967295/fd/2147483647");
 }
 
 #[test]
-fn reopened_it_has_its_own_position_and_cannot_write() {
+fn a_reopened_file_has_its_own_position_and_cannot_write() {
     let mut file = holding("shared bytes");
     let mut reopened = file.reopen_read_only().unwrap();
     assert_eq!(rustix::io::fcntl_getfd(&reopened).unwrap(), rustix::io::FdFlags::CLOEXEC);
@@ -106,7 +106,7 @@ fn names() {
 }
 
 #[test]
-fn a_file_of_tmpfs_has_no_such_name() {
+fn a_file_on_tmpfs_has_no_name() {
     let Some(file) = tmpfs::file() else { return };
     let file = MemFile::from_fd(file.into()).unwrap();
     let error = refused(file.name(), None, "the file was not created by memfd_create");
@@ -128,18 +128,16 @@ fn debug_tells_what_the_kernel_knows() {
     assert_eq!(format!("{file:?}"), expected("Shrink | Write"));
 }
 
-/// A thread may have a table of descriptors of its own; `/proc/self` shows that of the first
-/// thread.
+/// A thread may have its own descriptor table, while `/proc/self` shows the main thread's.
 #[test]
 fn a_thread_with_descriptors_of_its_own() {
     let other = holding("another file");
     other.add_seal(Seal::Shrink).unwrap();
     let number = other.as_raw_fd();
     let thread = std::thread::spawn(move || {
-        // SAFETY: The numbers of other threads are not used below.
+        // SAFETY: Nothing below uses a descriptor of another thread.
         unsafe { unshare_unsafe(UnshareFlags::FILES) }?;
-        // SAFETY: In this thread's table the number is nobody's, since the thread that owns it has
-        // another table.
+        // SAFETY: Nothing in this thread owns the number: `other` owns it in the other table.
         let mut place = unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) };
         let mine = MemFile::create_sealable("mine").unwrap();
         rustix::io::dup2(&mine, &mut place).unwrap();
@@ -162,11 +160,10 @@ fn a_thread_with_descriptors_of_its_own() {
     drop(other);
 }
 
-/// Leaves every file system behind, for this process alone.
+/// Changes the root of this process to an empty directory, so that it can open no file at all.
 fn without_files() -> rustix::io::Result<()> {
     let empty = tempfile::tempdir().unwrap();
-    // SAFETY: The process is the child of a test, which shares no descriptors or memory by file
-    // system.
+    // SAFETY: A mount namespace of its own changes neither descriptors nor memory.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
     rustix::process::chroot(empty.path())
 }
@@ -178,12 +175,12 @@ fn without_proc() {
         let file = MemFile::create("limit", options).unwrap();
         let can_freeze = !noexec::is_strict();
         if let Err(errno) = without_files() {
-            return skip(format_args!("this process cannot leave all file systems: {errno}"));
+            return skip(format_args!("unshare(CLONE_NEWNS) or chroot: {errno}"));
         }
         refused(file.reopen_read_only(), libc::ENOENT, "open: ENOENT: /proc is not mounted, so the file has no path");
         refused(file.name(), libc::ENOENT, "readlink: ENOENT: /proc is not mounted, so the file has no path");
         assert!(!format!("{file:?}").contains("name"));
-        // All the rest goes without.
+        // Everything else works without /proc.
         file.write_all_at(b"bare", 0).unwrap();
         let map = file.share().unwrap();
         let view = SharedView::try_from(map.as_mem_file().try_clone().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! [`MemFile::punch_hole`]: the bytes, the memory, and every refusal.
+//! [`MemFile::punch_hole`]: the bytes, the memory that is freed, and every error.
 
 use memfile::{Cause, CreateOptions, HugeTlb, MemFile, Seal, SharedMap};
 
@@ -19,11 +19,12 @@ fn contents() -> Vec<u8> {
 }
 
 #[test]
-fn bytes_are_zero_and_memory_is_given_back() {
+fn bytes_are_zeroed_and_memory_is_freed() {
     let _steady = steady_policy();
     let small_pages = has_small_pages();
     let page = page();
-    // Whole pages go; of others the bytes alone. Beyond the end there is nothing.
+    // Whole pages are freed. In pages that are only partly in the range, bytes are zeroed. A range
+    // may extend past the end of the file.
     for (offset, len, memory) in [
         (page, page, 2 * page),
         (0, 3 * page, 0),
@@ -47,7 +48,7 @@ fn bytes_are_zero_and_memory_is_given_back() {
     }
 }
 
-/// The map of a shared file shows it.
+/// An existing map of the file reads zeros where the hole is.
 #[test]
 fn below_a_map() {
     let _steady = steady_policy();
@@ -96,7 +97,7 @@ fn refusals() {
         let error = refused(file.punch_hole(offset, len), libc::EINVAL, &message);
         assert_eq!(error.cause(), Cause::OutOfBounds);
     }
-    // Seals of the length do not matter.
+    // Shrink and Grow do not forbid it, since the length stays.
     let seals = file.get_seals().unwrap() | Seal::Shrink | Seal::Grow;
     file.add_seals(seals).unwrap();
     file.punch_hole(0, page()).unwrap();

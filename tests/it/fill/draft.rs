@@ -1,4 +1,4 @@
-//! [`Draft`]: its bytes at every length, and what is left of it after an error.
+//! [`Draft`]: its bytes at every length, and its state after an error.
 
 use std::io::ErrorKind;
 use std::thread;
@@ -25,13 +25,13 @@ fn nothing_is_left(name: &str) {
     assert!(mappings(name).is_empty());
 }
 
-/// Each length gets the bytes of the one before it, as far as they go, and then zeros.
+/// After `set_len` a draft has its earlier bytes, up to the new length, and zeros after them.
 #[test]
 fn bytes_at_every_length() {
     for options in [SealedFile::options(), SealedFile::options().huge_pages(true)] {
         let mut draft = options.draft("draft bytes", 5000).unwrap();
         let mut model = vec![0; 5000];
-        assert!(*draft == model, "zero at first");
+        assert!(*draft == model, "a new draft is not zero");
         draft.copy_from_slice(&pattern(5000));
         model.copy_from_slice(&pattern(5000));
         for len in [5000, 4097, 10_000, 1, 4096, 0, 3, 5 * MIB + 3, 2 * MIB, 3 * MIB] {
@@ -44,17 +44,17 @@ fn bytes_at_every_length() {
                 *last = 7;
                 model[len - 1] = 7;
             }
-            assert_eq!(mappings("draft bytes").len(), usize::from(len > 0), "the earlier maps are gone");
+            assert_eq!(mappings("draft bytes").len(), usize::from(len > 0), "earlier maps are left");
         }
         let sealed = draft.seal().unwrap();
-        assert!(mappings("draft bytes").is_empty(), "the writable map is gone");
+        assert!(mappings("draft bytes").is_empty(), "the writable map is left");
         look(&sealed, &model);
     }
     nothing_is_left("draft bytes");
 }
 
-/// Pages that nobody has written are allocated all the same, so that neither the writer nor a
-/// reader can lack them.
+/// Even pages that are never written are allocated, so that neither the writer nor a reader runs
+/// out of memory when it touches them.
 #[test]
 fn untouched_pages_are_allocated() {
     let mut draft = SealedFile::options().draft("draft untouched", 100_000).unwrap();
@@ -74,7 +74,7 @@ fn empty() {
 }
 
 #[test]
-fn dropped_it_leaves_nothing() {
+fn dropping_leaves_nothing() {
     let mut draft = SealedFile::options().draft("draft dropped", 5000).unwrap();
     draft.fill(1);
     assert_eq!((descriptors_of("draft dropped"), mappings("draft dropped").len()), (1, 1));
@@ -82,9 +82,9 @@ fn dropped_it_leaves_nothing() {
     nothing_is_left("draft dropped");
 }
 
-/// A length that cannot be is refused, and the draft stays as it was.
+/// `set_len` refuses an impossible length, and leaves the draft unchanged.
 #[test]
-fn lengths_that_cannot_be() {
+fn impossible_lengths() {
     let mut draft = SealedFile::options().draft("draft long", 5).unwrap();
     draft.copy_from_slice(b"short");
     for len in [usize::MAX, isize::MAX as usize + 1] {
@@ -95,7 +95,7 @@ fn lengths_that_cannot_be() {
     look(&draft.seal().unwrap(), b"short");
 }
 
-/// A draft of a page, and a bit more.
+/// A draft of a page and a part of the next one.
 fn patterned(name: &str) -> Draft {
     let mut draft = SealedFile::options().draft(name, 5000).unwrap();
     draft.copy_from_slice(&pattern(5000));
@@ -106,7 +106,8 @@ fn limit(resource: Resource, value: u64) {
     setrlimit(resource, Rlimit { current: Some(value), maximum: getrlimit(resource).maximum }).unwrap();
 }
 
-/// The draft keeps its length and its bytes, and can be sealed.
+/// If `set_len` fails because of RLIMIT_FSIZE, the draft keeps its length and bytes, and can be
+/// sealed.
 #[test]
 fn a_length_beyond_the_file_size_limit() {
     child::alone(|| {
@@ -125,7 +126,7 @@ fn a_length_beyond_the_file_size_limit() {
     });
 }
 
-/// A map of the new length that finds no place: the bytes are not lost, and the draft can be sealed
+/// If there is no address space to map the new length, the draft keeps its bytes, and can be sealed
 /// at its old length.
 #[test]
 fn a_length_without_address_space() {
@@ -137,7 +138,8 @@ fn a_length_without_address_space() {
             refused(draft.set_len(len), libc::ENOMEM, &message);
             assert!(*draft == pattern(5000));
         }
-        // What is new later is allocated from where the bytes end, not from where they could not.
+        // The failed calls left pages beyond the bytes unallocated, so this allocates from the end
+        // of the bytes on.
         draft.set_len(10_000).unwrap();
         assert!(draft[..5000] == pattern(5000) && draft[5000..] == [0; 5000]);
         draft.set_len(5000).unwrap();
@@ -145,12 +147,12 @@ fn a_length_without_address_space() {
     });
 }
 
-/// A filter plays the lack of memory, as an old kernel and as a new one would report it.
+/// A filter simulates a lack of memory, as both old and new kernels report it.
 #[test]
 fn a_length_without_memory() {
     seccomp::alone(|| {
         let draft = patterned("draft memory");
-        // A filter stays with its thread.
+        // A filter lasts as long as its thread, so it gets a thread of its own.
         let thread = thread::spawn(move || {
             let mut draft = draft;
             seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EFAULT));
@@ -171,8 +173,8 @@ fn a_length_without_memory() {
     });
 }
 
-/// Where memory is missing after all, that is an error before any seal is added: the draft that
-/// comes back can be written, and sealed once there is memory.
+/// `seal` allocates missing pages before it adds a seal. If that fails, the draft comes back
+/// writable, and can be sealed once there is memory.
 #[test]
 fn no_seal_is_added_where_memory_is_missing() {
     seccomp::alone(|| {
@@ -181,7 +183,7 @@ fn no_seal_is_added_where_memory_is_missing() {
             let mut draft = draft;
             seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EFAULT));
             seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
-            // The new pages have no memory, and the old length cannot be had again.
+            // The new pages cannot be allocated, and the file cannot be cut back to its old length.
             seccomp::on_values("ftruncate", 1, &[5000], seccomp::errno(libc::EIO));
             let message = format!("fallocate: ENOSPC: {NO_MEMORY}");
             refused(draft.set_len(20_000), libc::ENOSPC, &message);
@@ -227,7 +229,7 @@ fn a_closure_that_fails_leaves_nothing() {
     let result = SealedFile::options().try_create_with("draft failed", usize::MAX, |_| Err(Failure::Own(9)));
     let Failure::Crate(error) = result.unwrap_err() else { panic!("nothing to fill") };
     assert_eq!(error.to_string(), too_long(usize::MAX as u64));
-    // `std::io::Error` is the usual one.
+    // The usual error type of a closure is `std::io::Error`.
     let fill = |bytes: &mut [u8]| std::io::Read::read_exact(&mut &b"short"[..], bytes);
     let error = SealedFile::options().try_create_with("draft failed", 6, fill).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
@@ -235,10 +237,10 @@ fn a_closure_that_fails_leaves_nothing() {
     look(&SealedFile::options().try_create_with("draft filled", 5, fill).unwrap(), b"short");
 }
 
-/// A program that another thread starts meanwhile must not get the file, even if it may have it
-/// when it is sealed.
+/// A program that another thread starts before the file is sealed must not inherit it, even if the
+/// caller asked for an inheritable file.
 #[test]
-fn inheritable_once_it_is_sealed() {
+fn inheritable_only_once_sealed() {
     let options = SealedFile::options().create_options(CreateOptions::new().close_on_exec(false));
     let mut draft = options.draft("draft inherited", 5).unwrap();
     draft.set_len(5000).unwrap();
@@ -250,7 +252,8 @@ fn inheritable_once_it_is_sealed() {
     assert_eq!((descriptors_of("draft inherited"), inheritable("draft inherited")), (1, 0));
 }
 
-/// The draft's map in a forked child counts as a writer. The draft comes back, with its bytes.
+/// A forked child's copy of the map counts as a writer, so sealing fails. The draft comes back with
+/// its bytes.
 #[test]
 fn a_forked_child() {
     child::alone(|| {
@@ -262,8 +265,8 @@ fn a_forked_child() {
             let (error, again) = draft.seal().unwrap_err().into_parts();
             assert!(refused(Err::<(), _>(error), libc::EBUSY, BUSY).is_busy());
             draft = again;
-            assert!(*draft == pattern(5000), "it is mapped again");
-            assert_eq!(inheritable("draft forked"), 0, "not sealed yet");
+            assert!(*draft == pattern(5000), "the draft has lost its bytes");
+            assert_eq!(inheritable("draft forked"), 0, "inheritable before it is sealed");
         }
         draft[0] = 9;
         draft.set_len(5001).unwrap();
@@ -277,10 +280,10 @@ fn a_forked_child() {
     });
 }
 
-/// The file keeps the huge page through which a cut goes, and what was beyond the cut is zero all
-/// the same when the draft grows again.
+/// Cutting a draft within a huge page leaves the whole page in the file. The bytes after the cut
+/// must still be zero when the draft grows again.
 #[test]
-fn huge_pages_show_no_bytes_again() {
+fn cut_bytes_of_huge_pages_do_not_come_back() {
     let Some(_pool) = Pool::of(2) else { return };
     let options = SealedFile::options().create_options(CreateOptions::new().huge_tlb(HugeTlb::Default));
     let page = page();
@@ -298,7 +301,8 @@ fn huge_pages_show_no_bytes_again() {
     }
 }
 
-/// A draft that could not be mapped has no bytes to clear, so it is mapped before it is cut.
+/// The draft clears the rest of the page through its map. If an earlier error left it without a
+/// map, it is mapped again before it is cut.
 #[test]
 fn a_cut_clears_huge_pages_that_were_not_mapped() {
     child::alone(|| {
@@ -322,7 +326,7 @@ fn a_cut_clears_huge_pages_that_were_not_mapped() {
     });
 }
 
-/// The file ends with its page, the data do not.
+/// The length of the file is rounded up to a huge page, the length of the data is not.
 #[test]
 fn huge_pages_keep_the_length_of_the_data() {
     let Some(_pool) = Pool::of(2) else { return };
@@ -343,8 +347,8 @@ fn huge_pages_keep_the_length_of_the_data() {
     nothing_is_left("draft huge");
 }
 
-/// New pages come through the mapping, from the page on in which the old length ends. `fallocate` is
-/// for kernels that cannot do that.
+/// New pages are allocated through the map, from the page in which the old length ends.
+/// `fallocate`, which fails here, is only for kernels that lack MADV_POPULATE_WRITE.
 #[test]
 fn grows_through_the_mapping() {
     if lacks(Feature::Populate) {

@@ -1,5 +1,5 @@
-//! Transparent huge pages: every way to fill a file of them has the same bytes as without, whatever
-//! the kernel's policy is and whichever call fails.
+//! Transparent huge pages: every way to fill a file gives the same bytes as with ordinary pages,
+//! whatever the kernel's policy is and whichever call fails.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -28,7 +28,7 @@ fn options() -> SealedFileOptions {
     SealedFile::options().huge_pages(true)
 }
 
-/// As [`look`], and that all the memory is there.
+/// Like [`look`], and checks that the whole file is allocated.
 #[track_caller]
 fn look_full(file: &SealedFile, bytes: &[u8]) {
     assert!(allocated(file) >= bytes.len() as u64);
@@ -41,7 +41,7 @@ fn nothing_is_left() {
     assert!(mappings(NAME).is_empty());
 }
 
-/// A way to make a file of these bytes, with its name.
+/// The name of a way to make a file, and a function that makes one of the given bytes.
 type Way = (&'static str, fn(&[u8]) -> SealedFile);
 
 const WAYS: [Way; 9] = [
@@ -66,7 +66,7 @@ const WAYS: [Way; 9] = [
         draft.set_len(bytes.len() / 2).unwrap();
         draft.set_len(bytes.len()).unwrap();
         let zeros = vec![0; bytes.len() - bytes.len() / 2];
-        assert!(draft[bytes.len() / 2..] == zeros, "what was cut off does not come back");
+        assert!(draft[bytes.len() / 2..] == zeros, "bytes that were cut off came back");
         draft.copy_from_slice(bytes);
         draft.seal().unwrap()
     }),
@@ -81,7 +81,7 @@ const WAYS: [Way; 9] = [
     }),
     ("from_reader", |bytes| options().from_reader(NAME, bytes).unwrap()),
     ("from_reader in pieces", |bytes| {
-        // Odd, so that no read ends with a page, and interrupted.
+        // Pieces of an odd length, so that reads end within pages, with an interrupt before each.
         let pieces = bytes.chunks(100_003).map(|piece| Ok(piece.to_vec()));
         let interrupted = iter::repeat_with(|| Err(ErrorKind::Interrupted.into()));
         let reader = Pieces { script: pieces.zip(interrupted).flat_map(|(a, b)| [b, a]).collect(), rest: Vec::new() };
@@ -95,7 +95,7 @@ fn source(bytes: &[u8]) -> MemFile {
     source
 }
 
-/// What `read` returns while the bytes are written at the other end.
+/// Writes the bytes to `end` in another thread while `read` runs, and returns its result.
 fn through<T>(mut end: File, bytes: &[u8], read: impl FnOnce() -> T) -> T {
     thread::scope(|scope| {
         scope.spawn(move || end.write_all(bytes).unwrap());
@@ -103,7 +103,7 @@ fn through<T>(mut end: File, bytes: &[u8], read: impl FnOnce() -> T) -> T {
     })
 }
 
-/// A reader that does at each call what comes next, or a part of it if the buffer is shorter.
+/// A reader that returns the next result of its script, or a part of it if the buffer is shorter.
 struct Pieces {
     script: std::collections::VecDeque<io::Result<Vec<u8>>>,
     rest: Vec<u8>,
@@ -116,14 +116,14 @@ impl Read for Pieces {
         }
         let n = self.rest.len().min(buffer.len());
         buffer[..n].copy_from_slice(&self.rest[..n]);
-        // More than it tells, which nobody may see.
+        // Writes more than it reports. These bytes must not get into the file.
         buffer[n..].iter_mut().take(5000).for_each(|byte| *byte = 0xff);
         self.rest.drain(..n);
         Ok(n)
     }
 }
 
-/// Around one, two and three huge pages; fewer where they are large.
+/// Sizes around one, two and three huge pages, and only two sizes if these are larger than 4 MiB.
 fn sizes(page: usize) -> Vec<usize> {
     if page > 4 << 20 {
         return vec![page - 1, 2 * page + 4097];
@@ -141,15 +141,15 @@ fn every_way_and_size_under_every_policy() {
             for (len, (name, make)) in sizes(page).into_iter().flat_map(|len| WAYS.map(|way| (len, way))) {
                 let whole = len - len % page;
                 let expected = match policy {
-                    // On demand, or not at all.
+                    // Huge pages are only made by MADV_COLLAPSE, or not at all.
                     "never" if collapses => whole..=whole,
                     "never" | "deny" => 0..=0,
-                    // The other policies can make one of the end, too.
+                    // Under the other policies the end of the file can get one, too.
                     _ if collapses => whole..=whole + page,
                     _ => 0..=whole + page,
                 };
-                // The kernel may have no memory in one piece at the moment, or somebody holds a page: but
-                // not five times in a row.
+                // The kernel may lack contiguous memory at the moment, or a page may be in use, but
+                // hardly five times in a row.
                 let mut found = (0..5).map(|_| {
                     let file = make(&bytes[..len]);
                     look_full(&file, &bytes[..len]);
@@ -165,10 +165,10 @@ fn every_way_and_size_under_every_policy() {
     });
 }
 
-/// A page that the kernel has made for the end of a file shows no byte of what was there before to
-/// one who maps the whole page.
+/// If the kernel made a huge page for the end of a file, its bytes past the end are zero, even for
+/// a caller who maps the whole page.
 #[test]
-fn nothing_is_behind_the_end() {
+fn nothing_remains_past_the_end() {
     child::alone(|| {
         under_each_policy(|policy, page| {
             let len = page + 5000;
@@ -182,7 +182,8 @@ fn nothing_is_behind_the_end() {
     });
 }
 
-/// A source that is longer than it says, and one that grows meanwhile: as much as there is.
+/// A source that is longer than its reported size, and one that grows during the copy, are copied
+/// up to their end.
 #[test]
 fn sources_whose_length_is_not_known() {
     let Some(page) = affordable_page() else { return };
@@ -201,10 +202,10 @@ fn sources_whose_length_is_not_known() {
     });
     assert!(copy.len() > page as u64);
     look_full(&copy, &bytes[..copy.len() as usize]);
-    // It has all of it afterwards.
+    // Once the source has stopped growing, the copy is complete.
     look_full(&options().copy_of(NAME, &source).unwrap(), &bytes);
 
-    // A source that does not block and has nothing yet.
+    // A non-blocking source without data.
     let (read, _write) = UnixStream::pair().unwrap();
     read.set_nonblocking(true).unwrap();
     let error = options().copy_of(NAME, &read).unwrap_err();
@@ -213,7 +214,7 @@ fn sources_whose_length_is_not_known() {
     nothing_is_left();
 }
 
-/// A source of just the limit is taken, and one that is longer by a byte is refused.
+/// A source as long as the limit is copied, and one that is a byte longer is refused.
 #[test]
 fn limits() {
     let Some(page) = affordable_page() else { return };
@@ -225,7 +226,7 @@ fn limits() {
             let (read, write) = rustix::pipe::pipe().unwrap();
             let write = File::from(write);
             let piped = thread::scope(|scope| {
-                // It is refused as soon as it is too long, and the pipe breaks.
+                // Ignores EPIPE: the reader is closed as soon as the source exceeds the limit.
                 scope.spawn(move || drop((&write).write_all(bytes)));
                 builder.copy_of(NAME, read)
             });
@@ -271,9 +272,9 @@ fn readers_that_go_wrong() {
     nothing_is_left();
 }
 
-/// The calls that a way makes, with a fault in one of them, which is a collapse, and the file that
-/// comes of it. The kernel itself may refuse a page when it is short of memory in one piece. Then the
-/// fault hits another call, and the way is tried again.
+/// Makes a file while the call number `at`, a collapse, fails with `errno`. Returns the file and
+/// all calls that were made. If the kernel itself refuses a huge page for lack of contiguous
+/// memory, the fault hits a different call, and the file is made again.
 fn with_fault(way: fn(&[u8]) -> SealedFile, bytes: &[u8], at: usize, errno: i32) -> (SealedFile, Vec<&'static str>) {
     let fault = Fault { at, errno, again: false, spared: None };
     for _ in 0..5 {
@@ -289,8 +290,8 @@ fn places(made: &[&str], name: &str) -> Vec<usize> {
     made.iter().enumerate().filter(|&(_, made)| *made == name).map(|(place, _)| place).collect()
 }
 
-/// Once the kernel has refused a huge page, nobody asks again for this file: the rest gets ordinary
-/// pages. A sandbox that claims to have done it is found out.
+/// Once the kernel has refused a huge page, the crate asks for no more in this file, and the rest
+/// gets ordinary pages. It also notices a sandbox that only pretends to collapse (errno 0).
 #[test]
 fn a_refused_collapse_is_the_last_one() {
     if !seccomp::is_allowed(libc::SECCOMP_RET_USER_NOTIF) {
@@ -298,13 +299,13 @@ fn a_refused_collapse_is_the_last_one() {
     }
     child::alone(|| {
         let Some(page) = affordable_page() else { return };
-        // Under a policy that allows them the kernel makes huge pages without a collapse.
+        // Under most other policies the kernel makes huge pages without a collapse.
         let Some(policy) = Setting::take(POLICY) else { return };
         policy.set("never").unwrap();
         if !collapses() {
-            return skip::skip("no huge pages on demand");
+            return skip::skip("this kernel lacks MADV_COLLAPSE");
         }
-        // More than one call gets.
+        // More than a single call collapses.
         let huge = 6 * page;
         let bytes = pattern(huge + 5000);
         for name in ["from_bytes", "create_with", "copy_of a file", "from_reader"] {
@@ -322,7 +323,7 @@ fn a_refused_collapse_is_the_last_one() {
                     assert_eq!(places(&made, COLLAPSE).len(), before + 1, "{errno}: {made:?}");
                     assert_eq!(by_huge_pages(&file, NAME), pages * page, "{errno} at the collapse {before}");
                 }
-                // Each page was touched by a call.
+                // One other `madvise` call was made for each huge page before this collapse.
                 pages = places(&made[..at], "madvise").len();
             }
         }
@@ -330,18 +331,18 @@ fn a_refused_collapse_is_the_last_one() {
     });
 }
 
-/// What a filter refuses for good, and a name for it.
+/// The name of what is missing, and a function that installs a filter to refuse it.
 type Refusal = (&'static str, fn());
 
-/// Kernels and sandboxes that lack one rung of the ladder, or several.
+/// On kernels and in sandboxes that lack some of the calls, the crate falls back to others.
 #[test]
-fn every_rung_can_be_missing() {
+fn every_call_can_be_missing() {
     let refusals: [Refusal; 7] = [
         ("MADV_POPULATE_WRITE", || seccomp::on_values("madvise", 2, &[23], seccomp::errno(libc::EINVAL))),
         ("MADV_HUGEPAGE", || seccomp::on_values("madvise", 2, &[14], seccomp::errno(libc::EINVAL))),
         ("all advice", || seccomp::always("madvise", seccomp::errno(libc::EINVAL))),
         ("all advice, by a sandbox", || seccomp::always("madvise", seccomp::errno(libc::EPERM))),
-        // No room for an aligned map, so that the file is mapped anywhere.
+        // There is no room for an aligned map, so the file is mapped at any address.
         ("the place", || {
             seccomp::on_bits("mmap", 3, libc::MAP_NORESERVE.unsigned_abs(), seccomp::errno(libc::ENOMEM));
         }),
@@ -371,9 +372,9 @@ fn every_rung_can_be_missing() {
     });
 }
 
-/// A kernel without them says so, and why.
+/// `Support` reports that the kernel lacks MADV_COLLAPSE.
 #[test]
-fn the_report_tells() {
+fn a_missing_collapse_is_reported() {
     seccomp::alone(|| {
         seccomp::on_values("madvise", 2, &[MADV_COLLAPSE.unsigned_abs()], seccomp::errno(libc::EINVAL));
         let error = Support::probe().get(Feature::Collapse).unwrap_err();
@@ -381,7 +382,7 @@ fn the_report_tells() {
     });
 }
 
-/// Advice, and not memory: a file of huge pages that does not fit is refused as any other one is.
+/// Huge pages are only a hint, but a lack of memory is an error, as for any other file.
 #[test]
 fn no_memory() {
     seccomp::alone(|| {
@@ -400,8 +401,8 @@ fn no_memory() {
     });
 }
 
-/// A draft that found no memory for its new end has lost the new huge pages with it. When it is made
-/// longer again, it gets them again.
+/// If a draft cannot be allocated up to its new end, it is cut back and loses its new huge pages.
+/// They are made again when it grows the next time.
 #[test]
 fn a_draft_that_could_not_grow() {
     seccomp::alone(|| {
@@ -412,7 +413,7 @@ fn a_draft_that_could_not_grow() {
         let draft = options().draft(NAME, 5000).unwrap();
         let thread = thread::spawn(move || {
             let mut draft = draft;
-            // Behind the huge pages.
+            // Only the part after the huge pages fails.
             seccomp::on_values("madvise", 1, &[6000], seccomp::errno(libc::EFAULT));
             seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
             assert_eq!(draft.set_len(2 * page + 6000).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
@@ -425,7 +426,8 @@ fn a_draft_that_could_not_grow() {
     });
 }
 
-/// What can be written needs no map, so it needs no address space either.
+/// Without address space for a map, the bytes are written with `pwrite` instead. A draft needs the
+/// map.
 #[test]
 fn no_address_space() {
     child::alone(|| {
@@ -453,10 +455,9 @@ fn no_address_space() {
     });
 }
 
-/// Nobody who gets the file gets less than the one who made it: all pages are there, and by huge
-/// ones.
+/// The receiver of a file sees it fully allocated, as its sender does.
 #[test]
-fn a_received_file_is_full() {
+fn a_received_file_is_allocated() {
     let Some(page) = affordable_page() else { return };
     let file = options().from_bytes(NAME, &pattern(page + 1)).unwrap();
     let received = SealedFile::try_from(file.as_fd().try_clone_to_owned().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! The builders: what is in the file, what it costs, and what remains after an error or a panic.
+//! The builders: the contents of the file, and what is left after an error or a panic.
 
 mod draft;
 mod huge;
@@ -21,8 +21,8 @@ use crate::support::{child, noexec, seccomp};
 const MIB: usize = 1 << 20;
 const SIZES: [usize; 8] = [0, 1, 4095, 4096, 4097, 2 * MIB - 1, 2 * MIB, 5 * MIB + 3];
 
-/// Checks the bytes, the length that each call reports, the seals, and that there are no holes, for
-/// the sender and for a receiver.
+/// Checks the bytes, the length that each call reports, the seals, that the file has no holes, and
+/// that a receiver accepts it.
 #[track_caller]
 fn look(file: &SealedFile, bytes: &[u8]) {
     assert!(*file.map().unwrap() == *bytes);
@@ -30,8 +30,7 @@ fn look(file: &SealedFile, bytes: &[u8]) {
     assert_eq!((file.len(), file.is_empty(), file.as_mem_file().len().unwrap()), (len, len == 0, len));
     assert!(file.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
     if len > 0 {
-        // Before anything is read through a map, which would fill them. The position is put back.
-        assert_eq!(rustix::fs::seek(file.as_fd(), SeekFrom::Hole(0)).unwrap(), len, "no hole but the end");
+        assert_eq!(rustix::fs::seek(file.as_fd(), SeekFrom::Hole(0)).unwrap(), len, "there is a hole");
     }
     SealedFile::try_from(file.try_clone().unwrap().into_fd()).unwrap();
 }
@@ -77,7 +76,7 @@ fn options_are_kept() {
     }
 }
 
-/// The closure gets zeros of the right length, and an empty slice for an empty file.
+/// The closure gets zeros of the requested length, and an empty slice for an empty file.
 #[test]
 fn create_with_gives_zeros() {
     for len in SIZES {
@@ -86,7 +85,7 @@ fn create_with_gives_zeros() {
             assert_eq!(mappings("fill zeros").len(), usize::from(len > 0));
         });
         let file = file.unwrap();
-        assert!(mappings("fill zeros").is_empty(), "the writable map is gone");
+        assert!(mappings("fill zeros").is_empty(), "the writable map is left");
         look(&file, &vec![0; len]);
     }
 }
@@ -104,20 +103,20 @@ fn a_panic_leaks_nothing() {
 }
 
 #[test]
-fn lengths_that_cannot_be() {
+fn impossible_lengths() {
     let build = |len| SealedFile::create_with("fill long", len, |_| unreachable!("nothing of that length to fill"));
     for len in [usize::MAX, isize::MAX as usize + 1] {
         assert!(refused(build(len), None, &too_long(len as u64)).is_out_of_bounds());
     }
     let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
-    // More than any address space of 64 bits has.
+    // More than the address space of any 64-bit processor.
     for len in [i64::MAX as u64, 1 << 60, 1 << 47].into_iter().filter_map(|len| usize::try_from(len).ok()) {
         refused(build(len), ENOMEM, message);
     }
     assert_eq!(descriptors_of("fill long"), 0);
 }
 
-/// It gives out what it is told to.
+/// A reader that returns the results of an iterator.
 struct Script<I>(I);
 
 impl<I: Iterator<Item = io::Result<Vec<u8>>>> Read for Script<I> {
@@ -141,8 +140,8 @@ fn readers() {
     assert_eq!(descriptors_of("fill reader"), 0);
 }
 
-/// A reader may be wrong about what it has read, in safe code. The length that is proven must be
-/// true all the same.
+/// Safe code can implement `Read` so that it reports more than it has read. The length of the
+/// sealed file must still be right.
 #[test]
 fn a_reader_that_lies() {
     struct Liar(usize);
@@ -158,10 +157,10 @@ fn a_reader_that_lies() {
     assert_eq!(descriptors_of("fill liar"), 0);
 }
 
-/// A program that is started while a file is filled must not get it, even if it may have it when it
-/// is sealed.
+/// A program that is started while a file is being filled must not inherit it, even if the caller
+/// asked for an inheritable file.
 #[test]
-fn inheritable_when_it_is_sealed() {
+fn inheritable_only_once_sealed() {
     let Some(program) = child::split(|_| empty_what_is_inherited()) else { return };
     let options = CreateOptions::new().close_on_exec(false);
     let builder = SealedFile::options().create_options(options);
@@ -190,19 +189,20 @@ fn inheritable_when_it_is_sealed() {
     assert!(!inherits(&SealedFile::from_bytes("fill inherited", b"1").unwrap()));
 }
 
-/// The program of [`inheritable_when_it_is_sealed`]: empties every file of that name that it has.
+/// The program of [`inheritable_only_once_sealed`]: empties every file of that name that it
+/// inherited.
 fn empty_what_is_inherited() {
     for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
         let path = entry.unwrap().path();
         if std::fs::read_link(&path).is_ok_and(|link| link.as_os_str() == "/memfd:fill inherited (deleted)") {
-            // It may have a file that is already sealed, and this fails for that one.
+            // Fails for a file that is already sealed, which the program may have.
             drop(std::fs::OpenOptions::new().write(true).truncate(true).open(path));
         }
     }
 }
 
-/// A lack of memory is an error and not SIGBUS: no page is touched before the kernel has allocated
-/// it. A filter plays the lack, since a real one would hit every process.
+/// A lack of memory is an error, not SIGBUS: no page is touched before the kernel has allocated it.
+/// A filter simulates it, because a real lack of memory would hit every process.
 #[test]
 fn no_memory() {
     seccomp::alone(|| {
@@ -218,7 +218,7 @@ fn no_memory() {
     });
 }
 
-/// A source of just the limit is taken, a longer one refused.
+/// A source as long as the limit is copied, and a longer one is refused.
 #[test]
 fn limits() {
     let source = MemFile::create_default("fill limit").unwrap();
@@ -239,8 +239,8 @@ fn limits() {
     refused(result, None, &source_beyond_limit(1 << 20));
 }
 
-/// The copy is of the whole source, whose position neither matters nor moves, and of nothing that
-/// the source does later.
+/// A file is copied whole. Its position neither matters nor moves, and later changes of the source
+/// do not reach the copy.
 #[test]
 fn copies() {
     let source = MemFile::create_default("fill source").unwrap();

@@ -1,4 +1,4 @@
-//! [`Draft::share`]: the draft's own map becomes the writer's.
+//! [`Draft::share`]: the draft's map becomes the writer's, without a new mapping.
 
 use std::thread;
 
@@ -15,7 +15,7 @@ use crate::support::{child, noexec, pattern, seccomp};
 const NAME: &str = "draft share";
 const SHARED: Seals = Seals::from_bits_retain(Seals::FIXED_SIZE.bits() | Seal::FutureWrite as u32);
 
-/// So that the file can be frozen on every kernel.
+/// Without the seal Exec, the file can be frozen on every kernel.
 fn options() -> SealedFileOptions {
     SealedFile::options().create_options(CreateOptions::new().exec(Exec::DenyUnsealed))
 }
@@ -26,8 +26,8 @@ fn draft(bytes: &[u8]) -> Draft {
     draft
 }
 
-/// A reader sees what the draft had and what is written later, through the one map that there is,
-/// and the end of it.
+/// A reader sees the draft's bytes and later writes, and the file can be frozen. There is never
+/// more than one map to write through.
 #[test]
 fn from_draft_to_frozen() {
     if noexec::leaves_no_choice() {
@@ -39,7 +39,7 @@ fn from_draft_to_frozen() {
         let address = draft.as_ptr();
         let writer = draft.share().unwrap();
         assert_eq!((writer.len(), mappings(NAME).len()), (len, usize::from(len > 0)));
-        assert!(len == 0 || mappings(NAME)[0].starts_with(&format!("{:x}-", address.addr())), "nothing is mapped anew");
+        assert!(len == 0 || mappings(NAME)[0].starts_with(&format!("{:x}-", address.addr())), "the map has moved");
         assert_eq!(writer.as_mem_file().get_seals().unwrap(), SHARED);
 
         let view = SharedView::try_from(writer.reader().unwrap()).unwrap();
@@ -67,7 +67,7 @@ fn transparent_huge_pages_stay() {
     if noexec::leaves_no_choice() {
         return;
     }
-    // Alone, since smaps of a busy process is long.
+    // Alone, because the smaps of a busy process is long.
     child::alone(|| {
         let Some(page) = affordable_page() else { return };
         let bytes = pattern(2 * page + 5000);
@@ -82,9 +82,9 @@ fn transparent_huge_pages_stay() {
     });
 }
 
-/// The data end before the file does, which ends with its page.
+/// The length of the file is rounded up to a huge page, the length of the draft is not.
 #[test]
-fn pages_of_a_pool() {
+fn hugetlb_pages() {
     if noexec::leaves_no_choice() {
         return;
     }
@@ -107,10 +107,10 @@ fn pages_of_a_pool() {
     assert!(mappings(NAME).is_empty());
 }
 
-/// A program that is started while the draft is filled must not get it, even if it may have it when
-/// it is shared.
+/// A program that is started while the draft is being filled must not inherit it, even if the
+/// caller asked for an inheritable file.
 #[test]
-fn inheritable_once_it_is_shared() {
+fn inheritable_only_once_shared() {
     if noexec::leaves_no_choice() {
         return;
     }
@@ -123,7 +123,7 @@ fn inheritable_once_it_is_shared() {
     }
 }
 
-/// The draft comes back as it was: it can be written, made longer, and sealed.
+/// If sharing fails, the draft comes back unchanged: it can be written, made longer, and sealed.
 #[test]
 fn a_kernel_that_cannot_share() {
     if noexec::leaves_no_choice() {
@@ -155,7 +155,7 @@ fn a_kernel_that_cannot_share() {
     }
 }
 
-/// Memory that is missing is an error before any seal is added, as for [`Draft::seal`]: no reader
+/// Like [`Draft::seal`], `share` allocates missing pages before it adds a seal, so that no reader
 /// gets a file with holes.
 #[test]
 fn no_seal_is_added_where_memory_is_missing() {
@@ -168,7 +168,7 @@ fn no_seal_is_added_where_memory_is_missing() {
             let mut draft = draft;
             seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EFAULT));
             seccomp::always("fallocate", seccomp::errno(ENOSPC));
-            // The new pages have no memory, and the old length cannot be had again.
+            // The new pages cannot be allocated, and the file cannot be cut back to its old length.
             seccomp::on_values("ftruncate", 1, &[5000], seccomp::errno(libc::EIO));
             let message = format!("fallocate: ENOSPC: {NO_MEMORY}");
             refused(draft.set_len(20_000), ENOSPC, &message);
@@ -184,8 +184,8 @@ fn no_seal_is_added_where_memory_is_missing() {
     });
 }
 
-/// A draft that could not be mapped again is mapped before FutureWrite forbids it for ever: a writer
-/// without a map could never write.
+/// If an earlier error left the draft without a map, `share` maps it first: once the file has the
+/// seal FutureWrite, it could never be mapped for writing again.
 #[test]
 fn a_draft_without_a_map_gets_one() {
     if noexec::leaves_no_choice() {

@@ -1,4 +1,4 @@
-//! Huge pages of hugetlbfs: building, mapping and verifying files of them.
+//! Files of hugetlbfs pages: building, mapping and verifying them.
 
 use std::os::fd::AsFd;
 
@@ -19,7 +19,7 @@ fn options() -> SealedFileOptions {
     SealedFile::options().create_options(CreateOptions::new().huge_tlb(HugeTlb::Default))
 }
 
-/// A missing page is an error, and not SIGBUS.
+/// If no huge page is free, building a file is an error, not SIGBUS.
 #[test]
 fn no_free_pages() {
     let Some(_pool) = Pool::of(0) else { return };
@@ -32,12 +32,12 @@ fn no_free_pages() {
     assert_eq!((empty.len(), &empty.map().unwrap()[..]), (0, &b""[..]));
 }
 
-/// Memory is taken before a byte is written, on a kernel that cannot populate too.
+/// Memory is allocated before a byte is written, even on a kernel that lacks MADV_POPULATE_WRITE.
 #[test]
 fn no_memory_to_write_to() {
     seccomp::alone(|| {
         let Some(_pool) = Pool::of(1) else { return };
-        // The bit that MADV_POPULATE_WRITE alone has of the advice that is given here.
+        // Of the advice that is given here, only MADV_POPULATE_WRITE (23) has this bit.
         seccomp::on_bits("madvise", 2, 16, seccomp::errno(libc::EINVAL));
         assert_eq!(options().from_bytes("huge memory", &[1]).unwrap().map().unwrap()[0], 1);
         seccomp::always("fallocate", seccomp::errno(libc::ENOSPC));
@@ -60,14 +60,14 @@ fn a_file_of_huge_pages() {
         let map = file.map_with(.., MapOptions::new().populate(true).huge_pages(true)).unwrap();
         assert!(*map == bytes);
         assert_eq!(mappings("huge file").len(), 1);
-        // It begins and ends off every boundary.
+        // These ranges begin and end within pages.
         for (start, end) in [(0, 1), (len - 1, len), (len / 2, len), (len / 3, len / 2), (len, len)] {
             let part = file.map_range(start as u64..end as u64).unwrap();
             assert!(*part == bytes[start..end]);
             assert_eq!(part.as_ptr().addr() % 4096, if start < end { start % 4096 } else { 0 });
         }
         drop(map);
-        assert!(mappings("huge file").is_empty(), "every part of it is unmapped");
+        assert!(mappings("huge file").is_empty(), "a part is still mapped");
 
         let mut copy = file.map_copy_on_write_with(len as u64 / 2.., MapOptions::new()).unwrap();
         copy[0] ^= 1;
@@ -76,7 +76,7 @@ fn a_file_of_huge_pages() {
         drop(copy);
         assert!(mappings("huge file").is_empty());
 
-        // For a receiver the file ends with its page.
+        // A receiver only knows the length of the file, which is rounded up to a whole page.
         let received = SealedFile::try_from(file.into_fd()).unwrap();
         let map = received.map().unwrap();
         assert!(map[..len] == bytes && map[len..].iter().all(|&byte| byte == 0));
@@ -87,7 +87,7 @@ fn a_file_of_huge_pages() {
 }
 
 #[test]
-fn sources_that_are_written_cannot_fill_a_file_of_huge_pages() {
+fn copy_of_and_from_reader_cannot_fill_huge_pages() {
     let Some(_pool) = Pool::of(1) else { return };
     let error = options().from_reader("huge reader", &b"1"[..]).unwrap_err();
     assert_eq!(error.downcast::<Error>().unwrap().raw_os_error(), Some(libc::EINVAL));
@@ -98,10 +98,10 @@ fn sources_that_are_written_cannot_fill_a_file_of_huge_pages() {
     assert_eq!(descriptors_of("huge copy") + descriptors_of("huge reader"), 0);
 }
 
-/// A file that ends within a huge page, which `fallocate` makes: Linux 5.10 raises SIGBUS for that
-/// page.
+/// A file that ends within a huge page is refused, because Linux 5.10 raises SIGBUS for that page.
+/// `fallocate` can make such a file.
 #[test]
-fn a_length_that_is_no_multiple() {
+fn a_length_that_is_not_a_multiple_of_a_page() {
     let Some(_pool) = Pool::of(1) else { return };
     let flags = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
     let odd = || {
@@ -127,9 +127,9 @@ fn a_length_that_is_no_multiple() {
     assert!(mappings("huge odd").is_empty());
 }
 
-/// The kernel sets pages apart for the copies before anybody writes.
+/// The kernel reserves huge pages for the copies when it makes the map, before any write.
 #[test]
-fn a_copy_on_write_map_takes_as_many_pages_again() {
+fn a_copy_on_write_map_reserves_its_own_pages() {
     let sealed = || options().from_bytes("huge copy", &[1; 5000]).unwrap();
     let Some(pool) = Pool::of(1) else { return };
     let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
@@ -168,7 +168,7 @@ fn holes_of_huge_pages() {
     let read_only = file.reopen_read_only().unwrap();
     let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
     refused(SealedFile::options().holes(Holes::Populate).verify(read_only), libc::ENOMEM, message);
-    // The kernel sets pages apart for the map before anybody touches it.
+    // The kernel reserves huge pages when it makes the map, before any access.
     let accepted = SealedFile::options().holes(Holes::Accept).seal(two_pages()).unwrap();
     let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
     refused(accepted.map(), libc::ENOMEM, message);
@@ -190,10 +190,11 @@ fn holes_of_huge_pages() {
     assert!(mappings("huge holes").is_empty());
 }
 
-/// Where the kernel refuses a shared map of a sealed file: a private one would take huge pages of
-/// its own for the holes, and find none when it is read.
+/// If the kernel refuses a shared map of a sealed file, the crate makes a private one. That would
+/// take further huge pages for the holes, and lack them when it is read, if they were not filled
+/// before.
 #[test]
-fn holes_of_huge_pages_where_no_shared_map_is() {
+fn holes_of_huge_pages_if_shared_maps_are_refused() {
     seccomp::alone(|| {
         let Some(_pool) = Pool::of(2) else { return };
         let len = 2 * page() as u64;
@@ -205,6 +206,6 @@ fn holes_of_huge_pages_where_no_shared_map_is() {
         let blocks = rustix::fs::fstat(sealed.as_fd()).unwrap().st_blocks;
         assert_eq!(u64::try_from(blocks).unwrap() * 512, len);
         let (one, two) = (sealed.map().unwrap(), sealed.map().unwrap());
-        assert!(one.iter().chain(&two[..]).all(|&byte| byte == 0), "both share the two pages that there are");
+        assert!(one.iter().chain(&two[..]).all(|&byte| byte == 0), "the maps do not share the two pages");
     });
 }

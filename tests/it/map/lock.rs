@@ -1,4 +1,4 @@
-//! [`MapOptions::lock`]: which pages are locked, and the limit of the process.
+//! [`MapOptions::lock`]: which pages are locked, and RLIMIT_MEMLOCK.
 
 use memfile::{Cause, Error, MapOptions, SealedFile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,14 +11,14 @@ use crate::support::{child, page, pattern};
 
 const LOCK: MapOptions = MapOptions::new().lock(true);
 
-/// The memory that this process has locked, in KiB.
+/// The amount of memory that this process has locked, in KiB.
 fn locked() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// Whether this process may lock a few pages. If not, says so.
+/// Whether this process may lock a few pages. If not, prints that the test is skipped.
 fn may_lock() -> bool {
     let limit = getrlimit(Resource::Memlock).current;
     let may = rustix::process::geteuid().is_root() || limit.is_none_or(|limit| limit >= 256 * page());
@@ -28,7 +28,7 @@ fn may_lock() -> bool {
     may
 }
 
-/// Only the pages that the range touches, though the mapping begins earlier.
+/// Only the pages of the range are locked, although the mapping begins before it.
 #[test]
 fn the_pages_of_the_range() {
     child::alone(|| {
@@ -55,7 +55,7 @@ fn the_pages_of_the_range() {
             let map = file.map_with(range.clone(), LOCK).unwrap();
             assert_eq!(*map, bytes[start..end]);
             assert_eq!(locked() - before, pages * page / 1024, "{range:?}");
-            assert_eq!(smaps("lock range", "Rss"), pages * page / 1024, "{range:?}: present");
+            assert_eq!(smaps("lock range", "Rss"), pages * page / 1024, "{range:?}: other pages are present");
             drop(map);
             assert_eq!(locked(), before, "{range:?}");
 
@@ -68,7 +68,7 @@ fn the_pages_of_the_range() {
     });
 }
 
-/// The pages of a copy-on-write map are copied when it is made, so that writing takes no memory.
+/// Locking copies all pages of a copy-on-write map at once, so that a write needs no more memory.
 #[test]
 fn a_copy_on_write_map_is_copied_in_full() {
     child::alone(|| {
@@ -87,14 +87,14 @@ fn a_copy_on_write_map_is_copied_in_full() {
     });
 }
 
-/// Nothing stays mapped or locked.
+/// If locking fails, nothing stays mapped or locked.
 #[test]
 fn beyond_the_limit() {
     const LIMIT: &str = "no more memory may be locked: RLIMIT_MEMLOCK is reached (ulimit -l), or no memory is left";
 
     child::alone(|| {
         let file = SealedFile::from_bytes("lock limit", &pattern(100_000)).unwrap();
-        // An ordinary user, since root may lock as much as it likes.
+        // Becomes an ordinary user, because the limit does not apply to root.
         // SAFETY: No pointers are involved, and this process is the child of a test.
         if rustix::process::geteuid().is_root() && unsafe { libc::setresuid(65_534, 65_534, 65_534) } != 0 {
             return skip(format_args!("setresuid: {}", std::io::Error::last_os_error()));

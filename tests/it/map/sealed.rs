@@ -1,5 +1,4 @@
-//! [`Map`] and [`CowMap`]: the bytes, the ranges, the life of a mapping, and the crates that take
-//! it.
+//! [`Map`] and [`CowMap`]: bytes, ranges, lifetime, and their use with other crates.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -43,7 +42,7 @@ fn whole_files() {
         assert!(*copy == bytes && copy.as_ref() == bytes);
         copy.as_mut().fill(0xff);
         assert!(copy.iter().all(|&byte| byte == 0xff));
-        assert!(*map == bytes && *file.map().unwrap() == bytes, "the file stays as it is");
+        assert!(*map == bytes && *file.map().unwrap() == bytes, "the file has changed");
         assert_eq!(format!("{map:?}"), format!("Map {{ address: {:?}, len: {len} }}", map.as_ptr()));
         assert_eq!(format!("{copy:?}"), format!("CowMap {{ address: {:?}, len: {len} }}", copy.as_ptr()));
     }
@@ -87,11 +86,11 @@ fn ranges() {
             assert!(*file.map_range(after).unwrap() == bytes[start as usize + 1..]);
         }
     }
-    assert!(mappings("map ranges").is_empty(), "all of it is unmapped");
+    assert!(mappings("map ranges").is_empty(), "a part is still mapped");
 }
 
-/// The address and the start of the range leave the same remainder when they are divided by the
-/// smallest page size. An empty map is aligned too.
+/// The address of a map and the start of its range are equal modulo the smallest page size. An
+/// empty map is aligned too.
 #[test]
 fn alignment() {
     const PAGE: usize = 4096;
@@ -130,7 +129,7 @@ fn out_of_bounds() {
         let after = match end {
             Included(end) => end.saturating_add(1),
             Excluded(end) => end,
-            // No end is named, so the message names none before the start.
+            // The range has no end, so the message must not name one that lies before the start.
             Unbounded => file.len().max(first),
         };
         let message = &range(first, after, file.len());
@@ -170,22 +169,22 @@ fn beyond_the_address_space() {
     } else {
         (Some(ENOMEM), format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}"))
     };
-    // Through a read-only descriptor: through another one, all memory of the machine would be taken.
+    // Through a read-only descriptor: with a writable one, `fallocate` would take all memory.
     let file = file.into_inner();
     let read_only = file.reopen_read_only().unwrap();
     refused(SealedFile::options().holes(Holes::Populate).verify(read_only), errno, &message);
     let file = SealedFile::options().holes(Holes::Accept).verify(file).unwrap();
     refused(file.map(), errno, &message);
     refused(file.map_copy_on_write(), errno, &message);
-    // Not the very last: a mapping ends with a page, which may be a huge one, and the file does
-    // not. On 32-bit systems offsets are numbers of pages, and so end at 16 TiB.
+    // Not the last byte: a mapping ends with a whole page, which may be a huge one, past the
+    // largest offset. On 32-bit systems the kernel counts offsets in pages, up to 16 TiB.
     let end = if usize::BITS == 32 { 1 << 44 } else { i64::MAX as u64 };
     let last = end - 10_000_000;
-    assert_eq!(*file.map_range(last..=last).unwrap(), [0], "one byte of it fits");
+    assert_eq!(*file.map_range(last..=last).unwrap(), [0], "cannot map a byte near the end");
 }
 
-/// The kernel cannot map the last page of the longest file, since the page ends past the largest
-/// offset.
+/// The kernel cannot map the last page of a file of the maximum length, because the page ends past
+/// the largest offset.
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn the_last_page_of_the_longest_file() {
@@ -199,13 +198,13 @@ fn the_last_page_of_the_longest_file() {
     overflow(refused(file.map_range(last..), libc::EOVERFLOW, message));
     overflow(refused(file.map_copy_on_write_with(last.., MapOptions::new()), libc::EOVERFLOW, message));
     assert!(mappings("map last page").is_empty());
-    // It can still be read.
+    // The page can still be read.
     let mut bytes = [1; 5];
     file.read_exact_at(&mut bytes, last).unwrap();
     assert_eq!(bytes, [0; 5]);
 }
 
-/// A mapping needs neither the file nor a descriptor, and is gone when it is dropped.
+/// A map stays valid without any descriptor of the file, and is unmapped on drop.
 #[test]
 fn outlives_the_descriptors() {
     let file = SealedFile::from_bytes("map outlives", b"still here").unwrap();
@@ -231,10 +230,10 @@ fn populate() {
     let bytes = pattern(1 << 20);
     let file = SealedFile::from_bytes("map populate", &bytes).unwrap();
     let map = file.map().unwrap();
-    assert_eq!(smaps("map populate", "Rss"), 0, "nothing is present before it is read");
+    assert_eq!(smaps("map populate", "Rss"), 0, "pages are present before they are read");
     drop(map);
     let map = file.map_with(.., MapOptions::new().populate(true)).unwrap();
-    // Under some policies a page is huge, and larger than the file.
+    // At least, because under some policies the file has a huge page that is larger than itself.
     assert!(smaps("map populate", "Rss") >= 1024);
     drop(map);
     // The mapping begins before the range, at a multiple of 64 KiB.
@@ -246,8 +245,8 @@ fn populate() {
     assert!(*copy == bytes);
 }
 
-/// Populating is a matter of speed: where a sandbox or an old kernel refuses it, reading does it.
-/// A lack of memory is reported.
+/// Populating is an optimization. If a sandbox or an old kernel refuses it, the pages come when
+/// they are read. A lack of memory is an error.
 #[test]
 fn populate_that_is_refused() {
     seccomp::alone(|| {
@@ -257,7 +256,7 @@ fn populate_that_is_refused() {
         for errno in [libc::EINVAL, EPERM] {
             let file = file.try_clone().unwrap();
             let bytes = bytes.clone();
-            // A filter stays with its thread.
+            // A filter lasts as long as its thread, so it gets a thread of its own.
             let thread = thread::spawn(move || {
                 seccomp::always("madvise", seccomp::errno(errno));
                 assert!(*file.map_with(.., options).unwrap() == bytes);
@@ -273,7 +272,7 @@ fn populate_that_is_refused() {
     });
 }
 
-/// A shared mapping, so that even a debugger cannot write to it.
+/// The mapping is shared, so that not even a debugger can write to it.
 #[test]
 fn is_shared_and_read_only() {
     if lacks(Feature::MapSealedShared) {
@@ -283,7 +282,7 @@ fn is_shared_and_read_only() {
     let map = file.map().unwrap();
     let line = &mappings("map shared")[0];
     assert_eq!(line.split_whitespace().nth(1), Some("r--s"));
-    // SAFETY: The kernel is to refuse this, and the mapping is this test's own.
+    // SAFETY: The mapping belongs to this test, and the kernel should refuse the change.
     let result = unsafe {
         rustix::mm::mprotect(map.as_ptr().cast_mut().cast(), map.len(), MprotectFlags::READ | MprotectFlags::WRITE)
     };
@@ -297,8 +296,8 @@ fn is_shared_and_read_only() {
 /// `MAP_SHARED`
 const SHARED: u32 = 1;
 
-/// As on Linux 5.10, which takes a shared mapping of a write-sealed file for the wish to write
-/// later.
+/// Some kernels, such as Linux 5.10, refuse shared mappings of a write-sealed file, even read-only
+/// ones. The map is private there.
 #[test]
 fn private_where_shared_is_refused() {
     seccomp::alone(|| {
@@ -316,7 +315,7 @@ fn private_where_shared_is_refused() {
         sparse.set_len(2 * page()).unwrap();
         sparse.add_seals(memfile::Seals::IMMUTABLE).unwrap();
         let sealed = SealedFile::options().holes(Holes::Populate).verify(sparse).unwrap();
-        assert!(allocated(&sealed) >= 2 * page(), "the file has them, not the private map");
+        assert!(allocated(&sealed) >= 2 * page(), "the pages do not belong to the file");
         drop(sealed);
         drop((map, file));
         assert!(mappings("map private").is_empty());
@@ -362,7 +361,7 @@ fn as_bytes() {
     assert!(mappings("map bytes").is_empty());
 }
 
-/// With all that has bytes, on both sides where the language allows it.
+/// Maps compare with every type of bytes, and in both orders where the orphan rule allows it.
 #[test]
 fn compared() {
     let file = SealedFile::from_bytes("map compared", b"bytes").unwrap();
@@ -387,7 +386,7 @@ fn compared() {
     assert_ne!(map, b"byte");
 }
 
-/// As its bytes, so that a set of maps is asked for bytes.
+/// A map hashes like its bytes, so that a set of maps can be searched for bytes.
 #[test]
 fn hashed() {
     let hash = |value: &dyn Fn(&mut DefaultHasher)| {
@@ -444,7 +443,8 @@ fn searched() {
     assert_eq!(memchr::memchr_iter(b'e', &map).count(), 3);
 }
 
-/// What one process writes to its copy, neither the file nor the copy of another process shows.
+/// What a process writes to its copy-on-write map appears neither in the file nor in the maps of
+/// other processes.
 #[test]
 fn copies_of_two_processes() {
     let Some(peer) = Peer::start(|channel| {
@@ -476,9 +476,9 @@ fn write_copy(channel: &Channel) {
     channel.send(b'o', &[]);
 }
 
-/// A mapping stays valid when the process that made the file is gone.
+/// A map stays valid after the process that made the file has ended.
 #[test]
-fn outlives_the_maker() {
+fn outlives_the_process_that_made_it() {
     let Some(peer) = Peer::start(|channel| {
         read_on_signal(channel);
     }) else {
@@ -497,7 +497,7 @@ fn outlives_the_maker() {
     peer.finish();
 }
 
-/// The other process of [`outlives_the_maker`].
+/// The other process of [`outlives_the_process_that_made_it`].
 fn read_on_signal(channel: &Channel) {
     let fd = channel.expect(b'f').pop().unwrap();
     let map = SealedFile::try_from(fd).unwrap().map().unwrap();
@@ -508,8 +508,8 @@ fn read_on_signal(channel: &Channel) {
     channel.send(b'o', &[]);
 }
 
-/// The kernel joins the maps of neighbouring ranges of a file, and dropping one in the middle
-/// splits them again. Where the limit of mappings forbids the split, the drop does nothing.
+/// The kernel merges the maps of neighbouring ranges of a file, and dropping one in the middle
+/// splits the mapping. If vm.max_map_count forbids the split, the drop does nothing.
 #[test]
 fn at_the_limit_of_mappings() {
     child::alone(|| {
@@ -520,16 +520,15 @@ fn at_the_limit_of_mappings() {
         }
         let _steady = steady_policy();
         let other = SealedFile::from_bytes("map other", &[1; 4096]).unwrap();
-        // The kernel maps from the top down, unless there is a gap, which is then filled.
+        // The pieces become neighbours because the kernel maps from the top down. It fills gaps
+        // first, though, so maps that fell into gaps are kept until none is left.
         let mut gaps = Vec::new();
         let (name, mut pieces) = loop {
             let name = format!("map limit {}", gaps.len());
             let file = SealedFile::from_bytes(&name, &pattern(3 << 16)).unwrap();
             let unit = u64::try_from(rustix::fs::fstat(file.as_fd()).unwrap().st_blksize).unwrap();
             if unit > page() {
-                return skip(format_args!(
-                    "of such a file {unit} bytes are mapped at a time, by the policy in {POLICY}"
-                ));
+                return skip(format_args!("files are mapped in units of {unit} bytes, by the policy in {POLICY}"));
             }
             let pieces: Vec<_> = [2, 1, 0].map(|i| file.map_range(i << 16..(i + 1) << 16).unwrap()).into();
             if mappings(&name).len() == 1 {
@@ -538,7 +537,7 @@ fn at_the_limit_of_mappings() {
             assert!(gaps.len() < 100, "the pieces never become one mapping");
             gaps.push(pieces);
         };
-        // Two neighbours of the same offset stay two mappings.
+        // Neighbours that map the same offset are not merged, so each takes one mapping.
         let mut others = Vec::with_capacity(limit);
         let error = loop {
             match other.map() {
@@ -549,12 +548,12 @@ fn at_the_limit_of_mappings() {
         assert_eq!(error.raw_os_error(), Some(ENOMEM));
         drop(pieces.remove(1));
         drop(others);
-        assert_eq!(mappings(&name).len(), 1, "it could not be split");
+        assert_eq!(mappings(&name).len(), 1, "the mapping was split");
         assert!(*pieces[0] == pattern(3 << 16)[2 << 16..] && *pieces[1] == pattern(1 << 16));
     });
 }
 
-/// `File` and `OwnedFd` go in, and come out.
+/// Conversions from and to `File` and `OwnedFd`.
 #[test]
 fn conversions() {
     let file = SealedFile::from_bytes("map convert", b"1").unwrap();

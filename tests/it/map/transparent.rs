@@ -1,4 +1,4 @@
-//! Transparent huge pages of maps, of files that were made of them and of others.
+//! Maps with transparent huge pages, of files that were built with them and of others.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::support::{child, pattern, seccomp, skip};
 const NAME: &str = "transparent";
 const HUGE: MapOptions = MapOptions::new().huge_pages(true);
 
-/// With transparent huge pages the bytes are the same, under every policy, and they are used where
-/// they can be had: whatever the policy, by a kernel that collapses.
+/// The bytes are the same under every policy. A kernel that has MADV_COLLAPSE uses huge pages under
+/// every policy but `deny`.
 #[test]
 fn transparent() {
-    // Alone, since smaps of a busy process is long.
+    // Alone, because the smaps of a busy process is long.
     child::alone(|| under_each_policy(the_same_bytes));
 }
 
@@ -42,7 +42,7 @@ fn the_same_bytes(value: &str, page: usize) {
             let by_huge_pages = smaps(NAME, "ShmemPmdMapped") as usize * 1024;
             let whole = len - len % page;
             match value {
-                // A private map is made of small ones.
+                // A private map has ordinary pages only.
                 "never" if collapses && shared => assert_eq!(by_huge_pages, whole, "{len}, {i}"),
                 "advise" | "within_size" | "always" | "force" if collapses && shared => {
                     assert!(by_huge_pages >= whole, "{value}, {len}, {i}");
@@ -54,8 +54,8 @@ fn the_same_bytes(value: &str, page: usize) {
                 _ => {}
             }
             drop(map);
-            // Where the policy is `always` the block size of every file is 2 MiB, far more
-            // than it may hold.
+            // Under the policy `always`, `st_blksize` is 2 MiB even for a short file. A receiver
+            // must not take that for the size of hugetlbfs pages.
             let received = SealedFile::try_from(OwnedFd::from(file.try_clone().unwrap())).unwrap();
             for start in [0, 1, len as u64 / 2, len as u64 - 1] {
                 let part = received.map_with(start.., options).unwrap();
@@ -66,18 +66,17 @@ fn the_same_bytes(value: &str, page: usize) {
     }
 }
 
-/// How many bytes the kernel maps by huge pages at an address of its own choice, if it is asked to.
+/// How many bytes the kernel maps with huge pages if it chooses the address and is advised to.
 fn mapped_without_the_crate(file: &SealedFile) -> usize {
     // SAFETY: The file is sealed.
     let map = unsafe { memmap2::Mmap::map(&file.reopen_read_only().unwrap()) }.unwrap();
-    // A kernel without huge pages for memory files refuses it, and maps none.
+    // Fails on a kernel without huge pages for memory files, which then maps none.
     let _ = map.advise(memmap2::Advice::HugePage);
     map.iter().step_by(4096).for_each(|byte| _ = std::hint::black_box(*byte));
     smaps(NAME, "ShmemPmdMapped") as usize * 1024
 }
 
-/// Every range of a file that was made of ordinary pages, whatever part of a huge page it is, with
-/// every other option.
+/// Any range of a file that was built of ordinary pages can be mapped, with every other option.
 #[test]
 fn ranges() {
     let Some(page) = affordable_page() else { return };
@@ -91,7 +90,7 @@ fn ranges() {
             for end in places.into_iter().filter(|&end| end >= start) {
                 let range = start as u64..end as u64;
                 let map = match received.map_with(range.clone(), options) {
-                    // RLIMIT_MEMLOCK.
+                    // More than RLIMIT_MEMLOCK allows.
                     Err(error) if error.cause() == Cause::OutOfMemory => continue,
                     result => result.unwrap(),
                 };
@@ -100,7 +99,7 @@ fn ranges() {
                 assert!(*copy == bytes[start..end], "{range:?}");
                 if let [first, ..] = &mut *copy {
                     *first ^= 1;
-                    assert_eq!(map[0], bytes[start], "what is written is the writer's own");
+                    assert_eq!(map[0], bytes[start], "a write to the copy has changed the file");
                 }
             }
         }
@@ -108,7 +107,7 @@ fn ranges() {
     assert!(mappings(NAME).is_empty());
 }
 
-/// Each copy-on-write map has its own changes; the file and later maps have none of them.
+/// Changes in a copy-on-write map appear neither in the file nor in later maps.
 #[test]
 fn copies_on_write() {
     let Some(page) = affordable_page() else { return };
@@ -132,7 +131,7 @@ fn copies_on_write() {
     }
 }
 
-/// Holes that were accepted read as zero, and a huge page that has one is still whole.
+/// Holes that were accepted read as zeros, and so does a hole within a huge page.
 #[test]
 fn holes() {
     let Some(page) = affordable_page() else { return };
@@ -153,12 +152,13 @@ fn holes() {
     }
 }
 
-/// The sender chose the length, and mapping takes no memory for it: only a reader of the holes would.
+/// The sender chooses the length of a file, so mapping it must not allocate memory for its holes.
+/// Only reading them does.
 #[test]
 fn holes_take_no_memory() {
     child::alone(|| {
         let Some(page) = affordable_page() else { return };
-        // Other policies give a whole huge page to the first byte of it.
+        // Under the other policies, the first byte of a huge page allocates it whole.
         let Some(policy) = Setting::take(POLICY) else { return };
         policy.set("never").unwrap();
         let file = MemFile::create_sealable(NAME).unwrap();
@@ -172,16 +172,16 @@ fn holes_take_no_memory() {
     });
 }
 
-/// The pages are dirty, no matter which process made them huge, so another process that maps the
-/// file cannot make the kernel drop them.
+/// Huge pages stay dirty, whichever process collapsed them, so another process that maps the file
+/// cannot make the kernel drop them.
 #[test]
-fn nobody_takes_the_pages_away() {
+fn a_peer_cannot_drop_the_pages() {
     let peer = Peer::start(|channel| {
         let page = affordable_page().unwrap();
         while let Some((b'f', fds)) = channel.receive() {
             let map = Aligned::map(&fds[0], page);
             map.touch(page);
-            // The kernel can refuse it for a page that is in use.
+            // The kernel may refuse this for a page that is in use.
             let _ = map.advise(2 * page, libc::MADV_PAGEOUT);
             channel.send(b'd', &[]);
         }
@@ -200,8 +200,8 @@ fn nobody_takes_the_pages_away() {
     }
 }
 
-/// Another process that makes huge pages of a file at this moment holds them: sealing is refused as
-/// busy at worst, and gets through to one who waits.
+/// While another process collapses pages of the file, it holds references to them. At worst,
+/// sealing fails with EBUSY, and `into_sealed_timeout` succeeds.
 #[test]
 fn sealed_while_a_peer_collapses() {
     fn collapse(channel: &Channel) {
@@ -210,7 +210,7 @@ fn sealed_while_a_peer_collapses() {
             let map = Aligned::map(&fds[0], page);
             channel.send(b's', &[]);
             for _ in 0..20 {
-                // Whatever comes of it: the sealing process writes and seals meanwhile.
+                // May fail, because the other process seals the file meanwhile.
                 let _ = map.advise(2 * page, MADV_COLLAPSE);
             }
             channel.send(b'd', &[]);
@@ -236,7 +236,7 @@ fn sealed_while_a_peer_collapses() {
     }
 }
 
-/// The size of a huge page is what `/sys` says, here another one than any processor has.
+/// The crate reads the size of a huge page from `/sys`. Here it is a size that no processor has.
 #[test]
 fn the_size_comes_from_sys() {
     const SYS: &str = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
@@ -256,15 +256,15 @@ fn the_size_comes_from_sys() {
         let maps = (long.map_with(.., HUGE).unwrap(), long.map_with(.., HUGE).unwrap());
         assert_eq!((maps.0.as_ptr().addr() % SIZE, maps.1.as_ptr().addr() % SIZE), (0, 0));
         drop(maps);
-        // The answer is kept.
+        // The size is read once and remembered.
         std::fs::write(said.path(), "65536").unwrap();
         assert_eq!(long.map_with(.., HUGE).unwrap().as_ptr().addr() % SIZE, 0);
     });
 }
 
-/// A file that is shorter than any huge page is mapped without asking for their size.
+/// A file that is shorter than any huge page is mapped without reading their size from `/sys`.
 #[test]
-fn short_files_do_not_ask() {
+fn short_files_do_not_read_sys() {
     seccomp::alone(|| {
         let short = SealedFile::from_bytes(NAME, b"short").unwrap();
         seccomp::always("open", seccomp::Action::KillProcess);

@@ -1,5 +1,5 @@
-//! Pages that were made by reading a hole are clean, and any process that maps the file can make
-//! the kernel drop them. What this crate fills or writes stays.
+//! Reading a hole makes a clean page, which any process that maps the file can make the kernel drop
+//! again. Pages that this crate fills or writes are dirty, so they stay.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr;
@@ -20,24 +20,25 @@ fn advise(file: BorrowedFd<'_>, advice: &[Advice]) {
     // SAFETY: The kernel chooses the address.
     let base = unsafe { rustix::mm::mmap(ptr::null_mut(), LEN, ProtFlags::READ, MapFlags::SHARED, file, 0) }.unwrap();
     for &advice in advice {
-        // SAFETY: The mapping is this function's own, and its contents stay.
+        // SAFETY: The mapping belongs to this function, and the advice does not change its
+        // contents.
         unsafe { rustix::mm::madvise(base, LEN, advice) }.unwrap();
     }
     // SAFETY: As before.
     unsafe { rustix::mm::munmap(base, LEN) }.unwrap();
 }
 
-/// The other process: does that to each file that it gets.
+/// The other process: tries to make the kernel drop the pages of each file that it receives.
 fn attack(channel: &Channel) {
     while let Some((b'f', fds)) = channel.receive() {
-        // Only a page that is mapped is dropped, and reading maps it.
+        // Only pages that are mapped are dropped, so maps them first by reading.
         let advice = [Advice::LinuxPopulateRead, Advice::LinuxPageOut];
         fds.iter().for_each(|fd| advise(fd.as_fd(), &advice));
         channel.send(b'd', &[]);
     }
 }
 
-/// A sealable file that is a hole, and a read-only descriptor for the other process.
+/// A sealable file without any pages, and a read-only descriptor for the other process.
 fn sparse() -> (MemFile, MemFile) {
     let file = MemFile::create_sealable("clean").unwrap();
     file.set_len(LEN as u64).unwrap();
@@ -51,11 +52,11 @@ fn immutable() -> (MemFile, MemFile) {
     (file, read_only)
 }
 
-/// A way to fill the holes, with its name.
+/// The name of a way to fill the holes, and a function that does so.
 type Policy = (&'static str, fn(MemFile) -> SealedFile);
 
 #[test]
-fn what_is_proven_stays() {
+fn filled_pages_stay() {
     let Some(peer) = Peer::start(|channel| {
         attack(channel);
     }) else {
@@ -71,18 +72,18 @@ fn what_is_proven_stays() {
     };
     let read_only = |sealed: &SealedFile| sealed.reopen_read_only().unwrap();
 
-    // So that the rest shows something: pages that were only read go, although `Refuse` sees no
-    // hole before, as documented.
+    // First checks that the attack works: pages that were only read are dropped, although `Refuse`
+    // saw no hole before. This is documented.
     let (file, reader) = immutable();
     advise(reader.as_fd(), &[Advice::LinuxPopulateRead]);
     SealedFile::try_from(file.try_clone().unwrap()).unwrap();
     attack(reader.as_fd());
-    // A few pages can stay that another processor has not put on its lists yet.
+    // Some pages may stay, which are still in another processor's batch for the LRU lists.
     if allocated(&file) == LEN as u64 {
         return skip("this kernel does not drop the pages");
     }
 
-    // Each policy that fills them, on a file that looks full because its holes were read.
+    // Each policy that fills holes, also for a file that looks full because its holes were read.
     let policies: [Policy; 5] = [
         ("into_sealed", |file| file.into_sealed().unwrap()),
         ("seal Allocate", |file| SealedFile::options().holes(Holes::Allocate).seal(file).unwrap()),
@@ -125,7 +126,8 @@ fn what_is_proven_stays() {
     }
 }
 
-/// A receiver that cannot fill the holes can lock its map, and then nobody takes its pages away.
+/// A receiver that cannot fill the holes can lock its map, and then the kernel drops none of its
+/// pages.
 #[test]
 fn a_locked_map_stays() {
     let Some(peer) = Peer::start(|channel| {
@@ -152,7 +154,7 @@ fn a_locked_map_stays() {
     assert_eq!(allocated(&sealed), LEN as u64);
     assert!(map.iter().all(|&byte| byte == 0));
 
-    // So that this shows something: the same file, with a map that is not locked.
+    // Checks that the attack works if the map of the same file is not locked.
     drop(map);
     let map = sealed.map().unwrap();
     attack(reader.as_fd());

@@ -19,7 +19,7 @@ use crate::support::{noexec, seccomp};
 pub(crate) const FORGED: &str = "the seal Write came with Exec, \
     which on this kernel can leave writable mappings: copy the file with `copy_of`";
 
-/// A file with bytes and these seals, whose mode has no execute bit, so that Exec implies nothing.
+/// A file with bytes and these seals. Its mode has no execute bit, so Exec implies no other seal.
 fn honest(seals: Seals) -> OwnedFd {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = File::from(noexec::memfd_create(c"forged", flags).unwrap());
@@ -29,8 +29,8 @@ fn honest(seals: Seals) -> OwnedFd {
     file.into()
 }
 
-/// Adds Exec to an executable file that is mapped for writing. The answer, and the file if the seal
-/// was added.
+/// Adds Exec to an executable file that is mapped for writing. Returns the file if the kernel adds
+/// the seal, which makes its Write seal a forged one.
 fn try_to_forge() -> Result<OwnedFd, rustix::io::Errno> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let fd = noexec::memfd_create(c"forged", flags).unwrap();
@@ -40,12 +40,13 @@ fn try_to_forge() -> Result<OwnedFd, rustix::io::Errno> {
     // SAFETY: The kernel chooses the address.
     let base = unsafe { rustix::mm::mmap(ptr::null_mut(), 4096, access, MapFlags::SHARED, &fd, 0) }.unwrap();
     let result = rustix::fs::fcntl_add_seals(&fd, SealFlags::EXEC);
-    // SAFETY: The mapping is this function's own.
+    // SAFETY: The mapping belongs to this function.
     unsafe { rustix::mm::munmap(base, 4096) }.unwrap();
     result.map(|()| fd)
 }
 
-/// What is said of a file with Exec and FutureWrite. Nothing if the kernel was tested and has the fix.
+/// The error message for a file with Exec and FutureWrite, or `None` if the kernel can be tested
+/// and has the fix.
 pub(crate) fn objection() -> Option<&'static str> {
     if noexec::is_strict() {
         return Some(UNTESTED);
@@ -56,7 +57,7 @@ pub(crate) fn objection() -> Option<&'static str> {
 const SUSPECT: Seals = Seals::from_bits_retain(Seals::CONSTANT.bits() | Seal::Exec as u32 | Seal::FutureWrite as u32);
 
 #[test]
-fn a_fixed_kernel_is_found_out() {
+fn only_a_fixed_kernel_is_trusted() {
     if lacks(Feature::ExecSeal) {
         return;
     }
@@ -77,7 +78,8 @@ fn a_fixed_kernel_is_found_out() {
     }
 }
 
-/// Where the kernel cannot be tested it is not trusted; and when it can be tested again, it is.
+/// A kernel that cannot be tested is not trusted. The failure is not remembered: the next file
+/// tests it again.
 #[test]
 fn a_file_is_refused_if_the_test_cannot_run() {
     if lacks(Feature::ExecSeal) {
@@ -86,7 +88,7 @@ fn a_file_is_refused_if_the_test_cannot_run() {
     seccomp::alone(|| {
         let fixed = objection().is_none();
         let file = honest(SUSPECT);
-        // Only this thread is kept from the test.
+        // The filter keeps only this thread from testing.
         let file = std::thread::spawn(move || {
             let execute = MemfdFlags::EXEC.bits();
             seccomp::on_bits("memfd_create", 1, execute, seccomp::errno(EACCES));
@@ -104,7 +106,7 @@ fn a_file_is_refused_if_the_test_cannot_run() {
     });
 }
 
-/// The answer is remembered: the next file costs no test.
+/// The result of the test is remembered for the next file.
 #[test]
 fn the_test_runs_once() {
     if noexec::leaves_no_choice() {
@@ -122,7 +124,7 @@ fn the_test_runs_once() {
     });
 }
 
-/// Ordinary files cost no test, not even the first.
+/// Files without both Exec and FutureWrite do not need the test.
 #[test]
 fn other_files_need_no_test() {
     if noexec::leaves_no_choice() {
@@ -146,7 +148,7 @@ fn other_files_need_no_test() {
         for file in files {
             SealedFile::try_from(file).unwrap();
         }
-        // A view relies on no Write seal.
+        // A view does not rely on the Write seal.
         drop(memfile::SharedView::try_from(shared).unwrap());
     });
 }

@@ -16,8 +16,8 @@ use crate::support::{BEYOND_A_HUGE_PAGE, page, seccomp};
 
 const LEN: u64 = BEYOND_A_HUGE_PAGE;
 
-/// A sealed file of [`LEN`] bytes, of which only the second page is allocated, or the huge page
-/// around it.
+/// A sealed file of [`LEN`] bytes, in which only the second page is allocated, or the huge page
+/// that contains it.
 fn sparse() -> MemFile {
     let file = MemFile::create_sealable("holes").unwrap();
     file.set_len(LEN).unwrap();
@@ -30,7 +30,7 @@ fn read_only(file: &MemFile) -> OwnedFd {
     file.reopen_read_only().unwrap().into_fd()
 }
 
-/// Checks how much memory the file has, and then its bytes.
+/// Checks how much memory is allocated for the file, and then its bytes, since reading fills holes.
 #[track_caller]
 fn look(sealed: &SealedFile, memory: u64) {
     assert_eq!(allocated(sealed), memory);
@@ -99,9 +99,10 @@ fn accept() {
     look(&sealed, LEN);
 }
 
-/// What `Refuse` cannot see: memory beyond the end makes up for the hole.
+/// `Refuse` compares allocated memory with the length, so it misses a hole if as much memory is
+/// allocated past the end of the file.
 #[test]
-fn hidden() {
+fn a_hole_hidden_by_memory_past_the_end() {
     let _steady = steady_policy();
     let hidden = || {
         let file = MemFile::create_sealable("holes").unwrap();
@@ -133,7 +134,7 @@ fn empty_files_have_none() {
     }
 }
 
-/// A page that is there in part is there.
+/// A file that ends within a page has no hole there.
 #[test]
 fn a_file_without_holes_passes_every_policy() {
     let _steady = steady_policy();
@@ -153,8 +154,8 @@ fn a_file_without_holes_passes_every_policy() {
     }
 }
 
-/// A lack of memory is an error with its errno, for files of any kind. A filter plays the lack,
-/// since a real one would hit every process.
+/// A lack of memory is an error with the kernel's errno. A filter simulates it, because a real lack
+/// of memory would hit every process.
 #[test]
 fn no_memory() {
     seccomp::alone(|| {
@@ -166,7 +167,7 @@ fn no_memory() {
                 let message = format!("fallocate: {name}: {NO_MEMORY}");
                 let (error, file) = file.into_sealed().unwrap_err().into_parts();
                 assert_eq!((error.to_string(), error.raw_os_error()), (message, Some(errno)));
-                assert!(file.get_seals().unwrap().contains(Seals::IMMUTABLE), "sealed already");
+                assert!(file.get_seals().unwrap().contains(Seals::IMMUTABLE), "the file is not sealed");
             })
             .join()
             .unwrap();
@@ -177,16 +178,16 @@ fn no_memory() {
             (libc::EFAULT, "EFAULT", NO_MEMORY),
         ] {
             std::thread::spawn(move || {
-                // Read-only, since Linux 5.10 maps no sealed file that is open for writing.
+                // Read-only, because Linux 5.10 maps no sealed file through a writable descriptor.
                 let (file, accepted) =
                     (read_only(&sparse()), SealedFile::options().holes(Holes::Accept).verify(sparse()).unwrap());
-                // The bit that MADV_POPULATE_READ alone has of the advice that is given here.
+                // Of the advice that is given here, only MADV_POPULATE_READ (22) has this bit.
                 seccomp::on_bits("madvise", 2, 16, seccomp::errno(errno));
                 let message = &format!("madvise: {name}: {reason}");
                 let error = refused(SealedFile::options().holes(Holes::Populate).verify(file), errno, message);
                 assert_eq!(error.is_unsupported(), errno == EINVAL);
-                assert!(mappings("holes").is_empty(), "what was mapped to populate is gone");
-                // A kernel that cannot populate maps without.
+                assert!(mappings("holes").is_empty(), "the map that was made to populate is still there");
+                // On a kernel that cannot populate, the option is ignored.
                 let map = accepted.map_with(.., MapOptions::new().populate(true));
                 match errno {
                     EINVAL => assert_eq!(&map.unwrap()[page() as usize..][..6], b"island"),

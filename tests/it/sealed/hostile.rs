@@ -1,4 +1,5 @@
-//! A peer that does all it can to change the bytes, or to end the process that reads them.
+//! A hostile peer does all it can to change the bytes of a file, or to crash the process that reads
+//! them.
 
 use std::fs::OpenOptions;
 use std::io::{Write, stderr};
@@ -20,7 +21,7 @@ use crate::support::skip::skip;
 const LEN: usize = 3 * 65_536 + 100;
 const TIME: Duration = Duration::from_secs(3);
 
-/// The sum of FNV-1a.
+/// The FNV-1a hash.
 fn sum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
@@ -33,8 +34,8 @@ struct Rounds {
     bytes: u64,
 }
 
-/// A file that the peer gets before it is sealed. It seals too, at any time, and what it adds
-/// decides what can be proven.
+/// A file that the peer receives before it is sealed. The peer may add seals too, at any time, and
+/// which ones decides whether the file can be proven.
 fn victim(round: u64) -> MemFile {
     let options = memfile::CreateOptions::new().allow_sealing(true);
     let exec = noexec::policies().cycle().nth(round as usize).unwrap();
@@ -53,9 +54,10 @@ fn nothing_changes() {
     let mut rounds = Rounds::default();
     let start = Instant::now();
     let mut round = 0;
-    // Each kind of file, by each way of receiving.
+    // 12 rounds use each exec policy, each policy for holes and each way of receiving several
+    // times.
     let is_enough = |round: u64, proven: u64| match start.elapsed() {
-        // A slow machine needs longer until something is proven in spite of the peer.
+        // A slow machine needs longer until a file is proven in spite of the peer.
         elapsed if elapsed < 10 * TIME => elapsed >= TIME && round >= 12 && proven > 0,
         _ => true,
     };
@@ -64,12 +66,12 @@ fn nothing_changes() {
         let file = victim(round);
         let read_only = file.reopen_read_only().unwrap();
         peer.channel().send(b'f', &[file.as_fd(), read_only.as_fd()]);
-        // It has all its mappings now, and begins.
+        // The peer has made its mappings and begins to attack.
         peer.channel().expect(b'm');
         let holes = [Holes::Refuse, Holes::Allocate, Holes::Populate, Holes::Accept][round as usize % 4];
         for _ in 0..8 {
             let fd = OwnedFd::from(file.try_clone().unwrap());
-            // As a receiver that may not seal, and as one that may.
+            // In turns as a receiver that only verifies, and as one that seals.
             let result = if round % 2 == 0 {
                 SealedFile::options().holes(holes).verify(fd)
             } else {
@@ -82,7 +84,7 @@ fn nothing_changes() {
                 }
                 Err(error) if error.error().is_busy() => rounds.busy += 1,
                 Err(error) => {
-                    assert!(is_fair(error.error()), "{}", error.error());
+                    assert!(a_peer_can_cause(error.error()), "{}", error.error());
                     rounds.unproven += 1;
                 }
             }
@@ -90,14 +92,14 @@ fn nothing_changes() {
         shared(&file, &read_only);
         peer.channel().send(b's', &[]);
         peer.channel().expect(b'd');
-        // It has let go of the file, and has taken no right to seal it.
+        // The peer has dropped the file. It never adds Seal, so the file can still be sealed.
         match SealedFile::options().holes(Holes::Allocate).seal(file) {
             Ok(sealed) => rounds.bytes += look_twice(&sealed),
             Err(error) => assert_eq!(Some(error.to_string().as_str()), forged::objection()),
         }
     }
-    assert!(!peer.channel().is_over(), "the peer is alive to the end");
-    // To the standard error itself, which the harness does not capture.
+    assert!(!peer.channel().is_over(), "the peer has ended early");
+    // Written directly to stderr, because the harness captures `eprintln!`.
     writeln!(
         stderr(),
         "hostile: {round} files, {} proofs, {} refused, {} busy, {} bytes read twice",
@@ -113,7 +115,7 @@ fn nothing_changes() {
     }
 }
 
-/// Maps it in all ways, and reads each byte twice.
+/// Maps the file in all ways, and reads each byte twice.
 fn look_twice(sealed: &SealedFile) -> u64 {
     let len = sealed.len();
     let whole = sealed.map_with(.., MapOptions::new().populate(true).huge_pages(true)).unwrap();
@@ -130,12 +132,12 @@ fn look_twice(sealed: &SealedFile) -> u64 {
     len
 }
 
-/// What a peer can bring about: no proof, or a file that was sealed or truncated in between.
-fn is_fair(error: &Error) -> bool {
+/// Errors that a peer can cause: the file is not proven, or the peer sealed it.
+fn a_peer_can_cause(error: &Error) -> bool {
     error.is_unproven() || error.raw_os_error() == Some(libc::EPERM)
 }
 
-/// Memory that changes on purpose. It must be readable to the end, and that is all.
+/// A shared map, whose bytes the peer may change. It must only be readable to its end.
 fn shared(file: &MemFile, read_only: &MemFile) {
     if !file.get_seals().unwrap().contains(Seal::Shrink) {
         return;
@@ -157,8 +159,7 @@ fn shared(file: &MemFile, read_only: &MemFile) {
     }
 }
 
-/// The peer: takes a file, makes all mappings of it that it can get, and attacks until it is told
-/// to stop.
+/// The peer: receives a file, maps it in every way that it can, and attacks it until told to stop.
 fn attack(channel: &Channel) {
     let mut round = 0_u32;
     while let Some((b'f', fds)) = channel.receive() {
@@ -176,7 +177,7 @@ fn attack(channel: &Channel) {
             (reader.as_fd(), ProtFlags::READ),
             (again.as_fd(), ProtFlags::empty()),
         ] {
-            // Those that it can get.
+            // The kernel may refuse some of these, depending on the seals.
             let _ = maps.add(fd, access, MapFlags::SHARED);
         }
         maps.add(writer.as_fd(), ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE).unwrap();
@@ -191,8 +192,8 @@ fn attack(channel: &Channel) {
     }
 }
 
-/// Each of them may fail; what matters is what the other process sees.
-#[allow(clippy::let_underscore_must_use, reason = "as it says")]
+/// Makes one attack, chosen by `step`. It may fail: what matters is what the other process sees.
+#[allow(clippy::let_underscore_must_use, reason = "an attack may fail")]
 fn strike(step: u32, writer: BorrowedFd<'_>, again: BorrowedFd<'_>, maps: &mut Mappings) {
     let dark = step >> 5;
     let amount = u64::from(dark) % (2 * LEN as u64);
@@ -219,7 +220,7 @@ fn strike(step: u32, writer: BorrowedFd<'_>, again: BorrowedFd<'_>, maps: &mut M
     };
 }
 
-/// The mappings that the peer has.
+/// The addresses and lengths of the peer's mappings.
 #[derive(Default)]
 struct Mappings(Vec<(*mut libc::c_void, usize)>);
 
@@ -237,15 +238,15 @@ impl Mappings {
         Ok(())
     }
 
-    /// Writes through each mapping, by the kernel, so that what cannot be written is EFAULT and not
-    /// the end. And puts a page into a pipe, which gets in the way of the Write seal.
+    /// Writes through each mapping with `read(2)`, so that a page that cannot be written causes
+    /// EFAULT instead of a signal. Also puts a page into a pipe, which can prevent the Write seal.
     fn write(&self, file: BorrowedFd<'_>, byte: u8) -> Result<()> {
         let (read, write) = rustix::pipe::pipe()?;
         for &(base, len) in &self.0 {
             for offset in [0, 4096, len / 2, len - 1] {
                 rustix::io::write(&write, &[byte])?;
-                // SAFETY: The address is one of a mapping, and the kernel checks what it may write
-                // there.
+                // SAFETY: The address lies in a mapping that nothing refers to, and the kernel
+                // checks the access.
                 let address = unsafe { base.byte_add(offset) };
                 // SAFETY: As before.
                 if unsafe { libc::read(read.as_raw_fd(), address, 1) } < 1 {
@@ -258,12 +259,12 @@ impl Mappings {
 
     fn protect(&self) -> Result<()> {
         self.0.iter().try_for_each(|&(base, len)| {
-            // SAFETY: A mapping of this process's own, which nothing refers to.
+            // SAFETY: The mapping belongs to this process, and nothing refers to it.
             unsafe { rustix::mm::mprotect(base, len, MprotectFlags::READ | MprotectFlags::WRITE) }
         })
     }
 
-    /// More mappings of the same pages. From length 0 it makes a copy of a shared one.
+    /// Makes more mappings of the same pages: `mremap` with length 0 duplicates a shared mapping.
     fn copy(&mut self) -> Result<()> {
         for (base, len) in self.0.clone() {
             if self.has_room() {
@@ -283,7 +284,7 @@ impl Mappings {
 
     fn clear(&mut self) -> Result<()> {
         self.0.drain(..).try_for_each(|(base, len)| {
-            // SAFETY: As before, and it is forgotten.
+            // SAFETY: As before, and it is no longer in the list.
             unsafe { rustix::mm::munmap(base, len) }
         })
     }
@@ -295,7 +296,8 @@ impl Drop for Mappings {
     }
 }
 
-/// For the rounds above: what is proven when the peer is too late.
+/// If the file is sealed before it is sent, the peer's attacks come too late, and it is always
+/// proven.
 #[test]
 fn sealed_before_it_is_sent() {
     let Some(peer) = Peer::start(|channel| {

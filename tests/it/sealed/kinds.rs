@@ -1,5 +1,5 @@
-//! Every kind of descriptor: a [`SealedFile`] that keeps its promise, or the exact error with the
-//! descriptor in it.
+//! Every kind of descriptor becomes a [`SealedFile`] that cannot change, or the right error, which
+//! gives the descriptor back.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind::PermissionDenied;
@@ -21,7 +21,7 @@ use crate::support::{check, child, noexec, proc_self, seccomp, skip, tmpfs};
 
 const LEN: usize = 10_000;
 
-/// Converts, and compares the error and what becomes of the descriptor.
+/// Converts `fd`, checks the error, and checks that the error gives the descriptor back.
 #[track_caller]
 fn refuse(fd: OwnedFd, errno: impl Into<Option<i32>>, message: &str) -> Error {
     let (number, before) = (fd.as_raw_fd(), proc_self::descriptors());
@@ -29,14 +29,14 @@ fn refuse(fd: OwnedFd, errno: impl Into<Option<i32>>, message: &str) -> Error {
     assert_eq!(error.to_string(), message);
     assert_eq!(error.raw_os_error(), errno.into());
     assert_eq!(fd.as_raw_fd(), number);
-    rustix::io::fcntl_getfd(&fd).expect("the descriptor is still open");
+    rustix::io::fcntl_getfd(&fd).expect("the descriptor was closed");
     assert_eq!(proc_self::descriptors(), before);
     drop(fd);
     assert_eq!(proc_self::descriptors(), before - 1);
     error
 }
 
-/// Converts, and tries to break the promise in every way there is.
+/// Converts `fd`, and tries to change the file in every possible way.
 #[track_caller]
 fn accept(fd: OwnedFd) {
     let before = proc_self::descriptors();
@@ -58,8 +58,8 @@ fn accept(fd: OwnedFd) {
 #[track_caller]
 fn keeps_promise(fd: BorrowedFd<'_>, len: usize) {
     let denied = |result: Result<(), Errno>| {
-        // EBADF, EACCES, EINVAL: a descriptor that is not open for writing. EINVAL: write(2) to
-        // huge pages.
+        // Besides EPERM: a descriptor that is not open for writing gives EBADF, EACCES or EINVAL,
+        // and write(2) to huge pages gives EINVAL.
         let errno = result.expect_err("a sealed file was changed");
         assert!([Errno::PERM, Errno::BADF, Errno::ACCESS, Errno::INVAL].contains(&errno), "{errno:?}");
     };
@@ -68,7 +68,7 @@ fn keeps_promise(fd: BorrowedFd<'_>, len: usize) {
     denied(rustix::fs::ftruncate(fd, 0));
     denied(rustix::fs::ftruncate(fd, len as u64 - 1));
     let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    // The whole, since Linux 5.10 takes a part of a huge page for nothing to do.
+    // The whole file, because Linux 5.10 does nothing for a part of a huge page, and succeeds.
     denied(rustix::fs::fallocate(fd, punch, 0, len as u64));
     let access = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: The kernel chooses the address.
@@ -76,7 +76,7 @@ fn keeps_promise(fd: BorrowedFd<'_>, len: usize) {
     // SAFETY: As before.
     if let Ok(base) = unsafe { rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, fd, 0) } {
         let access = MprotectFlags::READ | MprotectFlags::WRITE;
-        // SAFETY: The mapping is this test's own.
+        // SAFETY: The mapping belongs to this test.
         assert_eq!(unsafe { rustix::mm::mprotect(base, len, access) }, Err(Errno::ACCESS));
         // SAFETY: As before.
         unsafe { rustix::mm::munmap(base, len) }.unwrap();
@@ -84,7 +84,7 @@ fn keeps_promise(fd: BorrowedFd<'_>, len: usize) {
 }
 
 #[test]
-fn no_memory_files() {
+fn not_memory_files() {
     child::alone(|| {
         let (read, write) = rustix::pipe::pipe().unwrap();
         let (one, two) = UnixStream::pair().unwrap();
@@ -107,7 +107,7 @@ fn no_memory_files() {
         ];
         let executable = File::open(std::env::current_exe().unwrap()).unwrap();
         if tmpfs::is_on_tmpfs(&executable) {
-            skip::skip("it lies on tmpfs");
+            skip::skip("this program is on tmpfs");
         } else {
             files.push(executable.into());
         }
@@ -123,16 +123,16 @@ fn no_memory_files() {
         }
         let memfd = memfd(MemfdFlags::empty(), 0o666, Seals::IMMUTABLE);
         for target in [format!("/proc/self/fd/{}", memfd.as_raw_fd()), "/".into()] {
-            // On musl `OpenOptions` takes the flag away.
+            // `OpenOptions` drops O_PATH on musl.
             let path = rustix::fs::open(target, OFlags::PATH, Mode::empty()).unwrap();
             assert!(refuse(path, libc::EBADF, PATH_ONLY).is_not_a_memory_file());
         }
     });
 }
 
-/// They have seals, namely Seal.
+/// Files on tmpfs support seals, but have only Seal.
 #[test]
-fn files_of_tmpfs() {
+fn files_on_tmpfs() {
     child::alone(|| {
         let Some(folder) = tmpfs::folder() else { return };
         let named = tempfile::NamedTempFile::new_in(&folder).unwrap().into_file();
@@ -146,8 +146,8 @@ fn files_of_tmpfs() {
     });
 }
 
-/// A memory file of [`LEN`] bytes and not a hole, or a page of huge pages, with this mode and these
-/// seals.
+/// A memory file without holes, with this mode and these seals. It has [`LEN`] bytes, or one page
+/// if it is of huge pages.
 fn memfd(flags: MemfdFlags, mode: u32, seals: Seals) -> File {
     let fd = noexec::memfd_create(c"kinds", flags | MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
     let file = File::from(fd);
@@ -164,7 +164,7 @@ fn memfd(flags: MemfdFlags, mode: u32, seals: Seals) -> File {
     file
 }
 
-/// The 64 sets of seals, those that this kernel does not know left out.
+/// All 64 sets of seals, except those with a seal that this kernel does not know.
 fn every_set() -> impl Iterator<Item = Seals> {
     (0..64).map(Seals::from_bits_retain).filter(|&seals| {
         let probe = noexec::memfd_create(c"kinds", MemfdFlags::ALLOW_SEALING).unwrap();
@@ -172,8 +172,8 @@ fn every_set() -> impl Iterator<Item = Seals> {
     })
 }
 
-/// What a file must be answered by the seals that it has, which can be more than those that were
-/// asked for.
+/// Checks that `file` is accepted or refused according to the seals that it has. It can have more
+/// than were added, because some imply others. Returns whether it is accepted.
 #[track_caller]
 fn judge(file: File) -> bool {
     let seals = Seals::from_bits_retain(rustix::fs::fcntl_get_seals(&file).unwrap().bits());
@@ -193,12 +193,12 @@ fn judge(file: File) -> bool {
     true
 }
 
-/// How many of the sets make a proof: Write and Shrink with every set of the others. With an
-/// execute bit all that have Exec too, which implies Write, unless the kernel forges it.
+/// How many of the sets prove a file: those with Write and Shrink. If the mode has an execute bit,
+/// Exec implies both, so all sets with Exec count too, unless the kernel adds forged Write seals.
 fn proofs(mode: u32) -> usize {
     let exec = Support::probe().get(Feature::ExecSeal).is_ok();
     if noexec::is_strict() {
-        // All have Exec, so that none may have FutureWrite.
+        // All files have Exec, so those that also have FutureWrite are refused.
         return 8;
     }
     match (exec, forged::objection().is_none(), mode == 0o777) {
@@ -210,7 +210,7 @@ fn proofs(mode: u32) -> usize {
     }
 }
 
-/// Those that a file can have.
+/// The modes that a file can have under the current `vm.memfd_noexec`.
 fn modes(modes: &[u32]) -> impl Iterator<Item = u32> {
     modes.iter().copied().filter(|mode| mode & 0o111 == 0 || !noexec::is_strict())
 }
@@ -236,7 +236,7 @@ fn every_set_of_seals_on_huge_pages() {
     });
 }
 
-/// What a descriptor was opened for is not part of the proof.
+/// The proof does not depend on whether the descriptor is open for reading or for writing.
 #[test]
 fn opened_again() {
     child::alone(|| {
@@ -261,9 +261,10 @@ fn opened_again() {
     });
 }
 
-/// A type may show one descriptor and hand over another. What counts is the one that is kept.
+/// A type's `AsFd` and its conversion to `OwnedFd` may give different descriptors. The crate must
+/// prove the one that it keeps.
 #[test]
-fn two_faces() {
+fn a_type_with_two_descriptors() {
     struct TwoFaces {
         shown: OwnedFd,
         kept: OwnedFd,
@@ -290,8 +291,8 @@ fn two_faces() {
     assert!(sealed.as_mem_file().get_seals().unwrap().contains(Seals::IMMUTABLE));
 }
 
-/// A length that is asked for before the seals are checked can still shrink, so it is asked for
-/// after.
+/// The crate reads the length after it has checked the seals, because until then the file could
+/// shrink.
 #[test]
 fn the_length_comes_after_the_seals() {
     seccomp::alone(|| {
@@ -302,8 +303,8 @@ fn the_length_comes_after_the_seals() {
     });
 }
 
-/// A receiver that wants to seal and may not learns which seals are missing, and gets the file back
-/// as it was.
+/// If a receiver may not seal a file, the error names the missing seals, and gives the file back
+/// unchanged.
 #[test]
 fn seals_that_cannot_be_added() {
     let read_only = "fcntl(F_ADD_SEALS): EPERM: the descriptor is open for reading only";
@@ -319,13 +320,13 @@ fn seals_that_cannot_be_added() {
             assert_eq!(rustix::fs::fcntl_get_seals(fd).unwrap().bits(), (seals | noexec::implied()).bits());
         }
     }
-    // Where what matters is there, nothing has to be added.
+    // If the file already has Write and Shrink, no seal has to be added.
     let closed = memfd(MemfdFlags::empty(), 0o666, Seals::CONSTANT | Seal::Seal);
     SealedFile::options().seal(closed).unwrap();
 }
 
-/// Only pages of 64 KiB or more may be those of a pool: a file of smaller ones needs no look at its file
-/// system, which a sandbox may refuse.
+/// Pages of hugetlbfs have at least 64 KiB. For a file of smaller pages the crate does not call
+/// `fstatfs`, which a sandbox may refuse.
 #[test]
 fn ordinary_pages_need_no_look_at_the_file_system() {
     seccomp::alone(|| {

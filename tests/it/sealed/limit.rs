@@ -1,5 +1,5 @@
-//! [`SealedFileOptions::limit`](memfile::SealedFileOptions::limit): of received files and of
-//! sources.
+//! [`SealedFileOptions::limit`](memfile::SealedFileOptions::limit) for received files and for
+//! sources of copies.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -41,7 +41,7 @@ fn of_received_files() {
         let number = file.as_raw_fd();
         let fd = too_long(options.limit(4).seal(file), 5, 4);
         assert_eq!(fd.as_raw_fd(), number);
-        assert!(Seals::of(&fd).unwrap().contains(Seals::IMMUTABLE), "the seals stay");
+        assert!(Seals::of(&fd).unwrap().contains(Seals::IMMUTABLE), "the seals are missing");
         let fd = too_long(options.limit(1).verify(fd), 5, 1);
         let fd = too_long(options.limit(0).verify(fd), 5, 0);
         assert_eq!(fd.as_raw_fd(), number);
@@ -51,13 +51,13 @@ fn of_received_files() {
         options.limit(5).seal(five_bytes()).unwrap();
         options.limit(0).seal(MemFile::create_sealable("limit").unwrap()).unwrap();
     }
-    // A file that is not sealed has no length that could be compared.
+    // The length of a file without seals can change, so the missing seals are reported instead.
     let error = SealedFile::options().limit(4).verify(five_bytes()).unwrap_err();
     assert_eq!(error.error().cause(), Cause::MissingSeals);
 }
 
-/// The length is compared before memory is taken for it. A filter keeps a mistake from taking all
-/// memory of the machine.
+/// The length is compared before memory is allocated. In case the crate gets that wrong, a filter
+/// keeps it from taking all memory of the machine.
 #[test]
 fn no_memory_is_taken_for_a_file_that_is_too_long() {
     const LEN: u64 = 1 << 40;
@@ -80,7 +80,7 @@ fn no_memory_is_taken_for_a_file_that_is_too_long() {
     });
 }
 
-/// What the source exceeds, by its way into the file.
+/// Checks the error for a source that is longer than `limit`.
 #[track_caller]
 fn source_too_long(result: Result<SealedFile, Error>, limit: u64) {
     let error = refused(result, None, &source_beyond_limit(limit));
@@ -103,7 +103,7 @@ fn of_sources() {
         source_too_long(options.copy_of("limit copy", &source), limit);
         let reader = pipe();
         source_too_long(options.copy_of("limit copy", &reader), limit);
-        // Of what cannot be read twice, no more than one byte is lost.
+        // No more than one byte past the limit is read from a pipe, where bytes cannot be put back.
         let mut rest = Vec::new();
         std::fs::File::from(reader).read_to_end(&mut rest).unwrap();
         assert_eq!(rest.len(), LEN - limit as usize - 1);
@@ -123,7 +123,7 @@ fn of_sources() {
             assert_eq!(copy.map().unwrap(), bytes[..]);
         }
     }
-    // The bytes that are made here are the caller's own choice.
+    // The limit does not apply to bytes of which the caller chooses the length.
     let options = SealedFile::options().limit(0);
     assert_eq!(options.from_bytes("limit own", b"own").unwrap().len(), 3);
     assert_eq!(options.create_with("limit own", 4, |_| ()).unwrap().len(), 4);

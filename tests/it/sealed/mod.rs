@@ -1,4 +1,4 @@
-//! [`memfile::SealedFile`]: what is a proof, what is refused, and what becomes of the file.
+//! [`memfile::SealedFile`]: which files are proven, which are refused, and what an error leaves.
 
 mod clean_holes;
 mod forged;
@@ -11,9 +11,9 @@ mod stdio;
 mod to_vec;
 mod waiting;
 
-/// What merely passes on, does.
+/// Methods and impls that only delegate to another type.
 #[test]
-fn passes_on() {
+fn delegations() {
     use std::ffi::CString;
     use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
@@ -26,7 +26,7 @@ fn passes_on() {
     assert_eq!(format!("{file:?}"), format!("SealedFile({:?})", file.as_mem_file()));
     let raw = file.into_raw_fd();
     assert_eq!(raw, number);
-    // SAFETY: It was just given away.
+    // SAFETY: `into_raw_fd` gave up the descriptor.
     let fd = unsafe { OwnedFd::from_raw_fd(raw) };
     assert_eq!(SealedFile::try_from(fd).unwrap().len(), 5);
     assert_eq!(SealedFileOptions::default(), SealedFile::options().create_options(CreateOptions::new()));

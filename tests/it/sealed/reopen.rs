@@ -1,4 +1,4 @@
-//! [`SealedFile::reopen_read_only`] and `to_stdio`: the same file, proven, or an error.
+//! [`SealedFile::reopen_read_only`] and `to_stdio` give the same file, proven again, or an error.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -30,14 +30,14 @@ fn has_its_own_position_and_cannot_write() {
 
     let mut text = String::new();
     File::from(reopened).read_to_string(&mut text).unwrap();
-    assert_eq!(text, "0123456789", "from the start");
+    assert_eq!(text, "0123456789", "does not read from the start");
     assert_eq!(file.as_mem_file().as_file().stream_position().unwrap(), 4);
     assert_eq!(file.proc_path().to_string(), format!("/proc/self/fd/{}", file.as_raw_fd()));
 }
 
-/// Holes that were accepted once need not be accepted again.
+/// A file whose holes were accepted can be reopened without accepting them again.
 #[test]
-fn holes_are_no_obstacle() {
+fn accepted_holes_stay_accepted() {
     let file = MemFile::create_sealable("reopened").unwrap();
     file.set_len(1 << 20).unwrap();
     file.add_seals(Seals::IMMUTABLE).unwrap();
@@ -45,10 +45,10 @@ fn holes_are_no_obstacle() {
     assert_eq!(sealed.reopen_read_only().unwrap().len(), 1 << 20);
 }
 
-/// What is mounted at `/proc` may be another file system, with another file under the number of the
-/// descriptor.
+/// Another file system may be mounted at `/proc`, with a different file under the number of the
+/// descriptor, so the reopened file is proven again.
 #[test]
-fn is_of_the_file_that_is_proven() {
+fn fails_if_proc_shows_another_file() {
     let prefix =
         ["unshare", "--mount", "sh", "-c", "umount -l /proc && mount -t tmpfs none /proc && exec \"$0\" \"$@\""];
     child::alone_through(&prefix, || {
@@ -61,13 +61,13 @@ fn is_of_the_file_that_is_proven() {
         let other = missing(Seals::CONSTANT, Seal::Seal.into());
         refused(file.reopen_read_only(), None, &other);
         refused(file.to_stdio(), None, &other);
-        // The file that borrows it promises nothing.
+        // `MemFile` makes no promise about the file, so its method succeeds.
         assert_eq!(file.as_mem_file().reopen_read_only().unwrap().len().unwrap(), 15);
     });
 }
 
-/// A sender can take away the permission to open the file. No child gets the position of others
-/// then.
+/// A sender can remove the permission to open the file. `to_stdio` then fails, rather than give a
+/// child a descriptor that shares its position with others.
 #[test]
 fn a_file_without_permissions() {
     const DENIED: &str = "open: EACCES: the file's mode, or a security module, forbids opening it again";
@@ -77,9 +77,9 @@ fn a_file_without_permissions() {
         let options = SealedFile::options().create_options(CreateOptions::new().exec(noexec::plain()));
         let file = options.from_bytes("reopened", b"0123456789").unwrap();
         fchmod(file.as_fd(), Mode::empty()).unwrap();
-        // SAFETY: No pointers are involved. It concerns all threads of this process, which is the
-        // child of a test. An error means that the process has no such rights, and perhaps not those
-        // of root over files either.
+        // SAFETY: No pointers are involved. The call applies to all threads of this process, which
+        // is the child of a test. If it fails, this process may not be privileged at all, and needs
+        // no other user.
         unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) };
         if File::open(file.proc_path()).is_ok() {
             return skip("this process can open any file, and cannot change to another user");

@@ -1,4 +1,4 @@
-//! Files as the standard streams of real children.
+//! Files as the standard streams of child processes.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::{Command, Stdio};
@@ -16,11 +16,11 @@ fn cat(stdin: impl Into<Stdio>) -> String {
 }
 
 #[test]
-fn a_child_reads_a_sealed_file_from_its_start_and_moves_no_position_but_its_own() {
+fn a_child_reads_a_sealed_file_from_the_start_with_its_own_position() {
     let file = SealedFile::from_bytes("input", b"0123456789").unwrap();
     file.as_mem_file().as_file().seek(SeekFrom::Start(4)).unwrap();
     assert_eq!(cat(file.to_stdio().unwrap()), "0123456789");
-    assert_eq!(cat(file.to_stdio().unwrap()), "0123456789", "a second child");
+    assert_eq!(cat(file.to_stdio().unwrap()), "0123456789", "the second child does not read from the start");
     assert_eq!(file.as_mem_file().as_file().stream_position().unwrap(), 4);
 }
 
@@ -38,7 +38,7 @@ fn a_child_cannot_write_through_the_descriptor_that_it_gets() {
 fn a_child_reads_a_memory_file_from_the_position_that_they_share() {
     let mut file = MemFile::create_default("stdin").unwrap();
     file.write_all(b"for the child").unwrap();
-    assert_eq!(cat(file.try_clone().unwrap()), "", "the position is at the end");
+    assert_eq!(cat(file.try_clone().unwrap()), "", "the child does not read from the shared position");
     file.rewind().unwrap();
     assert_eq!(cat(file), "for the child");
 }
@@ -49,7 +49,7 @@ fn a_memory_file_is_the_same_open_file_and_takes_a_childs_output() {
     file.write_all(b"parent, ").unwrap();
     let status = Command::new("printf").arg("child").stdout(file.try_clone().unwrap()).status().unwrap();
     assert!(status.success());
-    assert_eq!(file.stream_position().unwrap(), 13, "the position is shared");
+    assert_eq!(file.stream_position().unwrap(), 13, "the position is not shared");
     file.rewind().unwrap();
     let mut text = String::new();
     file.read_to_string(&mut text).unwrap();
@@ -57,7 +57,7 @@ fn a_memory_file_is_the_same_open_file_and_takes_a_childs_output() {
 }
 
 #[test]
-fn without_proc_no_child_gets_the_position_of_others() {
+fn calls_that_need_proc_fail_without_it() {
     let prefix = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /proc && exec \"$0\" \"$@\""];
     child::alone_through(&prefix, || {
         let file = SealedFile::from_bytes("input", b"0123456789").unwrap();
@@ -71,7 +71,7 @@ fn without_proc_no_child_gets_the_position_of_others() {
         let options = memfile::CreateOptions::new().exec(memfile::Exec::Allow);
         let shell = std::fs::File::open("/bin/sh").unwrap();
         let program = match SealedFile::options().create_options(options).copy_of("sh", shell) {
-            // vm.memfd_noexec is 2, which nobody can read here.
+            // vm.memfd_noexec is 2, which cannot be read without /proc.
             Err(error) if error.cause() == Cause::Denied => return,
             program => program.unwrap(),
         };

@@ -1,4 +1,4 @@
-//! [`SealedFile::to_vec`]: the whole file, and no more than there is memory for.
+//! [`SealedFile::to_vec`] reads the whole file, or fails if there is not enough memory.
 
 use memfile::{Cause, CreateOptions, Holes, HugeTlb, MemFile, SealedFile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -13,7 +13,7 @@ fn every_size() {
     for len in [0, 1, 4095, 4096, 4097, 1 << 20, (5 << 20) + 3] {
         let bytes = pattern(len);
         let file = SealedFile::from_bytes("to_vec", &bytes).unwrap();
-        // Whatever the position, which stays.
+        // The position neither matters nor moves.
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(3)).unwrap();
         for file in [file.try_clone().unwrap(), file.reopen_read_only().unwrap(), file] {
             let read = file.to_vec().unwrap();
@@ -30,7 +30,7 @@ fn a_limit_comes_first() {
     refused(SealedFile::options().limit(8).verify(received()), None, &beyond_limit(9, 8));
 }
 
-/// Holes that were accepted read as zero, and reading takes no memory for them in the file.
+/// Holes that were accepted read as zeros, and reading does not allocate them in the file.
 #[test]
 fn holes() {
     let file = MemFile::create_sealable("to_vec holes").unwrap();
@@ -42,7 +42,7 @@ fn holes() {
     assert!(sealed.to_vec().unwrap() == expected);
 }
 
-/// A file of huge pages is a whole number of pages long, so its data may end before the file does.
+/// The length of a file of huge pages is rounded up to a page, so its data may end before it.
 #[test]
 fn data_shorter_than_the_file() {
     let Some(_pool) = Pool::of(2) else { return };
@@ -56,7 +56,7 @@ fn data_shorter_than_the_file() {
     }
 }
 
-/// An error, and not the end of the process.
+/// If there is no memory for the `Vec`, the call returns an error instead of aborting the process.
 #[test]
 fn out_of_memory() {
     child::alone(|| {

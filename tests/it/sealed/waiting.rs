@@ -1,4 +1,5 @@
-//! Calls that a peer could make wait: those that promise not to, do not.
+//! A peer can hold a file's inode lock, or take a lease. Calls that are documented not to wait for
+//! either must not do so.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -15,9 +16,9 @@ use crate::support::child;
 use crate::support::peer::{Channel, Peer};
 use crate::support::skip::skip;
 
-/// Takes a lease on the file, so that opening it takes up to 45 seconds.
+/// Takes a lease on the file. An open that waits for it takes up to 45 seconds.
 fn lease(file: &MemFile) -> Option<File> {
-    // The kernel tells the owner by a signal, which would end this process.
+    // The kernel sends SIGIO to the owner of the lease, which would end this process.
     // SAFETY: No handler is installed, and this process is the child of a test.
     unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
     let read_only = File::open(file.proc_path()).unwrap();
@@ -32,7 +33,7 @@ fn lease(file: &MemFile) -> Option<File> {
 }
 
 #[test]
-fn a_lease_makes_nobody_wait() {
+fn no_call_waits_for_a_lease() {
     const LEASED: &str = "open: EAGAIN: the owner of the file holds a lease on it, so opening it again would wait";
 
     child::alone(|| {
@@ -53,7 +54,7 @@ fn a_lease_makes_nobody_wait() {
         shared.write_all_at(b"shared", 0).unwrap();
         shared.add_seal(Seal::Shrink).unwrap();
         let _lease = lease(&shared).unwrap();
-        // The descriptor as it is will do.
+        // The file cannot be reopened, so the view uses the descriptor itself.
         let view = SharedView::map(&shared, Holes::Refuse).unwrap();
         let mut bytes = [0; 6];
         view.read_exact_at(&mut bytes, 0).unwrap();
@@ -67,7 +68,7 @@ const API: libc::Ioctl = 0xc018_aa3f_u32 as libc::Ioctl;
 const REGISTER: libc::Ioctl = 0xc020_aa00_u32 as libc::Ioctl;
 const ZERO_PAGE: libc::Ioctl = 0xc020_aa04_u32 as libc::Ioctl;
 
-/// A page of memory whose first access waits until it is let go.
+/// A page of memory, registered with userfaultfd: the first access waits until `let_go` is called.
 struct Trap {
     fd: OwnedFd,
     page: usize,
@@ -80,7 +81,7 @@ impl Trap {
         if fd < 0 {
             return Err(std::io::Error::last_os_error());
         }
-        // SAFETY: The kernel has just made it.
+        // SAFETY: The kernel has just made the descriptor, and nothing else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd.try_into().unwrap()) };
         let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: The kernel chooses the address.
@@ -88,21 +89,21 @@ impl Trap {
             unsafe { mmap_anonymous(std::ptr::null_mut(), page_size(), access, MapFlags::PRIVATE) }.unwrap() as usize;
         let trap = Self { fd, page };
         trap.call(API, [0xaa, 0, 0, 0]);
-        // The mode is that of pages that are missing.
+        // UFFDIO_REGISTER_MODE_MISSING.
         trap.call(REGISTER, [page as u64, page_size() as u64, 1, 0]);
         Ok(trap)
     }
 
     fn call(&self, request: libc::Ioctl, mut argument: [u64; 4]) {
-        // SAFETY: The structures have three or four numbers, and live long enough.
+        // SAFETY: The structures consist of three or four numbers, and outlive the call.
         let answer = unsafe { libc::ioctl(self.fd.as_raw_fd(), request, &raw mut argument) };
         assert_eq!(answer, 0, "{request:x}: {}", std::io::Error::last_os_error());
     }
 
-    /// Waits until somebody waits for the page.
+    /// Waits up to 2 seconds for an access to the page. Returns whether there was one.
     fn is_sprung(&self) -> bool {
         let mut poll = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: One structure that lives here.
+        // SAFETY: There is one structure, and it outlives the call.
         unsafe { libc::poll(&raw mut poll, 1, 2000) == 1 }
     }
 
@@ -114,7 +115,7 @@ impl Trap {
 /// The seals of the files whose locks are held, one after the other.
 const LOCKED: [Seals; 3] = [Seals::empty(), Seals::from_bits_retain(Seal::Shrink as u32), Seals::IMMUTABLE];
 
-/// The other process: holds the lock of its own file by a write from memory that never comes.
+/// The other process: locks a file of its own by a write whose source page is trapped.
 fn hold_locks(channel: &Channel) {
     for seals in LOCKED {
         let trap = match Trap::new() {
@@ -132,7 +133,7 @@ fn hold_locks(channel: &Channel) {
         // SAFETY: The page is mapped.
         let writer = thread::spawn(move || unsafe { libc::pwrite(fd, page as *const _, page_size(), 0) });
         if !trap.is_sprung() {
-            // Since Linux 6.16 the seals are looked at before the bytes.
+            // Linux 6.16 and later check the seals first, and fail before they read the page.
             channel.send(b'n', &[]);
             continue;
         }
@@ -144,29 +145,29 @@ fn hold_locks(channel: &Channel) {
     }
 }
 
-/// Runs `call` in a thread, and waits for it, but not for ever.
+/// Runs `call` in a thread, so that the test fails rather than hangs if it waits for the peer.
 #[track_caller]
 fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(call()));
-    receiver.recv_timeout(Duration::from_secs(20)).expect("it waits for the peer")
+    receiver.recv_timeout(Duration::from_secs(20)).expect("the call waits for the peer, or has panicked")
 }
 
-/// A call, by its name.
+/// The name of a call, and the call.
 type Call = (&'static str, fn(MemFile) -> Result<(), Error>);
 
-/// Calls on any file that wait for its lock, as documented.
+/// Calls that wait for the lock of any file, as documented.
 const WAIT: [Call; 6] = [
     ("add_seals", |file| file.add_seals(Seals::empty())),
     ("into_sealed", |file| Ok(file.into_sealed().map(drop)?)),
-    // Its time is for EBUSY alone.
+    // The timeout only applies to EBUSY.
     ("into_sealed_timeout", |file| Ok(file.into_sealed_timeout(Duration::ZERO).map(drop)?)),
     ("seal", |file| SealedFile::options().seal(file).map(drop).map_err(ErrorWith::into_error)),
     ("allocate", |file| file.allocate(0, 1)),
     ("set_len", |file| file.set_len(page_size() as u64)),
 ];
 
-/// Those that fail at once on a file that cannot be written.
+/// Calls that wait, unless the file has the seal Write: then they fail at once.
 const WAIT_TO_WRITE: [Call; 4] = [
     ("share", |file| Ok(file.share().map(drop)?)),
     ("punch_hole", |file| file.punch_hole(0, 1)),
@@ -174,7 +175,7 @@ const WAIT_TO_WRITE: [Call; 4] = [
     ("copy_from", |file| file.copy_from(SealedFile::from_bytes("source", b"7")?, 1).map(drop)),
 ];
 
-/// Those for a file that has the seal Shrink, and those for one that cannot change.
+/// Calls that wait, for files with the seal Shrink, and for files that cannot change.
 const WAIT_TO_SHARE: [Call; 2] = [
     ("SharedMap", |file| Ok(SharedMap::try_from(file).map(drop)?)),
     ("SharedView", |file| SharedView::map(&file, Holes::Allocate).map(drop)),
@@ -196,13 +197,13 @@ const GO_ON: [Call; 8] = [
     ("reopen_read_only", |file| file.reopen_read_only().map(drop)),
 ];
 
-/// Those for a file that has the seal Shrink.
+/// Calls that do not wait, for files with the seal Shrink.
 const SHARE_AT_ONCE: [Call; 2] = [
     ("SharedMap Refuse", |file| Ok(SharedMap::map(file, Holes::Refuse).map(drop)?)),
     ("SharedView Refuse", |file| SharedView::map(&file, Holes::Refuse).map(drop)),
 ];
 
-/// Those for a file that cannot change.
+/// Calls that do not wait, for files that cannot change.
 const VERIFY_AT_ONCE: [Call; 4] = [
     ("verify Refuse", |file| verify(file, Holes::Refuse)),
     ("verify Accept", |file| verify(file, Holes::Accept)),
@@ -215,7 +216,7 @@ fn verify(file: MemFile, holes: Holes) -> Result<(), Error> {
 }
 
 #[test]
-fn who_waits_for_the_lock_of_a_file() {
+fn which_calls_wait_for_the_inode_lock() {
     let Some(peer) = Peer::start(|channel| {
         hold_locks(channel);
     }) else {
@@ -255,7 +256,7 @@ fn who_waits_for_the_lock_of_a_file() {
             })
             .collect();
         let first = receiver.recv_timeout(Duration::from_millis(300));
-        assert!(first.is_err(), "{seals}: does not wait: {first:?}");
+        assert!(first.is_err(), "{seals}: the call does not wait: {first:?}");
 
         for (name, call) in go_on {
             let file = file();
@@ -272,7 +273,7 @@ fn who_waits_for_the_lock_of_a_file() {
         let source = file();
         let limited = in_time(move || SealedFile::options().limit(10).copy_of("copy", source));
         assert_eq!(limited.unwrap_err().cause(), Cause::LimitExceeded);
-        assert!(receiver.try_recv().is_err(), "{seals}: the lock was let go");
+        assert!(receiver.try_recv().is_err(), "{seals}: the lock was released too early");
 
         peer.channel().send(b'l', &[]);
         peer.channel().expect(b'd');

@@ -1,7 +1,9 @@
-//! A program written against memfile 0.3.2 compiles unchanged and does the same, but for what is
-//! listed here. Three things no longer compile, and the [program] uses none of them:
+//! A program written for memfile 0.3.2 compiles unchanged and does the same, except for the
+//! differences that are tested here. Three things no longer compile, and the [program] uses none of
+//! them:
 //!
-//! - the name `std::io::Error` or `std::io::Result` for what a method returns: [`memfile::Error`];
+//! - `std::io::Error` or `std::io::Result` as the type of a method's result, where it is now
+//!   [`memfile::Error`];
 //! - a closure whose error type was inferred as `std::io::Error` from such a method;
 //! - an `Option` as the argument of `huge_tlb`.
 //!
@@ -41,21 +43,22 @@ mod theirs {
 }
 
 #[test]
-fn the_same_program_says_the_same() {
+fn the_same_program_gives_the_same_transcript() {
     let (ours, theirs) = (ours::program::run().unwrap(), theirs::program::run().unwrap());
-    assert!(theirs.len() > 40, "the program has hardly run");
+    assert!(theirs.len() > 40, "the transcript is too short: {} lines", theirs.len());
     assert_eq!(ours.len(), theirs.len());
     let differ = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs).collect::<Vec<_>>();
     if noexec::implies_sealing() {
-        // Two files have the seal Seal, and one is asked for another seal.
+        // In ours, two files have the seal Seal as requested, and adding a seal to one of them
+        // fails.
         assert_eq!(differ.len(), 3, "{differ:?}");
     } else {
         assert!(differ.is_empty(), "{differ:?}");
     }
 }
 
-/// There every error is a `std::io::Error`. Here `?` still makes one of it: with the same kind, but
-/// the errno is that of the error within.
+/// In 0.3.2 every error is a `std::io::Error`. Here `?` still converts to one, with the same kind.
+/// The errno is only in the error that it contains.
 #[test]
 fn differs_in_the_type_of_errors() {
     let theirs: fn(&memfile03::MemFile, u64) -> std::io::Result<()> = memfile03::MemFile::set_len;
@@ -76,7 +79,8 @@ fn differs_in_the_type_of_errors() {
     assert_eq!(error.downcast::<memfile::Error>().unwrap().raw_os_error(), Some(libc::EPERM));
 }
 
-/// There it takes an `Option` as well, and `None` undoes the setting; here it is a `const fn`.
+/// In 0.3.2 `huge_tlb` also accepts an `Option`, and `None` resets the option. Here it is a
+/// `const fn`.
 #[test]
 fn differs_in_the_argument_of_huge_tlb() {
     let there = memfile03::CreateOptions::new().huge_tlb(memfile03::HugeTlb::Huge2MB);
@@ -90,7 +94,7 @@ fn differs_in_the_argument_of_huge_tlb() {
     assert_eq!(SET(memfile::CreateOptions::new(), memfile::HugeTlb::Huge2MB), HERE);
 }
 
-/// There the kernel decides, and where `vm.memfd_noexec` is 1 or 2 it makes every file sealable.
+/// In 0.3.2 the kernel decides, and makes every file sealable if `vm.memfd_noexec` is 1 or 2.
 #[test]
 fn differs_in_sealing_that_was_not_asked_for() {
     let theirs = memfile03::MemFile::create_default("sealing").unwrap().add_seal(memfile03::Seal::Grow);
@@ -99,7 +103,7 @@ fn differs_in_sealing_that_was_not_asked_for() {
     assert_eq!(ours.kind(), ErrorKind::PermissionDenied);
 }
 
-/// There `!` sets bits that no kernel knows.
+/// In 0.3.2 `!` sets bits that are not seals.
 #[test]
 fn differs_in_not() {
     assert_eq!((!memfile03::Seals::empty()).bits(), u32::MAX);
@@ -108,7 +112,7 @@ fn differs_in_not() {
     assert_eq!(!Seals::empty(), Seals::all());
 }
 
-/// There the Exec seal does not exist, and the seals of a file that has it are not the whole truth.
+/// 0.3.2 does not know the seal Exec, so it does not report that a file has it.
 #[test]
 fn differs_in_the_exec_seal() {
     assert_eq!((memfile03::Seals::all().len(), Seals::all().len()), (5, 6));
@@ -122,7 +126,7 @@ fn differs_in_the_exec_seal() {
     assert_eq!(ours.get_seals().unwrap(), Seals::from(Seal::Exec));
 }
 
-/// There every file is executable, unless `vm.memfd_noexec` says otherwise.
+/// In 0.3.2 every file is executable, unless `vm.memfd_noexec` forbids it.
 #[test]
 fn differs_in_the_mode() {
     let theirs = memfile03::MemFile::create_default("mode").unwrap();
@@ -132,7 +136,8 @@ fn differs_in_the_mode() {
     assert_eq!(by_kernel.metadata().unwrap().permissions(), theirs.metadata().unwrap().permissions());
 }
 
-/// There a name that is too long is for the kernel to refuse. The kinds agree.
+/// 0.3.2 lets the kernel refuse a name that is too long, so the error has an errno. The kinds are
+/// the same.
 #[test]
 fn differs_in_the_errno_of_a_bad_name() {
     let name = "n".repeat(250);
@@ -147,10 +152,12 @@ fn differs_in_the_errno_of_a_bad_name() {
     assert_eq!((ours.kind(), ours.raw_os_error()), (ErrorKind::InvalidInput, None));
 }
 
-/// There the error of `from_fd` has neither, so that `unwrap` and `Box<dyn Error>` do not take it.
+/// In 0.3.2 `FromFdError` implements neither `Debug` nor `Error`, so it works neither with `unwrap`
+/// nor with `Box<dyn Error>`.
 #[test]
 fn differs_in_the_traits_of_from_fd_error() {
-    /// A trait bound as a value: the inherent constant wins where the bound holds.
+    /// Turns a trait bound into a value: if the bound holds, the inherent constant takes precedence
+    /// over that of `Fallback`.
     struct Is<T>(std::marker::PhantomData<T>);
     trait Fallback {
         const DEBUG: bool = false;
@@ -171,7 +178,7 @@ fn differs_in_the_traits_of_from_fd_error() {
     assert_eq!((Is::<memfile::FromFdError>::DEBUG, Is::<memfile::FromFdError>::ERROR), (true, true));
 }
 
-/// There it shows the `File` within.
+/// In 0.3.2 `Debug` shows the `File` that a `MemFile` contains.
 #[test]
 fn differs_in_debug() {
     assert!(format!("{:?}", memfile03::MemFile::create_default("name").unwrap()).starts_with("MemFile { file: File {"));

@@ -1,4 +1,4 @@
-//! A program that uses every public item of memfile 0.3.2, and says what it saw.
+//! A program that uses every public item of memfile 0.3.2, and records the results.
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Result, Seek, SeekFrom, Write};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::memfile_under_test::{CreateOptions, FromFdError, HugeTlb, MemFile, Seal, Seals};
 
-/// Every size of huge pages that the kernel can have on some processor.
+/// Every size of huge pages that exists on some processor.
 pub(crate) const HUGE_TLB_SIZES: [HugeTlb; 12] = {
     use HugeTlb::*;
 
@@ -18,7 +18,7 @@ pub(crate) const HUGE_TLB_SIZES: [HugeTlb; 12] = {
     ]
 };
 
-/// One line for each thing seen.
+/// One line for each result.
 type Transcript = Vec<String>;
 
 pub(crate) fn run() -> Result<Transcript> {

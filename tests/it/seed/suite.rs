@@ -1,4 +1,4 @@
-//! What memfile 0.3.2 tests of itself, as far as it concerns files: the same tests for both crates.
+//! The tests of memfile 0.3.2 that concern files, for both crates.
 
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::fd::AsRawFd;
@@ -8,7 +8,7 @@ use super::memfile_under_test::{MemFile, Seal, Seals};
 /// All seals that memfile 0.3.2 knows.
 const FIVE: Seals = Seals::from_bits_truncate(0x1f);
 
-/// Twelve bytes that can be sealed.
+/// A sealable file of twelve bytes.
 fn twelve() -> MemFile {
     let file = MemFile::create_sealable("foo").unwrap();
     file.set_len(12).unwrap();

@@ -1,4 +1,4 @@
-//! What can be mapped, and the copies in and out of the map.
+//! Which files can be mapped, and copying into and out of a map.
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -28,7 +28,7 @@ fn is_send_sync_and_static() {
     assert_goes_anywhere::<SharedView>();
 }
 
-/// A length that can shrink is refused, and so is what cannot be written.
+/// A file without the seal Shrink is refused, whatever other seals it has.
 #[test]
 fn needs_shrink() {
     let mut others = vec![Seals::empty(), Seal::Grow.into()];
@@ -48,15 +48,15 @@ fn needs_shrink() {
         assert!(file.error().is_unproven());
         let mut bytes = [0; 4];
         file.into_inner().read_exact_at(&mut bytes, 0).unwrap();
-        assert_eq!(&bytes, b"1234", "the file came back");
+        assert_eq!(&bytes, b"1234", "the error returned another file");
     }
-    // Shrink alone will do.
+    // Shrink alone is enough.
     let alone = MemFile::create_sealable("shared seals").unwrap();
     alone.set_len(10).unwrap();
     alone.add_seal(Seal::Shrink).unwrap();
     let map = SharedMap::try_from(alone).unwrap();
     map.as_mem_file().set_len(100_000).unwrap();
-    assert_eq!(map.len(), 10, "what grows later is not in the map");
+    assert_eq!(map.len(), 10, "the map has grown with the file");
     refused(map.read_exact_at(&mut [0], 10), None, &range(10, 11, 10));
 }
 
@@ -92,14 +92,14 @@ fn empty() {
     refused(view.atomic::<usize>(0), None, &range(0, size_of::<usize>() as u64, 0));
 }
 
-/// For others' code: the same memory, by its address.
+/// `as_ptr` gives the address of the same memory, for other code.
 #[test]
 fn by_address() {
     let map = map("shared address", 4096);
     let view = view(&map);
-    // SAFETY: Within the map, and nobody else writes.
+    // SAFETY: The address lies within the map, and no other thread uses it.
     unsafe { map.as_ptr().wrapping_add(4095).write_volatile(7) };
-    // SAFETY: Within the view.
+    // SAFETY: The address lies within the view.
     assert_eq!(unsafe { view.as_ptr().wrapping_add(4095).read_volatile() }, 7);
     assert_eq!(map.atomic::<u8>(4095).unwrap().load(Relaxed), 7);
 }
@@ -114,7 +114,7 @@ fn copies() {
     let mut next = 0_u8;
     for base in [0, 4096 - 20, 8192 - 20, LEN - 160] {
         for offset in base..base + 16 {
-            // Up to where other instructions take over, and beyond.
+            // Around the lengths at which the copy changes to other instructions.
             let lengths = (0..=140).chain([191, 192, 193, 255, 256, 1023, 1024, 1535, 1536, 1537, 4096]);
             for len in lengths.filter(|len| offset + len <= LEN) {
                 let source: Vec<u8> = (0..len)
@@ -136,14 +136,14 @@ fn copies() {
     }
     let mut whole = vec![0; LEN];
     map.read_exact_at(&mut whole, 0).unwrap();
-    assert!(whole == model, "nothing else was written");
+    assert!(whole == model, "other bytes were written, too");
     map.as_mem_file().read_exact_at(&mut whole, 0).unwrap();
     assert!(whole == model);
 }
 
-/// A second write of a byte would undo what another process, which has seen the first, has written
-/// there meanwhile. The processor stops after each instruction, and what was written up to then is
-/// counted and changed.
+/// If a copy wrote a byte twice, the second write could undo that of another process, which answers
+/// the first. The test single-steps the copy. After each instruction the handler counts the bytes
+/// that were written, and changes them, so that a second write would be counted again.
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 #[test]
 fn copies_write_each_byte_once() {
@@ -153,8 +153,7 @@ fn copies_write_each_byte_once() {
 
     extern "C" fn look(_: libc::c_int) {
         for i in 0..LEN {
-            // SAFETY: The mapping has that many bytes, and is there as long as the instructions are
-            // stepped through.
+            // SAFETY: The mapping has that many bytes, and exists while the copy is stepped.
             let byte = unsafe { AtomicU8::from_ptr(BYTES.load(Relaxed).wrapping_add(i)) };
             if byte.load(Relaxed) == 1 {
                 byte.store(2, Relaxed);
@@ -170,15 +169,15 @@ fn copies_write_each_byte_once() {
         // SAFETY: The kernel chooses the address.
         let base = unsafe { rustix::mm::mmap(ptr::null_mut(), LEN, access, flags, map.as_fd(), 0) }.unwrap();
         BYTES.store(base.cast(), Relaxed);
-        // SAFETY: The handler makes atomic accesses alone.
+        // SAFETY: The handler only makes atomic accesses.
         unsafe { libc::signal(libc::SIGTRAP, look as extern "C" fn(libc::c_int) as libc::sighandler_t) };
         for len in (0..200).chain([1535, 1536, 1537, LEN]) {
             map.write_all_at(&[0; LEN], 0).unwrap();
             WRITTEN.store(0, Relaxed);
-            // SAFETY: It sets the trap flag, so that each instruction is followed by SIGTRAP.
+            // SAFETY: Sets the trap flag, so that each instruction is followed by a SIGTRAP.
             unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
             let result = map.write_all_at(&[1; LEN][..len], 0);
-            // SAFETY: It clears the trap flag.
+            // SAFETY: Clears the trap flag.
             unsafe { asm!("pushfq", "and qword ptr [rsp], ~0x100", "popfq") };
             result.unwrap();
             assert_eq!(WRITTEN.load(Relaxed), len);
@@ -210,15 +209,15 @@ fn copies_out_of_bounds() {
         assert!(error.is_out_of_bounds());
         refused(view.read_exact_at(&mut target, offset), None, message);
         refused(map.write_all_at(&target, offset), None, message);
-        assert!(target.iter().all(|&byte| byte == 9), "nothing is copied");
+        assert!(target.iter().all(|&byte| byte == 9), "bytes were copied despite the error");
     }
     let mut whole = [0; LEN];
     map.read_exact_at(&mut whole, 0).unwrap();
-    assert_eq!(whole, [1; LEN], "nothing is copied");
+    assert_eq!(whole, [1; LEN], "bytes were copied despite the error");
     map.read_exact_at(&mut [], LEN).unwrap();
 }
 
-/// A view cannot be written, not even by what it does itself: its pages are read-only.
+/// The pages of a view are mapped read-only.
 #[test]
 fn views_are_read_only() {
     let map = map("shared view", 4096);
@@ -235,7 +234,7 @@ fn views_are_read_only() {
     }
 }
 
-/// What others write shows, and a view needs neither the writer nor a descriptor.
+/// A view shows what others write, and stays valid without the writer and without a descriptor.
 #[test]
 fn a_view_outlives_the_writer() {
     let map = map("shared outlives", 100);
@@ -254,7 +253,7 @@ fn a_view_outlives_the_writer() {
     assert!(mappings("shared outlives").is_empty());
 }
 
-/// Two maps of one file are one memory, and the file comes back.
+/// Two maps of one file show the same memory.
 #[test]
 fn two_maps() {
     let one = map("shared two", 10);
@@ -268,7 +267,7 @@ fn two_maps() {
     assert_eq!(format!("{:?}", view(&two)), "SharedView { len: 10 }");
 }
 
-/// A map goes to those who take descriptors, and to those who take numbers.
+/// A map can be turned into an owned or a raw descriptor.
 #[test]
 fn conversions() {
     let name = "shared conversions";
@@ -278,10 +277,10 @@ fn conversions() {
     assert_eq!((one.as_fd().as_raw_fd(), one.as_mem_file().as_raw_fd()), (number, number));
     let fd = OwnedFd::from(one);
     assert_eq!(fd.as_raw_fd(), number);
-    assert!(mappings(name).is_empty(), "it is unmapped");
+    assert!(mappings(name).is_empty(), "the file is still mapped");
     let two = SharedMap::try_from(fd).unwrap();
     assert_eq!(two.into_raw_fd(), number);
-    assert!(mappings(name).is_empty(), "it is unmapped");
+    assert!(mappings(name).is_empty(), "the file is still mapped");
     // SAFETY: `into_raw_fd` gave up the descriptor.
     let file = unsafe { MemFile::from_raw_fd(number) };
     let mut byte = [0];
@@ -299,10 +298,10 @@ fn conversions() {
     assert_eq!(pipe.as_raw_fd(), number);
 }
 
-/// What is mounted at `/proc` may be another file system, with another file under the number of the
-/// descriptor.
+/// Another file system may be mounted at `/proc`, with a different file under the number of the
+/// descriptor, so a view proves the file that it has reopened.
 #[test]
-fn a_view_is_of_the_file_that_is_proven() {
+fn a_view_fails_if_proc_shows_another_file() {
     let prefix =
         ["unshare", "--mount", "sh", "-c", "umount -l /proc && mount -t tmpfs none /proc && exec \"$0\" \"$@\""];
     child::alone_through(&prefix, || {

@@ -1,4 +1,4 @@
-//! Atomic integers in shared memory: where they can be, what they do, and that no update is lost.
+//! Atomic integers in shared memory: their alignment, their operations, and that no update is lost.
 
 use std::fmt::Debug;
 use std::os::fd::AsFd;
@@ -11,7 +11,8 @@ use super::{map, view};
 use crate::support::check::{range, refused};
 use crate::support::peer::{Channel, Peer};
 
-/// Every width at every offset of a file that ends within a word: in place, or the exact error.
+/// Integers of every width at every offset of a file that ends within a word: only those that are
+/// aligned and in bounds exist, and others cause the right error.
 #[test]
 fn atomics_everywhere() {
     fn at<T: AtomicInteger + Debug>(len: usize, bytes: fn(T) -> Vec<u8>, value: T) {
@@ -38,7 +39,7 @@ fn atomics_everywhere() {
             model[offset..offset + size].copy_from_slice(&bytes(value));
             let mut whole = vec![0; len];
             map.read_exact_at(&mut whole, 0).unwrap();
-            assert_eq!(whole, model, "its neighbours are as they were");
+            assert_eq!(whole, model, "the neighbours have changed");
             assert_eq!((atomic.load(SeqCst), seen.load(SeqCst)), (value, value));
             assert_eq!((format!("{atomic:?}"), format!("{seen:?}")), (format!("{value:?}"), format!("{value:?}")));
         }
@@ -64,7 +65,7 @@ fn atomics_everywhere() {
     }
 }
 
-/// The operations do what those of `core::sync::atomic` do, and take every ordering.
+/// The operations do the same as those of `core::sync::atomic`, and accept every ordering.
 #[test]
 fn atomic_operations() {
     fn check<T>(map: &SharedMap, offset: usize, max: T)
@@ -88,7 +89,7 @@ fn atomic_operations() {
             assert_eq!(atomic.fetch_min(t(13), order), t(12));
             assert_eq!(atomic.fetch_min(t(10), order), t(12));
             assert_eq!(atomic.fetch_nand(t(6), order), t(10));
-            // It is not (10 & 6) now, and with all bits not that.
+            // The value is now !(10 & 6). A nand with all bits inverts it, to 2.
             atomic.fetch_nand(max, order);
             assert_eq!(atomic.swap(t(11), order), t(2));
             for failure in [Relaxed, Acquire, Release, AcqRel, SeqCst] {
@@ -96,7 +97,7 @@ fn atomic_operations() {
                 let mut failures = 0;
                 while atomic.compare_exchange_weak(t(11), t(11), order, failure) != Ok(t(11)) {
                     failures += 1;
-                    assert!(failures < 1000, "it cannot fail for ever");
+                    assert!(failures < 1000, "compare_exchange_weak never succeeds");
                 }
                 assert_eq!(atomic.compare_exchange(t(9), t(1), order, failure), Err(t(11)));
                 assert_eq!(atomic.compare_exchange(t(11), t(1), order, failure), Ok(t(11)));
@@ -105,7 +106,7 @@ fn atomic_operations() {
             }
             atomic.store(max, order);
             assert_eq!(atomic.fetch_add(t(1), order), max);
-            assert_eq!(atomic.load(order), t(0), "it wraps around");
+            assert_eq!(atomic.load(order), t(0), "does not wrap around");
             assert_eq!(atomic.fetch_sub(t(1), order), t(0));
             assert_eq!(atomic.load(order), max);
         }
@@ -129,7 +130,7 @@ fn atomic_operations() {
             assert_eq!(atomic.compare_exchange(t(7), max, order, order), Err(t(-7)));
             assert_eq!(atomic.compare_exchange(t(-7), max, order, order), Ok(t(-7)));
             assert_eq!(atomic.fetch_add(t(1), order), max);
-            assert_eq!(atomic.fetch_sub(t(1), order), min, "it wraps around");
+            assert_eq!(atomic.fetch_sub(t(1), order), min, "does not wrap around");
             assert_eq!(atomic.load(order), max);
         }
     }
@@ -152,10 +153,10 @@ fn atomic_operations() {
         i if (48..48 + size_of::<usize>()).contains(&i) => 0xff,
         _ => 0x55,
     });
-    assert_eq!(whole, expected, "the neighbours are as they were");
+    assert_eq!(whole, expected, "the neighbours have changed");
 }
 
-/// Narrow integers in one word, and bytes that are copied next to them, do not disturb each other.
+/// Narrow integers in one word, and bytes that are copied next to them, do not affect each other.
 #[test]
 fn neighbours_in_a_word() {
     const ROUNDS: u16 = 20_000;
@@ -182,7 +183,7 @@ fn neighbours_in_a_word() {
 
 const COUNT: u32 = 100_000;
 
-/// Two processes count in the same places.
+/// Two processes increment the same integers.
 #[test]
 fn counters_of_two_processes() {
     let Some(peer) = Peer::start(|channel| {

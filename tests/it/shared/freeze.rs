@@ -36,7 +36,7 @@ fn seals_at_each_step() {
     assert_eq!(writer.as_mem_file().get_seals().unwrap(), SHARED);
     assert_eq!(writer.len() as u64, LEN);
     let blocks = rustix::fs::fstat(writer.as_fd()).unwrap().st_blocks;
-    assert!(u64::try_from(blocks).unwrap() * 512 >= LEN, "the holes got memory");
+    assert!(u64::try_from(blocks).unwrap() * 512 >= LEN, "the holes were not filled");
     let sealed = writer.freeze().unwrap();
     assert_eq!(sealed.as_mem_file().get_seals().unwrap(), SHARED | Seals::IMMUTABLE);
     assert_eq!(sealed.len(), LEN);
@@ -44,8 +44,8 @@ fn seals_at_each_step() {
     SealedFile::try_from(sealed.into_fd()).unwrap();
 }
 
-/// While the writer shares the file, nobody else can write, change the length or map for writing,
-/// even with a descriptor that is open for writing.
+/// While the writer shares the file, no one else can write to it, resize it, or map it for writing,
+/// even through a writable descriptor.
 #[test]
 fn others_cannot_write() {
     if noexec::leaves_no_choice() {
@@ -63,7 +63,7 @@ fn others_cannot_write() {
     writer.write_all_at(b"the writer can", 0).unwrap();
 }
 
-/// Both kinds of reader stay, and show the last bytes.
+/// Views stay valid after the freeze, whatever descriptor they were made from.
 #[test]
 fn views_stay() {
     if noexec::leaves_no_choice() {
@@ -107,12 +107,12 @@ fn what_cannot_be_shared() {
         file.add_seal(seal).unwrap();
         let error = file.share().unwrap_err();
         assert_eq!((error.to_string().as_str(), error.error().raw_os_error()), (message, Some(EPERM)));
-        assert_eq!(error.into_inner().get_seals().unwrap(), Seals::FIXED_SIZE | seal, "the length is sealed already");
+        assert_eq!(error.into_inner().get_seals().unwrap(), Seals::FIXED_SIZE | seal, "the length is not sealed");
     }
     assert!(mappings("freeze cannot").is_empty());
 }
 
-/// A kernel before 5.1, and one without memory: the file comes back, and the map is gone.
+/// If `share` fails, on a kernel before 5.1 or for lack of memory, the file comes back unmapped.
 #[test]
 fn share_gives_the_file_back() {
     if noexec::leaves_no_choice() {
@@ -141,8 +141,8 @@ fn share_gives_the_file_back() {
     });
 }
 
-/// After EBUSY the file is whole: no seal more, the bytes there, and as soon as the holder has gone
-/// it can be sealed.
+/// Freezes, checks that this fails with EBUSY, and returns the file, which must have the same
+/// descriptor and the same seals as before.
 #[track_caller]
 fn is_busy(writer: SharedMap) -> MemFile {
     let before = writer.as_mem_file().get_seals().unwrap();
@@ -154,7 +154,7 @@ fn is_busy(writer: SharedMap) -> MemFile {
     file
 }
 
-/// A page that is in a pipe might come out of it changed.
+/// A page of the file that is in a pipe could still be changed, so freezing fails.
 #[test]
 fn a_page_in_a_pipe() {
     if noexec::leaves_no_choice() {
@@ -173,7 +173,7 @@ fn a_page_in_a_pipe() {
     assert_eq!(&sealed.map().unwrap()[..9], b"in flight");
 }
 
-/// A mapping that can write, here one that this process made itself.
+/// Another writable mapping, here one of this process, makes freezing fail.
 #[test]
 fn a_mapping_elsewhere() {
     if noexec::leaves_no_choice() {
@@ -185,12 +185,12 @@ fn a_mapping_elsewhere() {
     let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), 4096, access, MapFlags::SHARED, &shared, 0) }.unwrap();
     let file = is_busy(shared.share().unwrap());
     assert!(!file.get_seals().unwrap().contains(Seal::Write));
-    // SAFETY: The mapping is this test's own.
+    // SAFETY: The mapping belongs to this test.
     unsafe { rustix::mm::munmap(base, 4096) }.unwrap();
     file.into_sealed().unwrap();
 }
 
-/// A child that was forked has the writer's map too, until it ends.
+/// A forked child also has the writer's map, until it ends.
 #[test]
 fn a_forked_child() {
     if noexec::leaves_no_choice() {
@@ -213,13 +213,13 @@ fn build_and_fork(channel: &Channel) {
     let busy = is_busy(writer);
     let start = Instant::now();
     let error = busy.into_sealed_timeout(Duration::from_millis(20)).unwrap_err();
-    assert!(start.elapsed() >= Duration::from_millis(20), "it waits between the attempts");
+    assert!(start.elapsed() >= Duration::from_millis(20), "it gave up before the timeout");
     assert_eq!(error.error().raw_os_error(), Some(EBUSY));
     drop(child);
     let sealed = error.into_inner().into_sealed().unwrap();
     assert_eq!(&sealed.map().unwrap()[..6], b"forked");
 
-    // One that goes by itself is waited for.
+    // If the child ends in time, the call waits for that and succeeds.
     let writer = file("freeze fork").share().unwrap();
     let _child = Forked::start(Duration::from_millis(300));
     let sealed = writer.into_mem_file().into_sealed_timeout(Duration::from_secs(60)).unwrap();
@@ -227,10 +227,9 @@ fn build_and_fork(channel: &Channel) {
     channel.send(b'o', &[]);
 }
 
-/// A view through a descriptor that is open for writing would count as a writer, were it not opened
-/// again.
+/// A shared map through a writable descriptor would count as a writer, so a view reopens the file.
 #[test]
-fn a_view_is_no_writer() {
+fn a_view_does_not_count_as_a_writer() {
     if noexec::leaves_no_choice() {
         return;
     }
@@ -244,7 +243,7 @@ fn a_view_is_no_writer() {
     assert_eq!((&bytes, &sealed.map().unwrap()[..6]), (b"sealed", &b"sealed"[..]));
 }
 
-/// For peers that map for writing, whatever they do with it: nobody can resize it.
+/// A file that several peers can map for writing, but none can resize.
 #[test]
 fn a_fixed_size_for_many_writers() {
     if noexec::leaves_no_choice() {
@@ -256,9 +255,9 @@ fn a_fixed_size_for_many_writers() {
     assert!(!seals.intersects(Seals::from(Seal::FutureWrite) | Seal::Write | Seal::Seal));
     assert_eq!(map.len() as u64, LEN);
     let blocks = rustix::fs::fstat(map.as_fd()).unwrap().st_blocks;
-    assert!(u64::try_from(blocks).unwrap() * 512 >= LEN, "it is allocated");
+    assert!(u64::try_from(blocks).unwrap() * 512 >= LEN, "it is not allocated");
 
-    // As libwayland maps a pool, then as another writer of this crate.
+    // Maps it as libwayland maps a pool, and then as another writer does with this crate.
     let readable = map.as_mem_file().reopen_read_only().unwrap();
     let exclusive = SharedMap::create("fixed", LEN).unwrap();
     let access = ProtFlags::READ | ProtFlags::WRITE;
@@ -269,7 +268,7 @@ fn a_fixed_size_for_many_writers() {
         let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), 4096, access, MapFlags::SHARED, fd, 0) };
         assert_eq!(base.map(drop), expected);
         if let Ok(base) = base {
-            // SAFETY: Nobody uses it.
+            // SAFETY: Nothing uses the mapping.
             unsafe { rustix::mm::munmap(base, 4096) }.unwrap();
         }
     }

@@ -1,4 +1,4 @@
-//! Files that become longer while they are shared, and the maps that follow.
+//! Growing a file while it is shared, and maps that follow its length.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -11,7 +11,7 @@ use crate::support::peer::Peer;
 use crate::support::proc_self::{allocated, mappings};
 use crate::support::{BEYOND_A_HUGE_PAGE, child, huge, page, seccomp};
 
-/// A file that can grow, but not shrink.
+/// A map of a file that can grow but not shrink.
 fn growing(name: &str, len: u64) -> SharedMap {
     let file = MemFile::create_sealable(name).unwrap();
     file.set_len(len).unwrap();
@@ -25,7 +25,7 @@ fn grows_and_never_shrinks() {
     for len in [1, 100, 5000, 5001, 300_000] {
         map.grow(len).unwrap();
         assert_eq!((map.len() as u64, map.as_mem_file().len().unwrap()), (len, len));
-        assert!(allocated(&map) >= len, "the new part is allocated");
+        assert!(allocated(&map) >= len, "the new part is not allocated");
         let mut last = [9];
         map.read_exact_at(&mut last, len as usize - 1).unwrap();
         assert_eq!(last, [0]);
@@ -38,28 +38,28 @@ fn grows_and_never_shrinks() {
         assert_eq!((map.len(), map.as_mem_file().len().unwrap(), map.as_ptr()), (300_000, 300_000, address));
     }
     for place in [0, 99, 4999, 5000, 299_999] {
-        assert_eq!(map.atomic::<u8>(place).unwrap().load(Relaxed), 7, "what was written is still there");
+        assert_eq!(map.atomic::<u8>(place).unwrap().load(Relaxed), 7, "what was written is gone");
     }
-    // The file is longer already: it stays as long, and the map becomes what was asked for.
+    // If the file is already longer, only the map grows, to the requested length.
     map.as_mem_file().set_len(BEYOND_A_HUGE_PAGE).unwrap();
     map.grow(350_000).unwrap();
     assert_eq!((map.len(), map.as_mem_file().len().unwrap()), (350_000, BEYOND_A_HUGE_PAGE));
-    assert!((350_000..BEYOND_A_HUGE_PAGE).contains(&allocated(&map)), "the rest of it is a hole");
+    assert!((350_000..BEYOND_A_HUGE_PAGE).contains(&allocated(&map)), "the rest of the file is not a hole");
     map.grow(map.as_mem_file().len().unwrap()).unwrap();
     assert_eq!(map.len() as u64, BEYOND_A_HUGE_PAGE);
 }
 
-/// A part grows from its own start.
+/// Lengths of a map of a part count from the start of that part.
 #[test]
 fn a_part_grows() {
     let file = growing("grow part", 100).into_mem_file();
     let whole = SharedMap::try_from(file.try_clone().unwrap()).unwrap();
     let mut part = SharedMap::map_range(file.try_clone().unwrap(), 90..95, Holes::Refuse).unwrap();
     let mut view = SharedView::map_range(&file, 90..95, Holes::Refuse).unwrap();
-    assert!(view.refresh(&file, Holes::Refuse).unwrap(), "to the end of the file");
+    assert!(view.refresh(&file, Holes::Refuse).unwrap(), "the view has not grown");
     assert_eq!(view.len(), 10);
     part.grow(9).unwrap();
-    assert_eq!((part.len(), file.len().unwrap()), (9, 100), "it lies within the file");
+    assert_eq!((part.len(), file.len().unwrap()), (9, 100), "the file has grown, although the part lies within it");
     part.grow(5000).unwrap();
     assert_eq!((part.len(), file.len().unwrap()), (5000, 5090));
     whole.write_all_at(b"start", 90).unwrap();
@@ -72,7 +72,7 @@ fn a_part_grows() {
     }
 }
 
-/// The map stays, and so does the length of the file where that can be.
+/// If growing fails, the map stays as it was, and the file keeps its length if possible.
 #[test]
 fn what_cannot_grow() {
     const SEALED: &str = "fallocate: EPERM: a seal forbids this change: put the data into a new file";
@@ -88,7 +88,11 @@ fn what_cannot_grow() {
     let mut future = growing("grow sealed", 100);
     future.as_mem_file().add_seal(Seal::FutureWrite).unwrap();
     refused(future.grow(5000), EPERM, SEALED_FUTURE_WRITE);
-    assert_eq!((future.len(), future.as_mem_file().len().unwrap()), (100, 5000), "it says so");
+    assert_eq!(
+        (future.len(), future.as_mem_file().len().unwrap()),
+        (100, 5000),
+        "not as documented: only the file grows"
+    );
     future.write_all_at(b"!", 99).unwrap();
 
     let mut long = growing("grow sealed", 100);
@@ -122,9 +126,9 @@ fn without_memory() {
 }
 
 #[test]
-fn beyond_the_limit_of_files() {
+fn beyond_the_file_size_limit() {
     child::alone(|| {
-        // SAFETY: The signal is ignored.
+        // SAFETY: No handler is installed.
         unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         let limit = getrlimit(Resource::Fsize);
         setrlimit(Resource::Fsize, Rlimit { current: Some(10_000), ..limit }).unwrap();
@@ -136,7 +140,7 @@ fn beyond_the_limit_of_files() {
     });
 }
 
-/// Huge pages grow one by one: a length within one would end the file there for ever.
+/// A file of huge pages grows by whole pages: an unaligned length could not be corrected later.
 #[test]
 fn huge_pages() {
     let Some(_pool) = huge::Pool::of(3) else { return };
@@ -153,19 +157,19 @@ fn huge_pages() {
     map.atomic::<u32>(2 * page as usize - 4).unwrap().store(1, Relaxed);
     assert!(view.refresh(&map, Holes::Refuse).unwrap());
     assert_eq!(view.atomic::<u32>(2 * page as usize - 4).unwrap().load(Relaxed), 1);
-    // Their places are found by the file, as those of other pages are.
+    // `wait` and `wake` work in huge pages, too.
     assert!(!view.atomic::<u32>(4).unwrap().wait_timeout(0, std::time::Duration::from_millis(1)).unwrap());
     assert_eq!(map.atomic::<u32>(4).unwrap().wake_all().unwrap(), 0);
 }
 
-/// Views follow when they are told to, by a descriptor of the same file.
+/// A view follows the length of its file when `refresh` is called with a descriptor of that file.
 #[test]
 fn a_view_follows() {
     let mut map = growing("grow view", 100);
     let reader = map.reader().unwrap();
     let mut view = SharedView::map(&reader, Holes::Refuse).unwrap();
     let address = view.as_ptr();
-    assert!(!view.refresh(&reader, Holes::Refuse).unwrap(), "nothing has changed");
+    assert!(!view.refresh(&reader, Holes::Refuse).unwrap(), "the view has changed");
     assert_eq!(view.as_ptr(), address);
     map.grow(5000).unwrap();
     map.write_all_at(b"new", 4990).unwrap();
@@ -176,11 +180,11 @@ fn a_view_follows() {
     view.read_exact_at(&mut bytes, 4990).unwrap();
     assert_eq!(&bytes, b"new");
 
-    // A hole is left where the owner only sets the length.
+    // Setting only the length leaves a hole.
     map.as_mem_file().set_len(BEYOND_A_HUGE_PAGE).unwrap();
     let error = view.refresh(&reader, Holes::Refuse).unwrap_err();
     assert_eq!((error.cause(), view.len()), (Cause::Holes, 5000));
-    assert!(view.refresh(map.as_mem_file(), Holes::Allocate).unwrap(), "any descriptor of it will do");
+    assert!(view.refresh(map.as_mem_file(), Holes::Allocate).unwrap(), "the view has not grown");
     assert_eq!(view.len() as u64, BEYOND_A_HUGE_PAGE);
 
     let other = growing("grow view", 2 * BEYOND_A_HUGE_PAGE);
@@ -192,10 +196,10 @@ fn a_view_follows() {
     let unsealed = MemFile::create_sealable("grow view").unwrap();
     refused(view.refresh(&unsealed, Holes::Refuse), None, MISSING_SHRINK);
     view.read_exact_at(&mut bytes, 4990).unwrap();
-    assert_eq!(&bytes, b"new", "it is as it was");
+    assert_eq!(&bytes, b"new", "the view has changed");
 }
 
-/// A writer in another process lets the file grow, and tells so by an integer in it.
+/// A writer in another process grows the file, and announces the new length in an integer in it.
 #[test]
 fn a_reader_in_another_process_follows() {
     const ROUNDS: u32 = 50;
@@ -210,7 +214,7 @@ fn a_reader_in_another_process_follows() {
                 said.wait(now).unwrap();
                 continue;
             }
-            // The writer may be ahead of what it has said.
+            // The file may be longer than the writer has announced yet.
             view.refresh(&file, Holes::Refuse).unwrap();
             assert!(view.len() >= now as usize * 4096);
             pages = now;

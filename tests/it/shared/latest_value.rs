@@ -17,7 +17,8 @@ mod example;
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(20);
 
-/// The other process writes as fast as it can, until it is killed. A torn value has two numbers.
+/// The other process writes as fast as it can, until it is killed. Every value repeats one number,
+/// so a torn value would have two.
 #[test]
 fn values_are_whole() {
     if noexec::leaves_no_choice() {
@@ -42,12 +43,12 @@ fn values_are_whole() {
         last = number;
     }
     drop(peer);
-    // There may be one more.
+    // The writer may have published one more value.
     let error = std::iter::repeat_with(|| reader.next(SHORT)).find_map(Result::err).unwrap();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
 }
 
-/// A writer that dies between the two numbers leaves a value that nobody takes for whole.
+/// If a writer dies in the middle of a value, readers get an error, not a torn value.
 #[test]
 fn a_writer_that_dies_in_the_middle() {
     if noexec::leaves_no_choice() {
@@ -70,7 +71,7 @@ fn a_writer_that_dies_in_the_middle() {
     }
 }
 
-/// Each reader sees the latest value once, from whenever it begins to read.
+/// Each reader gets the latest value once, no matter when it starts.
 #[test]
 fn each_value_once() {
     if noexec::leaves_no_choice() {

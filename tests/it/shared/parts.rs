@@ -1,4 +1,4 @@
-//! Maps of a range of a file: what they show, and where integers lie in them.
+//! Maps of a range of a file: what they show, and how integers in them are aligned.
 
 use std::ops::Bound;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,7 +11,7 @@ use crate::support::check::{SEALED_FUTURE_WRITE, range, refused};
 use crate::support::pattern;
 use crate::support::proc_self::mappings;
 
-/// Twice what offsets of mappings are rounded to, and an end within a page and a word.
+/// Twice the alignment of mapping offsets, with an end within a page and within a word.
 const LEN: usize = 2 * 64 * 1024 + 4096 + 5;
 
 fn filled(name: &str) -> MemFile {
@@ -20,7 +20,7 @@ fn filled(name: &str) -> MemFile {
     file
 }
 
-/// Offsets are counted from the start of the range, and nothing outside it is read or written.
+/// Offsets count from the start of the range, and nothing outside it is read or written.
 #[test]
 fn shows_the_range() {
     let file = filled("part range");
@@ -44,7 +44,7 @@ fn shows_the_range() {
         part.write_all_at(&model[start..end], 0).unwrap();
         let mut whole = vec![0; LEN];
         file.read_exact_at(&mut whole, 0).unwrap();
-        assert!(whole == model, "{start}..{end}: nothing else is written");
+        assert!(whole == model, "{start}..{end}: other bytes were written");
     }
     let end = LEN as u64;
     let rest = SharedView::map_range(&file, (Bound::Excluded(9), Bound::Unbounded), Holes::Refuse).unwrap();
@@ -55,13 +55,14 @@ fn shows_the_range() {
         refused(SharedView::map_range(&file, asked.clone(), Holes::Refuse), None, &range(start, stop, end));
         let error = SharedMap::map_range(file.try_clone().unwrap(), asked, Holes::Refuse).unwrap_err();
         assert!(error.error().is_out_of_bounds());
-        assert_eq!(error.into_inner().len().unwrap(), end, "the file came back");
+        assert_eq!(error.into_inner().len().unwrap(), end, "the error returned another file");
     }
     drop(rest);
     assert!(mappings("part range").is_empty());
 }
 
-/// An integer is aligned in the file, so that maps of different ranges agree about it.
+/// Integers are aligned relative to the start of the file, so that maps of different ranges agree
+/// on them.
 #[test]
 fn integers_are_aligned_in_the_file() {
     let whole = map("part integers", LEN as u64);
@@ -83,14 +84,14 @@ fn integers_are_aligned_in_the_file() {
             assert_eq!(view.atomic::<u32>(offset).unwrap().load(Relaxed), value);
             part.atomic::<u32>(offset).unwrap().fetch_add(1, Relaxed);
             assert_eq!(whole.atomic::<u32>(place).unwrap().load(Relaxed), value + 1);
-            // Each wakes those who wait through another.
+            // A wake through one map ends a wait through another.
             assert!(view.atomic::<u32>(offset).unwrap().wait_timeout(value, core::time::Duration::MAX).unwrap());
         }
         let wide = start.next_multiple_of(size_of::<usize>()) - start;
         part.atomic::<usize>(wide).unwrap().store(usize::MAX - start, Relaxed);
         assert_eq!(whole.atomic::<usize>(start + wide).unwrap().load(Relaxed), usize::MAX - start);
     }
-    // A word of which the range has one byte, in front and at the end.
+    // The range contains one byte of a word at its start, and one of another word at its end.
     let part = SharedMap::map_range(whole.as_mem_file().try_clone().unwrap(), 7..9, Holes::Refuse).unwrap();
     whole.write_all_at(&[5; 16], 0).unwrap();
     part.atomic::<u8>(0).unwrap().store(1, Relaxed);
@@ -101,7 +102,7 @@ fn integers_are_aligned_in_the_file() {
     refused(part.atomic::<u16>(1), None, &range(1, 3, 2));
 }
 
-/// The rest is as for a map of the whole file.
+/// A map of a range requires the same seals as a map of the whole file.
 #[test]
 fn asks_for_the_same_seals() {
     let file = file("part seals", 100);

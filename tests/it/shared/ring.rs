@@ -19,12 +19,12 @@ const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(1);
 const WORD: usize = size_of::<usize>();
 
-/// Records of all lengths, which are told apart by their bytes.
+/// The bytes of record `number`. Lengths vary, and the bytes depend on the number.
 fn record(number: usize) -> impl Iterator<Item = u8> {
     (0..number % 150).map(move |i| (number.wrapping_mul(0x9e37_79b9) >> 8).wrapping_add(i) as u8)
 }
 
-/// Both sides wait for each other, sleeping and not, around the end of a small ring.
+/// In a small ring both sides often have to wait for each other, spinning or asleep.
 #[test]
 fn a_million_records_in_order() {
     const COUNT: usize = 1_000_000;
@@ -57,17 +57,17 @@ fn a_million_records_in_order() {
     assert_eq!(receiver.recv(&mut bytes, SHORT).unwrap_err().kind(), TimedOut);
 }
 
-/// An answer comes before, while or after the other side falls asleep: it always wakes up.
+/// Whether an answer arrives before, while or after the receiver falls asleep, it always wakes up.
 #[test]
 fn answers_at_any_moment() {
     const COUNT: u32 = 20_000;
-    /// Returns in time only if somebody woke it up, or if it did not sleep.
+    /// Receives, and checks that no wake-up was lost, in which case the call would time out.
     fn receive(receiver: &mut Receiver, bytes: &mut Vec<u8>) {
         let start = Instant::now();
         receiver.recv(bytes, LONG).unwrap();
         assert!(start.elapsed() < LONG, "a wake-up was lost");
     }
-    /// Takes between nothing and longer than a sleeper spins.
+    /// Spins for a varying time: at most for longer than a receiver does before it sleeps.
     fn dawdle(number: u32) {
         (0..number.wrapping_mul(0x9e37_79b9) % 1024).for_each(|_| spin_loop());
     }
@@ -97,7 +97,7 @@ fn answers_at_any_moment() {
     peer.finish();
 }
 
-/// A process that is killed while it sends leaves whole records, and another goes on after them.
+/// A sender that is killed leaves only whole records, and another can continue after them.
 #[test]
 fn a_killed_sender() {
     for _ in 0..20 {
@@ -134,8 +134,8 @@ fn a_killed_sender() {
     }
 }
 
-/// The other process writes at random to the indices, the flags and the data. Each call ends with
-/// something or within its time.
+/// The other process writes random values to the indices, the flags and the data. Every call must
+/// return within its timeout.
 #[test]
 fn a_hostile_peer() {
     let Some(peer) = Peer::start(|channel| {
@@ -165,7 +165,7 @@ fn a_hostile_peer() {
         for error in results.into_iter().filter_map(Result::err) {
             match error.kind() {
                 InvalidData => wrong += 1,
-                // Only if the peer does not run meanwhile.
+                // Possible if the peer was not scheduled meanwhile.
                 TimedOut => {}
                 _ => panic!("{error}"),
             }
@@ -174,7 +174,7 @@ fn a_hostile_peer() {
     assert!(sent > 0 && got > 0 && wrong > 0, "{sent} {got} {wrong}");
 }
 
-/// Something that no honest peer does, or something that one might.
+/// Makes a random change, some of which an honest peer could make, too.
 fn disturb(map: &SharedMap, random: usize) {
     let value = random >> 8;
     let index = map.atomic::<usize>(if random & 1 == 0 { SENT } else { RECEIVED }).unwrap();
@@ -191,7 +191,8 @@ fn disturb(map: &SharedMap, random: usize) {
     }
 }
 
-/// A peer that resets the flag all the time, and wakes, keeps nobody awake beyond the timeout.
+/// A peer that keeps resetting the flag and waking the receiver cannot keep a call beyond its
+/// timeout.
 #[test]
 fn a_peer_that_wakes_all_the_time() {
     let Some(peer) = Peer::start(|channel| {
@@ -214,7 +215,7 @@ fn a_peer_that_wakes_all_the_time() {
     }
 }
 
-/// Every index and length near the ends of the ring, and of numbers.
+/// Indices and lengths around 0, the capacity of the ring, and the largest integer.
 #[test]
 fn wrong_indices_and_lengths() {
     let file = create(64).unwrap();
@@ -249,12 +250,12 @@ fn wrong_indices_and_lengths() {
     sender.send(&[0; 64 - WORD], LONG).unwrap();
 }
 
-/// A file that others made need not be a ring.
+/// A file from elsewhere may not be a ring.
 #[test]
 fn other_files() {
     for len in [0, 8, 100, DATA, DATA + 1, DATA + 4, DATA + 100, DATA + 4096 + 8] {
         let result = Sender::new(super::file("no ring", len as u64));
-        // A power of two that holds nothing.
+        // The capacity is a power of two, but too small for any record.
         let Ok(mut sender) = result else { continue };
         assert!([DATA + 1, DATA + 4].contains(&len));
         assert_eq!(sender.send(b"", LONG).unwrap_err().kind(), InvalidInput);

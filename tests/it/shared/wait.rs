@@ -1,4 +1,4 @@
-//! Sleeping until an integer changes, in one process and between two.
+//! Waiting until an integer changes, within a process and between two.
 
 use std::fs;
 use std::mem::MaybeUninit;
@@ -16,12 +16,12 @@ use crate::support::check::{NO_MEMORY, refused};
 use crate::support::peer::Peer;
 use crate::support::{child, seccomp};
 
-/// So long that it never passes in a test, unless a wake-up is lost.
+/// Only elapses if a wake-up is lost.
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(5);
 
-/// Of four bytes in each half of a word, those of the integer decide, on any processor. A read-only
-/// map is enough.
+/// A wait compares only the four bytes of the integer, not the rest of its word, on processors of
+/// either byte order. It works through a read-only map.
 #[test]
 fn compares_the_integer_alone() {
     let map = map("wait place", 4096 + 4);
@@ -42,10 +42,10 @@ fn compares_the_integer_alone() {
         assert!(!atomic.wait_timeout(value, SHORT).unwrap());
         assert!(!seen.wait_timeout(value, SHORT).unwrap());
         assert!(!atomic.wait_timeout(value, Duration::ZERO).unwrap());
-        assert!(!atomic.wake_one().unwrap(), "nobody waits");
+        assert!(!atomic.wake_one().unwrap(), "woke a thread, but none waits");
         assert_eq!(atomic.wake_all().unwrap(), 0);
     }
-    // A negative integer has the same 32 bits in a word of 64.
+    // Sign extension of a negative integer to 64 bits must not matter.
     let (signed, seen) = (map.atomic::<i32>(12).unwrap(), view.atomic::<i32>(12).unwrap());
     signed.store(-5, Relaxed);
     signed.wait(5).unwrap();
@@ -54,7 +54,7 @@ fn compares_the_integer_alone() {
     assert!(!seen.wait_timeout(-5, SHORT).unwrap());
 }
 
-/// Starts `count` threads that sleep once each, and calls `then` when all of them do.
+/// Starts `count` threads that call `sleep`, and calls `then` when all of them are asleep.
 fn with_sleepers(count: usize, sleep: impl Fn() + Sync, then: impl FnOnce()) {
     let ids: Vec<_> = (0..count).map(|_| AtomicI32::new(0)).collect();
     thread::scope(|scope| {
@@ -66,7 +66,7 @@ fn with_sleepers(count: usize, sleep: impl Fn() + Sync, then: impl FnOnce()) {
             });
         }
         for id in &ids {
-            // What the thread does after it has told its number is to sleep.
+            // Once a thread has stored its id, it only sleeps in `sleep`.
             while id.load(Acquire) == 0 || !is_asleep(id.load(Acquire)) {
                 thread::yield_now();
             }
@@ -88,11 +88,11 @@ fn wakes_are_counted() {
     let (atomic, seen) = (map.atomic::<u32>(4).unwrap(), view.atomic::<u32>(4).unwrap());
     let returned = AtomicUsize::new(0);
     let sleep = || {
-        assert!(seen.wait_timeout(0, LONG).unwrap(), "nobody woke it");
+        assert!(seen.wait_timeout(0, LONG).unwrap(), "the thread was not woken");
         returned.fetch_add(1, AcqRel);
     };
     with_sleepers(SLEEPERS, sleep, || {
-        assert_eq!(map.atomic::<u32>(0).unwrap().wake_all().unwrap(), 0, "the other half of the word");
+        assert_eq!(map.atomic::<u32>(0).unwrap().wake_all().unwrap(), 0, "woken by the other half of the word");
         assert!(atomic.wake_one().unwrap());
         while returned.load(Acquire) < 1 {
             thread::yield_now();
@@ -100,7 +100,7 @@ fn wakes_are_counted() {
         assert_eq!(atomic.wake_all().unwrap(), SLEEPERS - 1);
         assert!(!atomic.wake_one().unwrap());
     });
-    // The longest time is a time that the kernel takes.
+    // `Duration::MAX` is not too long for the kernel.
     with_sleepers(
         1,
         || assert!(atomic.wait_timeout(0, Duration::MAX).unwrap()),
@@ -108,7 +108,7 @@ fn wakes_are_counted() {
     );
 }
 
-/// The place is the one that C code finds by the address.
+/// C code that calls `futex` with the same address wakes a wait of this crate.
 #[test]
 fn with_the_system_call_itself() {
     let map = map("wait call", 64);
@@ -116,7 +116,7 @@ fn with_the_system_call_itself() {
         let atomic = map.atomic::<u32>(offset).unwrap();
         with_sleepers(
             1,
-            || assert!(atomic.wait_timeout(0, LONG).unwrap(), "nobody woke it"),
+            || assert!(atomic.wait_timeout(0, LONG).unwrap(), "the thread was not woken"),
             || {
                 let place = map.as_ptr().wrapping_add(offset);
                 // SAFETY: The place lies within the map.
@@ -127,7 +127,7 @@ fn with_the_system_call_itself() {
     }
 }
 
-/// A signal handler that runs ends the sleep, if it was not installed with `SA_RESTART`.
+/// A signal handler ends the wait, unless it was installed with `SA_RESTART`.
 #[test]
 fn a_signal_ends_the_sleep() {
     extern "C" fn nothing(_: libc::c_int) {}
@@ -186,8 +186,8 @@ fn what_the_kernel_refuses() {
     }
 }
 
-/// A reader in another process, with a descriptor that cannot be written, sleeps until the writer
-/// wakes it, and uses no processor time meanwhile.
+/// A reader in another process, with a read-only descriptor, sleeps until the writer wakes it, and
+/// uses no processor time meanwhile.
 #[test]
 fn a_sleeping_reader_uses_no_processor_time() {
     const ASLEEP: Duration = Duration::from_millis(500);
@@ -226,7 +226,7 @@ fn processor_time() -> Duration {
     let mut usage = MaybeUninit::zeroed();
     // SAFETY: The kernel fills the structure.
     assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) }, 0);
-    // SAFETY: It is filled.
+    // SAFETY: The call succeeded, so the structure is initialized.
     let usage: libc::rusage = unsafe { usage.assume_init() };
     [usage.ru_utime, usage.ru_stime]
         .map(|time| Duration::new(time.tv_sec.try_into().unwrap(), u32::try_from(time.tv_usec).unwrap() * 1000))
@@ -234,8 +234,8 @@ fn processor_time() -> Duration {
         .sum()
 }
 
-/// Two processes take turns, and sleep until the other has had its turn: a wake-up that is lost
-/// shows as a time that has passed. One that has ended wakes nobody.
+/// Two processes take turns, and each sleeps until the other has had its turn. If a wake-up were
+/// lost, a wait would time out. After the peer has ended, a wait must time out.
 ///
 /// `MEMFILE_TEST_ROUNDS` sets the number of turns; a million takes about 20 seconds.
 #[test]
@@ -269,5 +269,5 @@ fn no_wake_up_is_lost() {
     peer.finish();
     let turn = map.atomic::<u32>(12).unwrap();
     assert_eq!(turn.load(Acquire), 2 * rounds);
-    assert!(!turn.wait_timeout(2 * rounds, SHORT).unwrap(), "the peer has ended");
+    assert!(!turn.wait_timeout(2 * rounds, SHORT).unwrap(), "woken after the peer has ended");
 }

@@ -1,4 +1,4 @@
-//! Descriptors over Unix sockets: every row of the API.
+//! Sending and receiving descriptors over Unix sockets.
 
 mod options;
 mod peers;
@@ -57,14 +57,14 @@ fn sealed(text: &str) -> SealedFile {
     SealedFile::from_bytes("sent", text.as_bytes()).unwrap()
 }
 
-/// How many bytes came, and how many descriptors.
+/// Receives a message. Returns the number of bytes and the number of descriptors.
 #[track_caller]
 fn received(socket: impl AsFd, payload: &mut [u8], fds: &mut [Option<OwnedFd>]) -> (usize, usize) {
     let received = recv(socket, payload, fds).unwrap();
     (received.bytes, received.fds)
 }
 
-/// A refusal of this crate's own.
+/// Checks that `error` is one of the crate itself, without an errno, and has this message.
 fn assert_refused(error: Error, text: &str) {
     assert_eq!((error.raw_os_error(), error.to_string().as_str()), (None, text));
 }
@@ -93,7 +93,7 @@ fn several_descriptors_keep_their_order_and_fill_the_first_slots() {
     let fds: Vec<_> = files.iter().map(AsFd::as_fd).collect();
     assert_eq!(send(&ours, b"abc", &fds).unwrap(), 3);
 
-    // A slot that was in use does not stay so.
+    // A slot that was already in use is emptied.
     let mut slots = [None, None, None, None, Some(files[0].try_clone().unwrap().into_fd())];
     assert_eq!(received(&theirs, &mut [0; 8], &mut slots), (3, 3));
     assert!(slots[3..].iter().all(Option::is_none));
@@ -106,7 +106,7 @@ fn several_descriptors_keep_their_order_and_fill_the_first_slots() {
 
 #[test]
 fn at_most_253_descriptors_go_in_one_message() {
-    if !descriptors::may_be(300) {
+    if !descriptors::may_open(300) {
         return;
     }
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -114,7 +114,7 @@ fn at_most_253_descriptors_go_in_one_message() {
     let file = sealed("many times");
     let fds = vec![file.as_fd(); 254];
     assert_refused(send(&ours, b"x", &fds).unwrap_err(), "a message can carry at most 253 descriptors, not 254");
-    assert_eq!(recv(&theirs, &mut [0], &mut []).unwrap_err().raw_os_error(), Some(EAGAIN), "nothing was sent");
+    assert_eq!(recv(&theirs, &mut [0], &mut []).unwrap_err().raw_os_error(), Some(EAGAIN), "a message was sent");
 
     assert_eq!(send(&ours, b"x", &fds[1..]).unwrap(), 1);
     let mut slots: Vec<Option<OwnedFd>> = (0..300).map(|_| None).collect();
@@ -128,7 +128,7 @@ fn a_stream_needs_a_byte_of_payload_and_other_sockets_do_not() {
     let error = file.send(&ours, b"").unwrap_err();
     assert_refused(error, "a stream socket carries descriptors only with at least one byte of payload");
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert_eq!(send(&ours, b"", &[]).unwrap(), 0, "an empty message without descriptors is permitted");
+    assert_eq!(send(&ours, b"", &[]).unwrap(), 0, "an empty message without descriptors was refused");
     drop(theirs);
 
     for kind in [SockType::Datagram, SockType::SeqPacket] {
@@ -156,7 +156,7 @@ fn a_stream_may_take_a_part_and_the_descriptor_comes_with_the_first_byte() {
 }
 
 #[test]
-fn the_end_of_a_connection_is_told_from_a_message_without_a_descriptor() {
+fn the_end_of_a_connection_differs_from_a_message_without_a_descriptor() {
     for kind in [SockType::Stream, SockType::SeqPacket] {
         let (ours, theirs) = pair(kind);
         send(&ours, b"no file", &[]).unwrap();
@@ -172,14 +172,14 @@ fn the_end_of_a_connection_is_told_from_a_message_without_a_descriptor() {
         assert_eq!(received(&theirs, &mut [0; 64], &mut [None]), (0, 0));
     }
 
-    // A datagram can be empty, and its socket has no connection that could end.
+    // An empty datagram does not mean the end, because the socket has no connection.
     let (ours, theirs) = pair(SockType::Datagram);
     send(&ours, b"", &[]).unwrap();
     let error = SealedFile::recv(&theirs, &mut [0; 64]).unwrap_err();
     assert_refused(error, NO_DESCRIPTOR);
 }
 
-/// A packet can be empty, which looks like the end but does not last.
+/// An empty packet looks like the end of the connection, but other packets can follow it.
 #[test]
 fn an_empty_packet_is_not_the_end_of_a_connection() {
     let refused = |theirs: &OwnedFd| {
@@ -190,7 +190,7 @@ fn an_empty_packet_is_not_the_end_of_a_connection() {
     let (ours, theirs) = pair(SockType::SeqPacket);
     send(&ours, b"", &[]).unwrap();
     refused(&theirs);
-    // Whether the next packet is there already or not.
+    // The next packet may already be there or not.
     sealed("later").send(&ours, b"").unwrap();
     assert_eq!(SealedFile::recv(&theirs, &mut [0; 64]).unwrap().1.map().unwrap(), b"later");
     send(&ours, b"", &[]).unwrap();
@@ -198,7 +198,7 @@ fn an_empty_packet_is_not_the_end_of_a_connection() {
     refused(&theirs);
     assert_eq!(SealedFile::recv(&theirs, &mut [0; 64]).unwrap().1.map().unwrap(), b"next");
 
-    // What the peer has sent before it closed is not the end either.
+    // Packets that the peer sent before it closed the connection are still received.
     send(&ours, b"", &[]).unwrap();
     sealed("last").send(&ours, b"x").unwrap();
     drop(ours);
@@ -214,8 +214,8 @@ fn an_empty_packet_is_not_the_end_of_a_connection() {
 #[test]
 fn more_descriptors_than_slots_are_closed_and_reported() {
     child::alone(|| {
-        // Two fit into the padding of one slot; ten into the room for credentials; the rest the
-        // kernel drops.
+        // Two descriptors fit into one slot and its padding, ten into the room for credentials,
+        // and the kernel drops the rest.
         for count in [2, 3, 10, 11, 253] {
             let (ours, theirs) = UnixStream::pair().unwrap();
             let file = sealed("stray");
@@ -226,7 +226,7 @@ fn more_descriptors_than_slots_are_closed_and_reported() {
             assert_eq!(error.kind(), ErrorKind::InvalidData);
             assert_eq!(open_descriptors(), before, "{count}");
         }
-        // A read that expects none.
+        // A plain read, which expects no descriptors, closes them too.
         let (ours, theirs) = UnixStream::pair().unwrap();
         sealed("stray").send(&ours, b"x").unwrap();
         let before = open_descriptors();
@@ -237,17 +237,17 @@ fn more_descriptors_than_slots_are_closed_and_reported() {
 }
 
 #[test]
-fn descriptors_that_find_no_room_in_this_process_are_reported() {
+fn descriptors_beyond_rlimit_nofile_are_reported() {
     child::alone_through(&["sh", "-c", "ulimit -n 40; exec \"$0\" \"$@\""], || {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let file = sealed("dropped");
-        // Without capabilities, what other processes of this user have in flight counts too.
+        // Without capabilities, descriptors in flight from this user's other processes count too.
         match send(&ours, b"x", &[file.as_fd(); 30]) {
             Err(error) if error.raw_os_error() == Some(libc::ETOOMANYREFS) => return skip(error),
             sent => assert_eq!(sent.unwrap(), 1),
         }
         let mut taken: Vec<File> = core::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-        // Room for three of thirty.
+        // Leaves room for three of the thirty descriptors.
         taken.truncate(taken.len() - 3);
         let before = low_descriptors();
         let mut slots: Vec<Option<OwnedFd>> = (0..30).map(|_| None).collect();
@@ -260,7 +260,7 @@ fn descriptors_that_find_no_room_in_this_process_are_reported() {
     });
 }
 
-/// Counted without a descriptor for the search, where there is none left.
+/// The open descriptors below 40. Finds them without a new descriptor, because none may be left.
 fn low_descriptors() -> Vec<i32> {
     // SAFETY: F_GETFD only reads the flags, so it does not matter who owns the descriptor.
     #[allow(unsafe_code, reason = "asks for numbers without an owner")]
@@ -269,7 +269,7 @@ fn low_descriptors() -> Vec<i32> {
 }
 
 #[test]
-fn a_message_longer_than_the_buffer_is_an_error_but_on_a_stream() {
+fn a_message_longer_than_the_buffer_is_an_error_except_on_a_stream() {
     child::alone(|| {
         for kind in [SockType::Datagram, SockType::SeqPacket] {
             let (ours, theirs) = pair(kind);
@@ -315,7 +315,7 @@ fn a_received_file_is_verified() {
 }
 
 #[test]
-fn a_socket_that_does_not_block_says_so() {
+fn a_nonblocking_socket_returns_eagain() {
     let (ours, theirs) = UnixDatagram::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
@@ -333,7 +333,7 @@ fn a_socket_that_does_not_block_says_so() {
 #[test]
 fn a_closed_peer_is_an_error_and_no_signal() {
     child::alone(|| {
-        // std ignores the signal, other programs do not.
+        // `std` ignores SIGPIPE, but other programs do not.
         // SAFETY: The default action runs no code of this program.
         #[allow(unsafe_code, reason = "installs a signal's action")]
         unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
@@ -380,7 +380,11 @@ fn a_datagram_goes_to_a_path() {
     let error = refused(&CString::new("x".repeat(109)).unwrap());
     let text = "sendmsg: ENAMETOOLONG: the path is longer than 108 bytes, which is the most for a socket";
     assert_eq!((error.to_string().as_str(), error.cause()), (text, Cause::InvalidInput));
-    assert_eq!(refused(&CString::new("x".repeat(108)).unwrap()).raw_os_error(), Some(ENOENT), "that many fit");
+    assert_eq!(
+        refused(&CString::new("x".repeat(108)).unwrap()).raw_os_error(),
+        Some(ENOENT),
+        "a path of 108 bytes was refused"
+    );
     let (stream, _other) = UnixStream::pair().unwrap();
     let error = send_to(&stream, &path, b"1", &[one.as_fd()]).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(EISCONN));
@@ -391,7 +395,7 @@ fn a_datagram_goes_to_a_path() {
 fn a_datagram_to_the_empty_path_goes_to_an_abstract_socket() {
     let address = SocketAddr::from_abstract_name(b"").unwrap();
     let journal = loop {
-        // The name is the same for everything on this machine, such as another run of this test.
+        // The name may be taken, for example by another run of this test on the same machine.
         match UnixDatagram::bind_addr(&address) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => thread::sleep(Duration::from_millis(1)),
             result => break result.unwrap(),
@@ -405,7 +409,7 @@ fn a_datagram_to_the_empty_path_goes_to_an_abstract_socket() {
 }
 
 #[test]
-fn the_kernel_refuses_what_is_too_long_and_what_is_no_socket() {
+fn the_kernel_refuses_long_payloads_and_other_kinds_of_file() {
     let (ours, _theirs) = UnixDatagram::pair().unwrap();
     let file = sealed("small");
     let error = file.send(&ours, &vec![0; 16 << 20]).unwrap_err();
@@ -439,8 +443,8 @@ fn a_socket_may_pass_credentials() {
     }
 }
 
-/// With a timeout set, the kernel does not restart the call by itself after the process was
-/// stopped: signal(7).
+/// If the socket has a timeout, the kernel does not restart the call after the process was stopped,
+/// see signal(7), so the crate has to.
 #[test]
 fn a_signal_does_not_interrupt_receiving() {
     let receiver = child::split(|_| {
@@ -455,30 +459,30 @@ fn a_signal_does_not_interrupt_receiving() {
     let child = command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).spawn().unwrap();
     drop(command);
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    // Every thread of the child, since one of them runs the test and the others wait for it.
+    // All threads of the child are checked, because the test may not run in the main thread.
     let threads = |file: &str| -> Vec<String> {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
         tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join(file)).ok()).collect()
     };
     let in_state = |letter| threads("stat").iter().all(|stat| stat.rsplit(')').next().unwrap().starts_with(letter));
-    // By the kernel's function, which an emulator does not hide, or where that is not told by the
-    // system call.
+    // Looks for the kernel function in which a thread sleeps, since an emulator hides the system
+    // call. If this machine does not show the function, looks for the system call.
     let call = format!("{} ", libc::SYS_recvmsg);
-    wait_until("it receives", || {
+    wait_until("the child receives", || {
         threads("wchan").iter().any(|wchan| wchan.contains("unix_stream"))
             || threads("syscall").iter().any(|syscall| syscall.starts_with(&call))
     });
     for _ in 0..3 {
         nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
-        wait_until("it is stopped", || in_state(" T"));
+        wait_until("the child is stopped", || in_state(" T"));
         nix::sys::signal::kill(pid, Signal::SIGCONT).unwrap();
-        wait_until("it goes on", || in_state(" S"));
+        wait_until("the child continues", || in_state(" S"));
     }
     sealed("late").send(&ours, b"x").unwrap();
     test.assert_passed(&child.wait_with_output().unwrap());
 }
 
-/// Waits for another process, but not for ever.
+/// Polls `condition` until it holds, and panics after about 10 seconds.
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..10_000 {
         if condition() {
@@ -486,7 +490,7 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
         }
         thread::sleep(Duration::from_millis(1));
     }
-    panic!("in vain: {what}");
+    panic!("waited too long until {what}");
 }
 
 #[test]
@@ -519,9 +523,9 @@ fn thousands_of_rounds_leave_no_descriptor() {
     });
 }
 
-/// The kernel's doing, which the documentation warns of.
+/// The kernel does this, and the documentation warns of it.
 #[test]
-fn a_socket_of_another_family_drops_descriptors_in_silence() {
+fn a_socket_of_another_family_drops_descriptors_silently() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (theirs, _) = listener.accept().unwrap();

@@ -1,5 +1,6 @@
-//! Options of the receiving socket, which anybody who has a descriptor of it can set: what they add
-//! to a message leaves nothing open, and displaces no descriptor.
+//! Options of the receiving socket can add control data to a message, and anyone who has a
+//! descriptor of the socket can set them. The additions must neither leak descriptors nor displace
+//! others.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -12,20 +13,20 @@ use crate::support::proc_self::open_descriptors;
 use crate::support::skip::skip;
 use crate::support::{child, descriptors};
 
-/// Sets an option through another descriptor of the same socket, as a peer can that has one.
+/// Sets an option through another descriptor of the same socket, as a peer that has one can do.
 fn set(socket: &OwnedFd, option: i32) -> std::io::Result<()> {
     let clone = socket.try_clone().unwrap();
     let on: libc::c_int = 1;
     let len = size_of_val(&on).try_into().unwrap();
-    // SAFETY: The number lives longer than the call.
+    // SAFETY: `on` outlives the call.
     match unsafe { libc::setsockopt(clone.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const on).cast(), len) } {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),
     }
 }
 
-/// Whether each message brings a descriptor of its sender's process. If this kernel has no such
-/// option, says so.
+/// Makes the kernel add a pidfd of the sender to each message. Returns whether it can. If not,
+/// prints that the test is skipped.
 fn pass_pidfd(socket: &OwnedFd) -> bool {
     match set(socket, libc::SO_PASSPIDFD) {
         Ok(()) => true,
@@ -55,7 +56,7 @@ fn a_descriptor_of_the_senders_process_is_closed() {
                 send(&ours, b"x", &[file.as_fd(); 2]).unwrap();
                 assert_eq!(received(&theirs, &mut [0; 8], &mut [None, None]), (1, 2));
 
-                // Of what is refused, and of what carries no other descriptor, too.
+                // The pidfd is also closed if the message is refused or carries no descriptor.
                 send(&ours, b"x", &[file.as_fd(); 2]).unwrap();
                 assert_refused(SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err(), &too_many(1));
                 send(&ours, b"x", &[]).unwrap();
@@ -72,7 +73,7 @@ fn a_descriptor_of_the_senders_process_is_closed() {
 
 #[test]
 fn all_options_together_displace_no_descriptor() {
-    if !descriptors::may_be(300) {
+    if !descriptors::may_open(300) {
         return;
     }
     child::alone(|| {

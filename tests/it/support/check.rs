@@ -1,10 +1,10 @@
-//! What an error must say: its errno and its whole message.
+//! Checks of an error's errno and its whole message.
 
 use std::fmt::Debug;
 
 use memfile::{Error, MemFile, Seal, Seals};
 
-/// The messages that more than one module provokes.
+/// Messages that several modules expect.
 pub(crate) const NO_ADDRESS_SPACE: &str = "no address space or memory is left, vm.max_map_count or RLIMIT_AS is reached, \
      or, for a file of huge pages, no free huge page is left (/proc/sys/vm/nr_hugepages)";
 
@@ -20,21 +20,22 @@ pub(crate) const UNSEALABLE: &str = "fcntl(F_ADD_SEALS): EPERM: \
     the file has the seal Seal: it was created without sealing (`create_sealable` permits it), or closed to further seals";
 pub(crate) const MISSING_BOTH: &str =
     "the file is missing the seals Shrink and Write: seal it with `into_sealed`, or copy it with `copy_of`";
-/// Where the kernel implies the seal Exec, and a sandbox refuses the flag that would keep it away.
+/// If the kernel implies the seal Exec, and a sandbox refuses the flag that would prevent it.
 pub(crate) const NOEXEC_IMPLIED: &str =
     "vm.memfd_noexec is 1 or 2, and a sandbox refuses the flag MFD_EXEC: use `Exec::Deny`";
-/// For a file that is to be shared, and needs no other seal.
+/// For a file that should be mapped shared, which needs only this seal.
 pub(crate) const MISSING_SHRINK: &str =
     "the file is missing the seal Shrink, so another process could shorten the file: add the seal with `add_seals`";
-/// What a sandbox or an emulated kernel does, which pretends to add seals.
+/// If a sandbox or an emulated kernel only pretends to add seals.
 pub(crate) const SEALING_IGNORED: &str = "the kernel accepted the seals, \
     but the file is missing the seals Shrink and Write: a sandbox may pretend to add them";
 /// For a file with the seals Exec and FutureWrite.
 pub(crate) const UNTESTED: &str = "the seal Write came with Exec, \
     and it cannot be tested whether this kernel then looks for writable mappings: copy the file with `copy_of`";
-/// For a writable map of a sealed file, and of one that is shared, which already has its one writer.
+/// For a writable map of a sealed file.
 pub(crate) const SEALED_WRITE: &str = "mmap: EPERM: the file has the seal Write, so nobody can map it for writing: \
     use `SealedFile::map` or `SharedView`";
+/// For a writable map of a shared file, which already has its only writer.
 pub(crate) const SEALED_FUTURE_WRITE: &str = "mmap: EPERM: the file has the seal FutureWrite: \
     only mappings that existed before can write to it. Map it before you seal it, as `MemFile::share` does";
 pub(crate) const NO_DESCRIPTOR: &str = "the message carries no descriptor, 1 was expected: \
@@ -57,7 +58,7 @@ pub(crate) fn missing(seals: Seals, present: Seals) -> String {
     format!("the file is missing the seal{plural} {}{advice}", names.join(" and "))
 }
 
-/// A number of bytes, as messages have it.
+/// A number of bytes, as messages write it.
 fn bytes(n: u64) -> String {
     if n == 1 { "1 byte".into() } else { format!("{n} bytes") }
 }
@@ -90,7 +91,7 @@ pub(crate) fn beyond_limit(len: u64, limit: u64) -> String {
     format!("the file has {}, which exceeds the limit of {}", bytes(len), bytes(limit))
 }
 
-/// The message about a source that is longer than what may be copied of it.
+/// The message about a source that is longer than the limit for copies.
 pub(crate) fn source_beyond_limit(limit: u64) -> String {
     format!("the source exceeds the limit of {}", bytes(limit))
 }
@@ -100,7 +101,7 @@ pub(crate) fn end_of_file(read: u64, wanted: u64) -> String {
     format!("the file ends after {} of the {} to read", bytes(read), bytes(wanted))
 }
 
-/// Takes the error out of `result`, after a look at its errno and its message.
+/// Returns the error of `result`, after checking its errno and its message.
 #[track_caller]
 pub(crate) fn refused<T: Debug, E: Into<Error>>(
     result: Result<T, E>,
@@ -108,7 +109,7 @@ pub(crate) fn refused<T: Debug, E: Into<Error>>(
     message: &str,
 ) -> Error {
     let error = match result {
-        Ok(value) => panic!("no error but {value:?}, where it should be: {message}"),
+        Ok(value) => panic!("{value:?} instead of the error: {message}"),
         Err(error) => error.into(),
     };
     assert_eq!(error.to_string(), message);
@@ -116,7 +117,7 @@ pub(crate) fn refused<T: Debug, E: Into<Error>>(
     error
 }
 
-/// After a refusal: the seals are what they were, and the file still takes writes.
+/// Checks after an error that the file has these seals, as before, and can still be written.
 #[track_caller]
 pub(crate) fn unharmed(file: &MemFile, seals: impl Into<Seals>) {
     assert_eq!(file.get_seals().unwrap(), seals.into());

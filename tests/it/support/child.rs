@@ -1,5 +1,5 @@
-//! Runs a test once more in a process of its own, for what belongs to a whole process: its
-//! descriptors, its limits, its namespaces, and what this crate remembers of the kernel.
+//! Runs a test again in a child process, because some state belongs to a whole process:
+//! descriptors, limits, namespaces, and what this crate remembers of the kernel.
 
 use std::any::type_name;
 use std::env;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use super::skip;
 
-/// Set in a child. The value tells the children of one test apart.
+/// This variable is set in a child. Its value, the situation, tells the children of a test apart.
 const SITUATION: &str = "MEMFILE_TEST_SITUATION";
 
 /// The situation of this process, or `None` in the process that the test harness started.
@@ -16,10 +16,10 @@ pub(crate) fn situation() -> Option<String> {
     env::var(SITUATION).ok()
 }
 
-/// Runs `body` in a process where no other test runs, and fails if it fails there.
+/// Runs `body` in a process without other tests, and fails if it fails there.
 #[track_caller]
 pub(crate) fn alone(body: impl FnOnce()) {
-    // nextest starts a process for each test.
+    // nextest already runs each test in a process of its own.
     if situation().is_some() || env::var_os("NEXTEST").is_some() {
         body();
     } else {
@@ -27,8 +27,8 @@ pub(crate) fn alone(body: impl FnOnce()) {
     }
 }
 
-/// Does the same through a command, such as `unshare` or `sh -c`. Where that is not permitted, the
-/// test is skipped.
+/// Like [`alone`], with the child started by a command such as `unshare` or `sh -c`. If the command
+/// cannot run here, the test is skipped.
 #[track_caller]
 pub(crate) fn alone_through(wrapper: &[&str], body: impl FnOnce()) {
     if situation().is_some() {
@@ -38,8 +38,8 @@ pub(crate) fn alone_through(wrapper: &[&str], body: impl FnOnce()) {
     }
 }
 
-/// Runs `body` if this is a child. In the first process it returns the test, which can then be run
-/// as a child.
+/// In a child, runs `body` with the situation. In the process of the test harness, returns the
+/// test, which can then be run in children.
 pub(crate) fn split(body: impl FnOnce(&str)) -> Option<Test> {
     let test = Test::around(&body);
     match situation() {
@@ -49,7 +49,7 @@ pub(crate) fn split(body: impl FnOnce(&str)) -> Option<Test> {
     None
 }
 
-/// Whether the command succeeds here. If not, says so.
+/// Whether the command succeeds here. If not, prints that the test is skipped.
 #[track_caller]
 pub(crate) fn can_run(command: &[&str]) -> bool {
     let words = command.join(" ");
@@ -66,8 +66,8 @@ pub(crate) fn can_run(command: &[&str]) -> bool {
 pub(crate) struct Test(&'static str);
 
 impl Test {
-    /// The test that `body` is written in: the name of a closure's type begins with the path of its
-    /// function.
+    /// The test that contains the closure `body`: the name of a closure's type begins with the path
+    /// of its function.
     pub(crate) fn around<F>(_body: &F) -> Self {
         let path = type_name::<F>();
         let (_crate, path) = path.split_once("::").unwrap();
@@ -89,8 +89,7 @@ impl Test {
         self.assert_passed(&self.command(wrapper, situation).output().unwrap());
     }
 
-    /// Asserts that a child ran this test, and that it passed. What the child skipped is repeated
-    /// here.
+    /// Asserts that a child ran this test and that it passed. Prints what the child has skipped.
     #[track_caller]
     pub(crate) fn assert_passed(self, output: &Output) {
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -1,11 +1,11 @@
-//! A forked child, which has all mappings of this process and does nothing with them.
+//! A forked child that has copies of all mappings of this process and does nothing.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-/// The child. It ends when this is dropped, or by itself.
+/// The child. It ends on drop, or after its lifetime.
 pub(crate) struct Forked {
-    /// The child waits until this end is closed.
+    /// The child ends when this end is closed.
     pipe: Option<OwnedFd>,
     child: libc::pid_t,
 }
@@ -13,18 +13,17 @@ pub(crate) struct Forked {
 impl Forked {
     /// Forks. The child ends by itself after `lifetime`.
     ///
-    /// Only in a process without other tests, whose files the child would have too.
+    /// Call this only in a process without other tests, because the child has their files too.
     pub(crate) fn start(lifetime: Duration) -> Self {
         let (read, write) = rustix::pipe::pipe().unwrap();
-        // SAFETY: The child makes system calls alone.
+        // SAFETY: The child only makes system calls.
         match unsafe { libc::fork() } {
             0 => {
                 drop(write);
                 let mut poll = libc::pollfd { fd: read.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-                // SAFETY: The structure is alive. The child holds its mappings until the pipe or
-                // the time ends.
+                // SAFETY: The structure outlives the call.
                 unsafe { libc::poll(&raw mut poll, 1, lifetime.as_millis().try_into().unwrap_or(-1)) };
-                // SAFETY: It ends the child without a word to the parent's library.
+                // SAFETY: `_exit` ends the child without running exit handlers of the parent.
                 unsafe { libc::_exit(0) }
             }
             child => {
@@ -38,7 +37,7 @@ impl Forked {
 impl Drop for Forked {
     fn drop(&mut self) {
         drop(self.pipe.take());
-        // SAFETY: A child of this process, which nobody else waits for.
+        // SAFETY: This is a child of this process, and nothing else waits for it.
         unsafe { libc::waitpid(self.child, std::ptr::null_mut(), 0) };
     }
 }

@@ -1,4 +1,5 @@
-//! Settings of the kernel that concern huge pages, changed for the time of a test.
+//! Huge pages: kernel settings that a test changes while it runs, and maps that are aligned to
+//! them.
 
 use std::ffi::c_void;
 use std::fs::{File, OpenOptions};
@@ -14,15 +15,16 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use super::proc_self::{allocated, smaps};
 use super::skip;
 
-/// A setting of the kernel, changed until this is dropped. Tests in other threads and processes
-/// wait for their turn.
+/// A kernel setting, which is restored on drop. Until then, tests in other threads and processes
+/// cannot take it.
 pub(crate) struct Setting {
     file: File,
     before: String,
 }
 
 impl Setting {
-    /// Waits for its turn. `None` if this process may not change the setting, after saying so.
+    /// Waits until no other test has the setting. If this process may not change it, prints that
+    /// the test is skipped and returns `None`.
     #[track_caller]
     pub(crate) fn take(path: &str) -> Option<Self> {
         match OpenOptions::new().read(true).write(true).open(path) {
@@ -45,7 +47,7 @@ impl Setting {
 
 impl Drop for Setting {
     fn drop(&mut self) {
-        // Of several words the one that holds is in brackets.
+        // If the file lists all values, the current one is in brackets.
         let before = self.before.split(['[', ']']).nth(1).unwrap_or(&self.before).to_owned();
         self.set(&before).unwrap();
     }
@@ -53,16 +55,16 @@ impl Drop for Setting {
 
 pub(crate) const POLICY: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
-/// While this is held, no test of this binary changes the policy for transparent huge pages. For
-/// tests that count memory.
+/// Until this is dropped, no test changes the policy for transparent huge pages. Tests that count
+/// memory need this.
 pub(crate) fn steady_policy() -> Option<File> {
     let file = File::open(POLICY).ok()?;
     rustix::fs::flock(&file, FlockOperation::LockShared).unwrap();
     Some(file)
 }
 
-/// Whether the policy gives memory files their memory by ordinary pages. If not, says so. Only while
-/// the policy is steady.
+/// Whether memory files get ordinary pages under the current policy. If not, prints that the test
+/// is skipped. Call this only while holding [`steady_policy`].
 #[track_caller]
 pub(crate) fn has_small_pages() -> bool {
     let file = File::from(rustix::fs::memfd_create("small pages", MemfdFlags::CLOEXEC).unwrap());
@@ -74,8 +76,8 @@ pub(crate) fn has_small_pages() -> bool {
     memory <= super::page()
 }
 
-/// The size of a transparent huge page. `None` where the kernel has none, or where they are too large
-/// for a test (512 MiB), after saying so.
+/// The size of a transparent huge page. If the kernel has none, or if they are too large for a test
+/// (512 MiB), prints that the test is skipped and returns `None`.
 #[track_caller]
 pub(crate) fn affordable_page() -> Option<usize> {
     let size = match std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") {
@@ -92,11 +94,11 @@ pub(crate) fn affordable_page() -> Option<usize> {
     Some(size)
 }
 
-/// The C library's own name for it is younger than some that are tested.
+/// Not from `libc`, because some C libraries that are tested are too old to have this constant.
 pub(crate) const MADV_COLLAPSE: i32 = 25;
 
-/// Whether the kernel makes huge pages on demand, under the policy that it has now. Asked without the
-/// crate, which must find the same.
+/// Whether MADV_COLLAPSE works under the current policy. Tries it without the crate, and checks
+/// that the crate reports the same.
 pub(crate) fn collapses() -> bool {
     let page = affordable_page().unwrap();
     let file = File::from(rustix::fs::memfd_create("collapses", MemfdFlags::CLOEXEC).unwrap());
@@ -111,8 +113,8 @@ pub(crate) fn collapses() -> bool {
 
 const POLICIES: [&str; 6] = ["never", "advise", "within_size", "always", "deny", "force"];
 
-/// Runs `body` under each policy for transparent huge pages that this machine lets a test set, or
-/// else under the one that it has, with the policy and the size of a huge page.
+/// Calls `body` with the policy and the size of a huge page, under each policy for transparent huge
+/// pages that this process may set, or else under the current one.
 #[track_caller]
 pub(crate) fn under_each_policy(body: impl Fn(&str, usize)) {
     let Some(page) = affordable_page() else { return };
@@ -125,7 +127,7 @@ pub(crate) fn under_each_policy(body: impl Fn(&str, usize)) {
     }
 }
 
-/// A shared read-only map of a file from its start, at a multiple of the size of a huge page.
+/// A shared read-only map of a whole file, aligned to the size of a huge page.
 pub(crate) struct Aligned {
     space: *mut c_void,
     room: usize,
@@ -134,16 +136,16 @@ pub(crate) struct Aligned {
 }
 
 impl Aligned {
-    /// Maps the file through a descriptor of its own, open for reading: before Linux 6.7 a sealed file
-    /// can be mapped shared through no other.
+    /// Maps the file through a new read-only descriptor, because before Linux 6.7 a sealed file can
+    /// be mapped shared through no other.
     pub(crate) fn map(file: impl AsFd, page: usize) -> Self {
         let file = File::open(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).unwrap();
         let len = usize::try_from(file.metadata().unwrap().len()).unwrap();
         let room = len + page;
-        // SAFETY: Address space of the kernel's choice.
+        // SAFETY: The kernel chooses the address.
         let space = unsafe { mmap_anonymous(ptr::null_mut(), room, ProtFlags::empty(), MapFlags::PRIVATE) }.unwrap();
         let base = space.map_addr(|address| address.next_multiple_of(page));
-        // SAFETY: A part of that space, which nobody else has.
+        // SAFETY: The range lies within that space, and nothing else uses it.
         unsafe { mmap(base, len, ProtFlags::READ, MapFlags::SHARED | MapFlags::FIXED, &file, 0) }.unwrap();
         Self { space, room, base, len }
     }
@@ -151,17 +153,17 @@ impl Aligned {
     /// Reads a byte of each huge page.
     pub(crate) fn touch(&self, page: usize) {
         for offset in (0..self.len).step_by(page) {
-            // SAFETY: Within the mapping, which ends with the file.
+            // SAFETY: The offset lies within the mapping, which is as long as the file.
             let byte = unsafe { self.base.cast::<u8>().add(offset) };
-            // SAFETY: As above; it is readable.
+            // SAFETY: As above, and the mapping is readable.
             unsafe { byte.read_volatile() };
         }
     }
 
-    /// `madvise` on the first `len` bytes. The advice leaves the contents as they are.
+    /// Calls `madvise` on the first `len` bytes. The advice must not change the contents.
     pub(crate) fn advise(&self, len: usize, advice: i32) -> io::Result<()> {
         assert!(len <= self.len);
-        // SAFETY: Within the mapping, which nothing has a reference to.
+        // SAFETY: The range lies within the mapping, to which there are no references.
         match unsafe { libc::madvise(self.base, len, advice) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
@@ -171,13 +173,13 @@ impl Aligned {
 
 impl Drop for Aligned {
     fn drop(&mut self) {
-        // SAFETY: All of the space, which nothing has a reference to.
+        // SAFETY: This is the whole space, to which there are no references.
         unsafe { munmap(self.space, self.room) }.unwrap();
     }
 }
 
-/// How many bytes of a memory file of this name can be mapped by huge pages. Nothing else may map
-/// it.
+/// How many bytes of the file are mapped with huge pages if it is mapped aligned. `name` is its
+/// name, and no other map of a memory file of that name may exist.
 pub(crate) fn by_huge_pages(file: impl AsFd, name: &str) -> usize {
     let page = affordable_page().unwrap();
     let map = Aligned::map(file, page);
@@ -204,7 +206,7 @@ impl Pool {
         if meminfo("HugePages_Total:") == used + pages {
             return Some(pool);
         }
-        skip::skip("no huge pages to be had");
+        skip::skip("the kernel cannot reserve enough huge pages");
         None
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests share. No test stands here.
+//! Helpers of the tests. This module contains no tests.
 
 pub(crate) mod check;
 pub(crate) mod child;
@@ -14,8 +14,8 @@ pub(crate) mod supervisor;
 pub(crate) mod syscalls;
 pub(crate) mod tmpfs;
 
-/// Bytes of which each page and each word differs from its neighbours, so that a shifted or
-/// repeated part is noticed.
+/// Bytes in which each page and each word differs from its neighbours, so that a comparison notices
+/// shifted or repeated parts.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     let period: Vec<u8> = (0..251).collect();
     let mut bytes = period.repeat(len / period.len() + 1);
@@ -28,9 +28,9 @@ pub(crate) fn page() -> u64 {
     rustix::param::page_size() as u64
 }
 
-/// More than the memory of a file of one byte under any policy for huge pages of this size or less,
-/// and a whole number of them.
+/// A multiple of the size of a transparent huge page, if that is at most this. A file of one byte
+/// never gets more memory.
 pub(crate) const BEYOND_A_HUGE_PAGE: u64 = 8 << 20;
 
-/// Compiles only for types that can go to any thread and live there for ever.
+/// Compiles only for types that can be sent to any thread and live forever.
 pub(crate) fn assert_goes_anywhere<T: Send + Sync + 'static>() {}

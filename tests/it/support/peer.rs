@@ -1,5 +1,5 @@
-//! Another process that takes part in a test: the test itself, run as a child, with a socket to it
-//! that carries descriptors.
+//! A second process for a test: the test itself, run as a child, with a socket between the two that
+//! carries descriptors.
 
 use std::io::{IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -15,20 +15,19 @@ use super::child::{Test, situation};
 
 const PEER: &str = "peer";
 
-/// The other process. It is ended when this is dropped.
+/// The other process. It is killed on drop.
 pub(crate) struct Peer {
     child: Child,
     channel: Channel,
 }
 
-/// One end of a connection. Each message is one byte, and descriptors.
+/// One end of the connection. Each message consists of one byte and any descriptors.
 pub(crate) struct Channel(UnixStream);
 
 impl Peer {
-    /// Starts a process that runs `role`. In that process it runs `role` itself, and returns
-    /// `None`.
+    /// Starts a child that runs `role`. In the child, this function runs `role` and returns `None`.
     ///
-    /// The process runs the whole test again, so a test calls this first.
+    /// The child runs the whole test again, so a test must call this first.
     pub(crate) fn start(role: impl FnOnce(&Channel)) -> Option<Self> {
         if situation().as_deref() == Some(PEER) {
             let stdin = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
@@ -45,7 +44,7 @@ impl Peer {
         &self.channel
     }
 
-    /// Waits for the end of the process, whose role must have passed.
+    /// Waits until the process ends, and checks that its role passed.
     #[track_caller]
     pub(crate) fn finish(mut self) {
         let status = self.child.wait().unwrap();
@@ -55,7 +54,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -70,15 +69,15 @@ impl Channel {
         assert_eq!(sent, 1);
     }
 
-    /// Waits for a message, which must have this byte.
+    /// Waits for a message, checks its byte, and returns its descriptors.
     #[track_caller]
     pub(crate) fn expect(&self, byte: u8) -> Vec<OwnedFd> {
-        let (got, fds) = self.receive().expect("the other side has gone");
+        let (got, fds) = self.receive().expect("the other process has ended");
         assert_eq!(char::from(got), char::from(byte));
         fds
     }
 
-    /// A message, or `None` if the other side has gone.
+    /// Waits for a message. `None` if the other process has ended.
     pub(crate) fn receive(&self) -> Option<(u8, Vec<OwnedFd>)> {
         let mut byte = [0];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
@@ -95,7 +94,7 @@ impl Channel {
         (message.bytes == 1).then(|| (byte[0], fds))
     }
 
-    /// Whether the other side has said something, or gone.
+    /// Whether the other process has sent a message, or has ended.
     pub(crate) fn is_over(&self) -> bool {
         self.0.set_nonblocking(true).unwrap();
         let result = (&self.0).read(&mut [0]);

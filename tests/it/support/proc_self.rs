@@ -1,50 +1,50 @@
-//! What `/proc/self` says about descriptors and mappings.
+//! Descriptors and mappings of this process, according to `/proc/self`.
 
 use std::fs;
 use std::os::fd::{AsFd, RawFd};
 
 use super::child::situation;
 
-/// Most tests look there, and the rest is not worth running without. The C library calls this before
+/// Most tests need `/proc`, so without it none is run. The C library calls this function before
 /// `main`.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static ASSERT_THAT_IT_IS_THERE: extern "C" fn() = assert_that_it_is_there;
+static ASSERT_PROC_IS_MOUNTED: extern "C" fn() = assert_proc_is_mounted;
 
-extern "C" fn assert_that_it_is_there() {
+extern "C" fn assert_proc_is_mounted() {
     const MESSAGE: &str = "the tests need /proc\n";
     // SAFETY: The path ends with a zero byte.
     let is_there = unsafe { libc::access(c"/proc/self/fd".as_ptr(), libc::F_OK) } == 0;
-    // The child of a test may be without it on purpose.
+    // The child of a test may lack /proc on purpose.
     if is_there || situation().is_some() {
         return;
     }
-    // SAFETY: The message lives as long as the program.
+    // SAFETY: The message is static.
     unsafe { libc::write(libc::STDERR_FILENO, MESSAGE.as_ptr().cast(), MESSAGE.len()) };
-    // SAFETY: Nothing has been started that would have to be ended.
+    // SAFETY: The program has not started yet, so there is nothing to clean up.
     unsafe { libc::_exit(1) }
 }
 
-/// The numbers of the open descriptors, in order. Only where a test is
-/// [alone](super::child::alone): other tests open and close theirs meanwhile.
+/// The numbers of the open descriptors, in order. Call this only if the test is
+/// [alone](super::child::alone), because other tests open and close descriptors meanwhile.
 pub(crate) fn open_descriptors() -> Vec<RawFd> {
     let entries = fs::read_dir("/proc/self/fd").unwrap();
     let mut numbers: Vec<RawFd> =
         entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
     numbers.sort_unstable();
-    // The directory that was read has been closed by now.
+    // Removes the descriptor of the directory itself, which is closed by now.
     numbers.retain(|number| fs::read_link(format!("/proc/self/fd/{number}")).is_ok());
     numbers
 }
 
-/// How many descriptors are open, under the same condition.
+/// The number of open descriptors. Call this only if the test is [alone](super::child::alone).
 pub(crate) fn descriptors() -> usize {
-    // One of them is the directory that is being read.
+    // Does not count the descriptor of the directory itself.
     fs::read_dir("/proc/self/fd").unwrap().count() - 1
 }
 
-/// The lines of `maps` that map the memory file of this name. Each test uses a name of its own, so
-/// that others do not matter.
+/// The lines of `/proc/self/maps` for the memory file of this name. Each test uses names of its
+/// own, so that tests do not see each other's files.
 pub(crate) fn mappings(name: &str) -> Vec<String> {
     let file = format!("/memfd:{name} (deleted)");
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
@@ -76,12 +76,13 @@ pub(crate) fn inheritable(name: &str) -> usize {
     numbers_of(name).into_iter().filter(|number| !is_close_on_exec(number)).count()
 }
 
-/// The bytes of memory that a file has.
+/// The number of bytes that are allocated for a file.
 pub(crate) fn allocated(file: impl AsFd) -> u64 {
     u64::try_from(rustix::fs::fstat(file).unwrap().st_blocks).unwrap() * 512
 }
 
-/// A number of `smaps`, in KiB, over all mappings of the memory file of this name.
+/// The sum of a field of `/proc/self/smaps`, in KiB, over all mappings of the memory file of this
+/// name.
 pub(crate) fn smaps(name: &str, field: &str) -> u64 {
     let file = format!("/memfd:{name} (deleted)");
     let smaps = fs::read_to_string("/proc/self/smaps").unwrap();

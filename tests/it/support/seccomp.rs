@@ -1,5 +1,5 @@
-//! Other kernels and sandboxes, played by a filter of this thread's system calls, which stays for
-//! the life of the thread.
+//! Simulates other kernels and sandboxes with a filter of this thread's system calls. A filter
+//! lasts as long as the thread.
 
 use super::{child, skip, syscalls};
 
@@ -12,7 +12,7 @@ pub(crate) fn alone(body: impl FnOnce()) {
     }
 }
 
-/// Whether filters can be made here. If not, says so.
+/// Whether filters can be made here. If not, prints that the test is skipped.
 #[track_caller]
 pub(crate) fn is_available() -> bool {
     if !filter::AVAILABLE {
@@ -21,10 +21,10 @@ pub(crate) fn is_available() -> bool {
     filter::AVAILABLE && is_allowed(libc::SECCOMP_RET_ERRNO)
 }
 
-/// Whether the kernel has filters that answer a call in this way. If not, says so.
+/// Whether the kernel's filters support this action. If not, prints that the test is skipped.
 #[track_caller]
 pub(crate) fn is_allowed(action: u32) -> bool {
-    // SAFETY: The kernel reads the number, which lives until then.
+    // SAFETY: The kernel reads `action`, which outlives the call.
     let answer =
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, std::ptr::from_ref(&action)) };
     if answer != 0 {
@@ -33,9 +33,9 @@ pub(crate) fn is_allowed(action: u32) -> bool {
     answer == 0
 }
 
-/// What becomes of a call.
+/// What a filter does with a call.
 pub(crate) enum Action {
-    /// It fails with this number; 0 lets it seem to succeed.
+    /// The call fails with this errno without being made; with 0 it only seems to succeed.
     Errno(i32),
     KillProcess,
 }
@@ -44,15 +44,15 @@ pub(crate) fn errno(number: i32) -> Action {
     Action::Errno(number)
 }
 
-/// Some bits of an argument have this value.
+/// The bits `mask` of an argument have this value.
 struct Condition {
     argument: u8,
     mask: u32,
     value: u32,
 }
 
-/// From now on the system call of this [name](super::syscalls) gets `action`. A later filter with
-/// another errno wins over an earlier one.
+/// From now on the system call of this [name](super::syscalls) gets `action`. If two filters set an
+/// errno, the later one takes precedence.
 pub(crate) fn always(syscall: &str, action: Action) {
     install(syscall, vec![], action);
 }
@@ -79,8 +79,8 @@ pub(crate) fn on_fcntl(command: i32, action: Action) {
     install("fcntl", vec![vec![is_command(command)]], action);
 }
 
-/// From now on adding one of these seals gets `action`. The command is compared too: what glibc
-/// passes as the argument of another one is what the register held.
+/// From now on adding one of these seals gets `action`. The command must be compared too, because
+/// for commands without an argument, glibc passes whatever the register contains.
 pub(crate) fn on_seals(seals: u32, action: Action) {
     let rule = |bit| vec![is_command(libc::F_ADD_SEALS), Condition { argument: 2, mask: bit, value: bit }];
     install("fcntl", single(seals).map(rule).collect(), action);
@@ -94,10 +94,10 @@ fn single(bits: u32) -> impl Iterator<Item = u32> {
     (0..u32::BITS).map(|shift| 1 << shift).filter(move |bit| bits & bit != 0)
 }
 
-/// The action is taken if all conditions of a rule hold, or there is no rule.
+/// The filter applies if all conditions of any rule hold, or if there are no rules.
 fn install(syscall: &str, rules: Vec<Vec<Condition>>, action: Action) {
     let numbers: Vec<_> = syscalls::all().filter(|&(_, name)| name == syscall).map(|(number, _)| number).collect();
-    assert!(!numbers.is_empty(), "no system call is called {syscall}");
+    assert!(!numbers.is_empty(), "there is no system call {syscall}");
     filter::apply(&numbers, rules, action);
 }
 

@@ -1,4 +1,4 @@
-//! Says why a test, or a part of one, cannot run here.
+//! Reports why a test, or a part of one, cannot run here.
 
 use std::fmt::Display;
 use std::io::{Write, stderr};
@@ -7,27 +7,26 @@ use std::thread;
 
 use memfile::kernel::{Feature, Support};
 
-/// Prints one line that begins with `skipped: ` and names the test that this thread runs.
+/// Prints one line that begins with `skipped: `, with the name of the test that this thread runs.
 #[track_caller]
 pub(crate) fn skip(why: impl Display) {
     let why = why.to_string();
     let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
     match thread::current().name() {
-        // The harness names the thread of a test after it, unless it runs the tests in its main
-        // thread.
+        // The harness runs a test in a thread with the name of the test, or in the main thread.
         Some(test) if test != "main" => print(format_args!("skipped: {test}: {why}")),
         _ => print(format_args!("skipped: {}: {why}", Location::caller())),
     }
 }
 
-/// Prints to the standard error itself: the harness hides what a passing test prints by
+/// Writes to stderr directly, because the harness hides what a passing test prints with
 /// `eprintln!`.
 pub(crate) fn print(line: impl Display) {
     let mut stderr = stderr();
     writeln!(stderr, "{line}").unwrap();
 }
 
-/// Whether this kernel lacks what the test is about. If so, says so.
+/// Whether this kernel lacks the feature. If so, prints that the test is skipped.
 #[track_caller]
 pub(crate) fn lacks(feature: Feature) -> bool {
     match Support::probe().get(feature) {

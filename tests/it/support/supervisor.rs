@@ -1,5 +1,5 @@
-//! Makes one system call of a thread fail: a seccomp filter hands the thread's calls to its
-//! supervisor, which lets them go on or answers with an errno.
+//! Makes a system call of a thread fail: a seccomp filter passes the thread's calls to a supervisor
+//! in another thread, which lets them continue or makes them return an errno.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -22,21 +22,21 @@ use super::syscalls;
 /// The name of the call that makes huge pages.
 pub(crate) const COLLAPSE: &str = "madvise(MADV_COLLAPSE)";
 
-/// The call that is to fail, and how.
+/// Which call should fail, and how.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Fault {
     /// Counted from 0 among the calls of [`syscalls`] that the thread makes.
     pub(crate) at: usize,
     /// 0 lets the call seem to succeed.
     pub(crate) errno: i32,
-    /// Every later call of the same name fails too.
+    /// If set, every later call of the same name fails too.
     pub(crate) again: bool,
-    /// Calls of this name are left alone.
+    /// Calls of this name never fail.
     pub(crate) spared: Option<&'static str>,
 }
 
-/// Runs `action` in a thread of its own. Returns what it returned, or its panic, and the calls that
-/// it made.
+/// Runs `action` in a thread of its own. Returns its result, or its panic, and the names of its
+/// calls.
 pub(crate) fn watch<T: Send>(
     fault: Fault,
     action: impl FnOnce() -> T + Send,
@@ -44,7 +44,7 @@ pub(crate) fn watch<T: Send>(
     let armed = &AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
-        // The sender goes with the thread, so that its end is noticed.
+        // The sender is moved to the thread, so that `recv` fails if the thread panics.
         let worker = scope.spawn(move || {
             sender.send(listener()).unwrap();
             armed.store(true, Ordering::SeqCst);
@@ -57,14 +57,15 @@ pub(crate) fn watch<T: Send>(
     })
 }
 
-/// A filter for this thread alone, and the descriptor that its supervisor listens to.
+/// Installs a filter for this thread, and returns the descriptor for its supervisor.
 fn listener() -> OwnedFd {
     const fn instruction(code: u32, jump_if: u8, jump_else: u8, k: u32) -> libc::sock_filter {
         libc::sock_filter { code: code as u16, jt: jump_if, jf: jump_else, k }
     }
-    // Loads the number of the call; each known number jumps to the last instruction.
+    // Loads the number of the call. Each known number jumps to the last instruction.
     let mut program = vec![instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
-    // The channel to the supervisor needs `futex` before there is one: `shared::wait` has its faults.
+    // `futex` is left out, because the channel needs it before the supervisor has the descriptor.
+    // Its errors are tested in `shared::wait`.
     let calls: Vec<_> = syscalls::all().filter(|&(_, name)| name != "futex").collect();
     for (index, (number, _)) in calls.iter().enumerate() {
         let to_the_end = u8::try_from(calls.len() - index).unwrap();
@@ -76,7 +77,7 @@ fn listener() -> OwnedFd {
 
     // SAFETY: No pointers are involved.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
-    // SAFETY: The program lives until the kernel has copied it.
+    // SAFETY: The program outlives the call, which copies it.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
@@ -86,11 +87,12 @@ fn listener() -> OwnedFd {
         )
     };
     assert!(fd >= 0, "a seccomp listener: {}", io::Error::last_os_error());
-    // SAFETY: The kernel has just made it.
+    // SAFETY: The kernel has just made the descriptor, and nothing else owns it.
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
-/// Answers until the thread has ended.
+/// Answers the calls of the thread until it ends. Returns the names of those made while `armed` is
+/// set.
 fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool) -> Vec<&'static str> {
     const RECV: libc::Ioctl = 0xc050_2100_u32 as libc::Ioctl;
     const SEND: libc::Ioctl = 0xc018_2101_u32 as libc::Ioctl;
@@ -98,14 +100,14 @@ fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool) -> Vec<&'stat
     let mut calls = Vec::new();
     loop {
         let mut poll = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: One structure that lives here.
+        // SAFETY: There is one structure, and it outlives the call.
         unsafe { libc::poll(&raw mut poll, 1, -1) };
         if poll.revents & libc::POLLIN == 0 {
             return calls;
         }
-        // SAFETY: All zeros is what the kernel asks for.
+        // SAFETY: All zeros is a valid value, and the kernel requires it.
         let mut call: libc::seccomp_notif = unsafe { zeroed() };
-        // SAFETY: A structure of the size that the request names.
+        // SAFETY: The structure has the size that the request encodes.
         if unsafe { libc::ioctl(listener.as_raw_fd(), RECV, &raw mut call) } != 0 {
             continue;
         }
@@ -127,19 +129,19 @@ fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool) -> Vec<&'stat
     }
 }
 
-/// Calls that the crate does not make: memory for the heap, and a look at a descriptor that `std`
-/// makes before it closes it in a build with debug assertions.
+/// Whether the call was not made by the crate: the allocator maps memory, and with debug assertions
+/// `std` calls `F_GETFD` before it closes a descriptor.
 fn is_not_ours(call: &libc::seccomp_data) -> bool {
     match plain_name(call) {
         "mmap" => call.args[3] as i32 & libc::MAP_ANONYMOUS != 0 && !is_reserved(call),
         "fcntl" => call.args[1] as i32 == libc::F_GETFD,
-        // musl gives freed memory back so.
+        // musl's allocator returns memory to the kernel with these.
         "madvise" => matches!(call.args[2] as i32, libc::MADV_FREE | libc::MADV_DONTNEED),
         _ => false,
     }
 }
 
-/// Address space without memory, by which a free address is found.
+/// Whether the crate maps address space without memory, to find a free address.
 fn is_reserved(call: &libc::seccomp_data) -> bool {
     call.args[2] as i32 == libc::PROT_NONE && call.args[3] as i32 & libc::MAP_NORESERVE != 0
 }

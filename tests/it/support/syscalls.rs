@@ -1,9 +1,9 @@
-//! The system calls that the crate makes, by the names that its errors give them, with their
-//! numbers on this processor.
+//! The system calls of the crate: their numbers on this processor, and the names that they have in
+//! its errors.
 
 use libc::c_long;
 
-/// The same on every processor.
+/// The calls that exist on every processor.
 const CALLS: &[(c_long, &str)] = &[
     (libc::SYS_memfd_create, "memfd_create"),
     (libc::SYS_statx, "fstat"),
@@ -18,7 +18,7 @@ const CALLS: &[(c_long, &str)] = &[
     (libc::SYS_madvise, "madvise"),
     (libc::SYS_futex, "futex"),
     (libc::SYS_openat, "open"),
-    // By which rustix opens where the kernel has it.
+    // rustix uses this if the processor has it.
     #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "arm"))]
     (libc::SYS_open, "open"),
     (libc::SYS_readlinkat, "readlink"),
@@ -31,7 +31,7 @@ const CALLS: &[(c_long, &str)] = &[
 const OF_THIS_WIDTH: &[(c_long, &str)] = &[
     (libc::SYS_fcntl, "fcntl"),
     (libc::SYS_fstat, "fstat"),
-    // By which glibc makes `fstat`.
+    // glibc implements `fstat` with this.
     (libc::SYS_newfstatat, "fstat"),
     (libc::SYS_fstatfs, "fstatfs"),
     (libc::SYS_ftruncate, "ftruncate"),
@@ -54,7 +54,7 @@ const OF_THIS_WIDTH: &[(c_long, &str)] = &[
     (libc::SYS_socketcall, "socketcall"),
 ];
 
-/// Each number with its name; a name can have several.
+/// Each number with its name. Several numbers may have the same name.
 #[allow(clippy::useless_conversion, reason = "`c_long` has 32 bits on some")]
 pub(crate) fn all() -> impl Iterator<Item = (i64, &'static str)> {
     CALLS.iter().chain(OF_THIS_WIDTH).map(|&(number, name)| (number.into(), name))

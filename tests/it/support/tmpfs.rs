@@ -1,11 +1,12 @@
-//! Files of tmpfs, which have seals as memory files do.
+//! Files on tmpfs, which support seals as memory files do.
 
 use std::fs::File;
 use std::path::PathBuf;
 
 use super::skip;
 
-/// A folder on tmpfs where files can be made. If there is none, says so.
+/// A folder on tmpfs in which this process can create files. If there is none, prints that the test
+/// is skipped.
 #[track_caller]
 pub(crate) fn folder() -> Option<PathBuf> {
     let places = ["/dev/shm".into(), std::env::temp_dir(), "/run".into()];
@@ -16,7 +17,7 @@ pub(crate) fn folder() -> Option<PathBuf> {
     found
 }
 
-/// A file in such a folder, without a name.
+/// A file without a name in such a folder.
 #[track_caller]
 pub(crate) fn file() -> Option<File> {
     Some(tempfile::tempfile_in(folder()?).unwrap())

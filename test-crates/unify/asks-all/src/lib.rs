@@ -1,4 +1,4 @@
-//! A library with std and every feature, which passes descriptors as std's types.
+//! A library that uses `memfile` with every feature, and passes descriptors as types of `std`.
 
 use std::io::{Result, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

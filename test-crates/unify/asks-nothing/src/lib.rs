@@ -1,4 +1,5 @@
-//! A library without std that makes sealed files and takes descriptors, whatever another one turns on.
+//! A library without `std` that makes sealed files and accepts descriptors, whatever features
+//! another dependent enables.
 #![no_std]
 
 use memfile::fd::OwnedFd;

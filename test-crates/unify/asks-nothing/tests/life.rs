@@ -1,5 +1,5 @@
-//! The life of a file with exactly the features that were asked for: tests within `memfile` itself get those of its
-//! development dependencies too.
+//! Tests with exactly the features that were requested. Tests of `memfile` itself also get those
+//! that its development dependencies enable.
 
 use memfile::{CreateOptions, MemFile, Seal, SealedFile, Seals};
 

@@ -1,4 +1,4 @@
-"""Sends twelve kinds of descriptor over the socket that is file 0, each with the name of its kind."""
+"""Sends twelve kinds of descriptor over the socket that is its stdin, each with the name of its kind."""
 import errno, fcntl, os, socket, sys
 
 F_ADD_SEALS = 1033
@@ -23,7 +23,7 @@ def with_exec(seals):
     try:
         return memfd(seals, MFD_NOEXEC_SEAL)
     except OSError as error:
-        # Before Linux 6.3 there is no such seal.
+        # Linux before 6.3 does not have this seal.
         if error.errno != errno.EINVAL:
             raise
         return memfd(seals)

@@ -1,4 +1,4 @@
-//! Peers that were not written in Rust: Python, C and Go.
+//! Peers that are written in Python, C and Go.
 
 use std::process::{Command, Stdio};
 
@@ -12,14 +12,14 @@ use crate::support::check::{MISSING_BOTH, NO_MEMORY_FILE, PATH_ONLY, holes, miss
 use crate::support::skip::skip;
 
 #[test]
-fn a_peer_in_python_gives_and_takes() {
+fn a_peer_in_python_sends_and_receives() {
     if let Some(peer) = python(include_str!("peer.py")) {
-        give_and_take(peer, b"from Python");
+        exchange_with(peer, b"from Python");
     }
 }
 
 #[test]
-fn a_peer_in_c_gives_and_takes() {
+fn a_peer_in_c_sends_and_receives() {
     let folder = folder();
     let program = folder.path().join("peer");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/socket/peers/peer.c");
@@ -27,18 +27,18 @@ fn a_peer_in_c_gives_and_takes() {
         Ok(status) => assert!(status.success(), "{status}"),
         Err(error) => return skip(format_args!("no cc: {error}")),
     }
-    give_and_take(Command::new(program), b"from C");
+    exchange_with(Command::new(program), b"from C");
 }
 
 #[test]
-fn a_peer_in_go_gives_and_takes() {
+fn a_peer_in_go_sends_and_receives() {
     let folder = folder();
     let program = folder.path().join("peer-go");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/socket/peers/peer.go");
     let mut go = Command::new("go");
-    // A program of one file, which needs neither a module nor a network.
+    // A program of one file needs neither a module nor the network.
     go.args(["build", "-o"]).arg(&program).arg(source).env("GO111MODULE", "off").env("GOTOOLCHAIN", "local");
-    // Kept from one run to the next.
+    // The cache is kept from one run to the next.
     let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/go");
     let own = folder.path().starts_with(env!("CARGO_TARGET_TMPDIR"));
     go.env("GOCACHE", if own { cache.into() } else { folder.path().join("go") });
@@ -46,15 +46,16 @@ fn a_peer_in_go_gives_and_takes() {
         Ok(status) => assert!(status.success(), "{status}"),
         Err(error) => return skip(format_args!("no go: {error}")),
     }
-    give_and_take(Command::new(program), b"from Go");
+    exchange_with(Command::new(program), b"from Go");
 }
 
-/// Where a program can be built: in the build folder, or elsewhere if that is another user's.
+/// A folder to build a program in: in the build folder, or elsewhere if that belongs to another
+/// user.
 fn folder() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// A command that runs this program, if there is Python.
+/// A command that runs this Python program. `None` if Python is not installed.
 fn python(program: &str) -> Option<Command> {
     match Command::new("python3").arg("--version").output() {
         Ok(output) if output.status.success() => {}
@@ -68,7 +69,7 @@ fn python(program: &str) -> Option<Command> {
     Some(python)
 }
 
-fn give_and_take(mut peer: Command, text: &[u8]) {
+fn exchange_with(mut peer: Command, text: &[u8]) {
     let (ours, theirs) = pair(SockType::SeqPacket);
     let child = peer.stdin(theirs).stdout(Stdio::piped()).spawn().unwrap();
     drop(peer);

@@ -1,4 +1,4 @@
-/* The other end of a socket, which is file 0: receives a file, reports on it, then sends three of its own. */
+/* The peer at the other end of the socket that is its stdin: receives a file, reports on it, and sends three files. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-// The other end of a socket, which is file 0: receives a file, reports on it, then sends three of
-// its own.
+// The peer at the other end of the socket that is its stdin: receives a file, reports on it, and
+// sends three files.
 package main
 
 import (
@@ -16,7 +16,7 @@ const (
 	shrink, all           = 2, 0xf
 )
 
-// The package syscall is from before this call.
+// The syscall package is frozen and lacks this call.
 var memfdCreate = map[string]uintptr{
 	"386": 356, "amd64": 319, "arm": 385, "arm64": 279, "riscv64": 279, "s390x": 350,
 }[runtime.GOARCH]

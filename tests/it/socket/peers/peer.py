@@ -1,4 +1,4 @@
-"""The other end of a socket, which is file 0: receives a file, reports on it, then sends three of its own."""
+"""The peer at the other end of the socket that is its stdin: receives a file, reports on it, and sends three files."""
 import fcntl, mmap, os, socket, sys
 
 F_ADD_SEALS, F_GET_SEALS = 1033, 1034
