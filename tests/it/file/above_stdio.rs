@@ -217,10 +217,11 @@ fn no_other_number_is_free() {
                 refusal(SealedFile::options().seal(take())),
                 refusal(SealedFile::try_from(take())),
                 refusal(SealedFile::try_from(File::from(take()))),
-                refusal(SealedFile::try_from(take())),
                 refusal(MemFile::from_fd(take())),
                 refusal(MemFile::try_from(take())),
+                refusal(MemFile::try_from(File::from(take()))),
                 refusal(SharedMap::try_from(take())),
+                refusal(SharedView::try_from(take())),
             ];
             setrlimit(Resource::Nofile, before).unwrap();
             drop(take());

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags, open, tell};
 
 use crate::support::check::refused;
 use crate::support::pattern;
+use crate::support::seccomp;
 use crate::support::skip::skip;
 
 const LEN: usize = 100_000;
@@ -196,6 +197,33 @@ fn a_source_that_has_nothing_yet() {
     assert_eq!(target.copy_from(&reader, u64::MAX).unwrap_err().raw_os_error(), Some(libc::EAGAIN));
     assert_contents(&target, b"from the socket, from the pipe");
     assert_eq!(tell(&target).unwrap(), 30);
+}
+
+/// The bytes do not pass through this process, although that would give the same result.
+#[test]
+fn the_kernel_copies_where_it_can() {
+    seccomp::alone(|| {
+        let (bytes, small) = (pattern(LEN), pattern(1000));
+        let check = |source: BorrowedFd<'_>, bytes: &[u8], call: &str| {
+            let target = target();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let others = ["copy_file_range", "sendfile", "splice", "read", "pread", "write"];
+                    for other in others.into_iter().filter(|&other| other != call) {
+                        seccomp::always(other, seccomp::errno(libc::EIO));
+                    }
+                    assert_copied(target.copy_from(source, u64::MAX), bytes.len());
+                });
+            });
+            assert_contents(&target, bytes);
+        };
+        check(memory(&bytes).as_fd(), &bytes, "copy_file_range");
+        check(memory(&bytes).as_fd(), &bytes, "sendfile");
+        let (reader, mut writer) = pipe();
+        writer.write_all(&small).unwrap();
+        drop(writer);
+        check(reader.as_fd(), &small, "splice");
+    });
 }
 
 /// `copy_file_range`, `sendfile` and `splice` refuse a target opened with O_APPEND.

@@ -54,8 +54,7 @@ fn nothing_changes() {
     let mut rounds = Rounds::default();
     let start = Instant::now();
     let mut round = 0;
-    // 12 rounds use each exec policy, each policy for holes and each way of receiving several
-    // times.
+    // 12 rounds use each exec policy and each way of receiving.
     let is_enough = |round: u64, proven: u64| match start.elapsed() {
         // A slow machine needs longer until a file is proven in spite of the peer.
         elapsed if elapsed < 10 * TIME => elapsed >= TIME && round >= 12 && proven > 0,
@@ -68,11 +67,11 @@ fn nothing_changes() {
         peer.channel().send(b'f', &[file.as_fd(), read_only.as_fd()]);
         // The peer has made its mappings and begins to attack.
         peer.channel().expect(b'm');
-        let holes = [Holes::Refuse, Holes::Allocate, Holes::Populate, Holes::Accept][round as usize % 4];
-        for _ in 0..8 {
+        for holes in [Holes::Refuse, Holes::Allocate, Holes::Populate, Holes::Accept].repeat(2) {
             let fd = OwnedFd::from(file.try_clone().unwrap());
-            // In turns as a receiver that only verifies, and as one that seals.
-            let result = if round % 2 == 0 {
+            // In turns as a receiver that only verifies, and as one that seals. Each does so with every
+            // exec policy, of which there are four.
+            let result = if round / 4 % 2 == 0 {
                 SealedFile::options().holes(holes).verify(fd)
             } else {
                 SealedFile::options().holes(holes).seal(fd)
