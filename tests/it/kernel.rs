@@ -102,6 +102,12 @@ fn get_says_why_a_feature_is_missing() {
         let error = support.get(Feature::MapSealedShared).unwrap_err();
         assert_eq!((error.call(), error.raw_os_error()), (Some("mmap"), Some(libc::EPERM)));
 
+        // Kernels before 6.3 do not know the flag.
+        let support =
+            without(|| seccomp::on_bits("memfd_create", 1, libc::MFD_NOEXEC_SEAL, seccomp::errno(libc::EINVAL)));
+        let error = support.get(Feature::ExecFlags).unwrap_err();
+        assert_eq!((error.call(), error.raw_os_error()), (Some("memfd_create"), Some(libc::EINVAL)));
+
         let support = without(|| seccomp::always("memfd_create", seccomp::errno(libc::ENOSYS)));
         for feature in FEATURES {
             match support.get(feature) {

@@ -148,7 +148,7 @@ fn explain(errno: Errno, options: &CreateOptions) -> Error {
     match errno {
         Errno::NOSYS if huge => error.because(Reason::NoHugeTlb),
         Errno::INVAL if huge => error.because(Reason::UnknownHugeTlb),
-        Errno::NODEV if huge => error.because(Reason::HugePageSize),
+        Errno::NODEV => error.because(Reason::HugePageSize),
         Errno::ACCESS if matches!(options.exec, Exec::Allow | Exec::DenyUnsealed) => {
             error.because(Reason::NoexecPolicy)
         }
