@@ -165,6 +165,26 @@ fn every_way_and_size_under_every_policy() {
     });
 }
 
+/// Where MADV_COLLAPSE is missing, as before Linux 6.1, the policy `advise` still gives huge pages to
+/// a file that asks for them, and to no other.
+#[test]
+fn advice_is_given_before_the_first_page() {
+    seccomp::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        let Some(policy) = Setting::take(POLICY) else { return };
+        if let Err(error) = policy.set("advise") {
+            return skip::skip(format_args!("the policy advise: {error}"));
+        }
+        seccomp::on_values("madvise", 2, &[MADV_COLLAPSE.unsigned_abs()], seccomp::errno(libc::EINVAL));
+        // As above, five times.
+        let found = |options: SealedFileOptions| {
+            let file = || options.create_with(NAME, 2 * page, |bytes| bytes.fill(7)).unwrap();
+            (0..5).map(|_| by_huge_pages(&file(), NAME)).max()
+        };
+        assert_eq!((found(options()), found(SealedFile::options())), (Some(2 * page), Some(0)));
+    });
+}
+
 /// If the kernel made a huge page for the end of a file, its bytes past the end are zero, even for
 /// a caller who maps the whole page.
 #[test]
