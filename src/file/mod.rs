@@ -539,7 +539,8 @@ pub(crate) fn explain_add_seals(error: Error, fd: BorrowedFd<'_>, seals: Seals) 
         Ok(_) if error.is(Errno::PERM) && is_read_only(fd) => error.because(Reason::ReadOnly),
         // Every kernel that has seals at all has these four.
         Ok(_) if error.is(Errno::INVAL) => error.with_seals(seals - Seals::IMMUTABLE),
-        Err(_) if error.is(Errno::INVAL) => error.because(Reason::NotAMemoryFile),
+        // Another kind of file, for which `add_seals` fails with EPERM if it is not open for writing.
+        Err(no_seals) if no_seals.is(Errno::INVAL) => error.because(Reason::NotAMemoryFile),
         _ => error,
     }
 }

@@ -47,7 +47,9 @@ fn beyond_the_file_size_limit_is_an_error_if_the_signal_is_ignored() {
         let message = |call| format!("{call}: EFBIG: the file would exceed RLIMIT_FSIZE or the largest possible size");
         refused(file.set_len(PAGE + 1), libc::EFBIG, &message("ftruncate"));
         refused(file.allocate(0, PAGE + 1), libc::EFBIG, &message("fallocate"));
-        refused(file.write_at(b"A", PAGE), libc::EFBIG, &message("pwrite"));
+        for offset in [PAGE, i64::MAX as u64 - 1] {
+            refused(file.write_at(b"A", offset), libc::EFBIG, &message("pwrite"));
+        }
         assert_eq!(file.len().unwrap(), 0);
         file.set_len(PAGE).unwrap();
 

@@ -1,6 +1,7 @@
 //! Adding seals: what they forbid, and every refusal with its reason.
 
 use std::ptr;
+use std::time::Duration;
 
 use memfile::{CreateOptions, MemFile, Seal, Seals};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -8,7 +9,7 @@ use rustix::param::page_size;
 use rustix::pipe::{SpliceFlags, pipe, splice};
 
 use crate::support::check::{BUSY, UNSEALABLE, refused, unharmed};
-use crate::support::noexec;
+use crate::support::{noexec, seccomp};
 
 /// A sealable file of 5000 bytes. It has no seals except Exec where the kernel implies that.
 fn plain() -> MemFile {
@@ -104,16 +105,18 @@ fn a_read_only_descriptor_cannot_seal() {
 
 #[test]
 fn unknown_seals_are_named_and_nothing_is_added() {
-    let file = plain();
     let unknown = Seals::from_bits_retain(0x40);
-    for seals in [unknown, unknown | Seal::Write | Seal::Grow] {
+    let closed = plain();
+    closed.add_seal(Seal::Seal).unwrap();
+    for (file, seals) in [plain(), closed].iter().flat_map(|file| [unknown, unknown | Seal::Write].map(|s| (file, s))) {
+        let before = file.get_seals().unwrap();
         const MESSAGE: &str = "fcntl(F_ADD_SEALS): EINVAL: \
             this kernel lacks one of these seals: FutureWrite is available since Linux 5.1, Exec since 6.3";
         let error = refused(file.add_seals(seals), libc::EINVAL, MESSAGE);
         assert_eq!(error.seals(), unknown);
         assert!(error.is_unsupported());
+        unharmed(file, before);
     }
-    unharmed(&file, noexec::implied());
 }
 
 #[test]
@@ -121,9 +124,10 @@ fn a_live_writable_mapping_is_busy() {
     let file = plain();
     // SAFETY: The kernel picks the address.
     let map = unsafe { mmap(ptr::null_mut(), page_size(), ProtFlags::READ, MapFlags::SHARED, &file, 0) }.unwrap();
-    for seals in [Seal::Write.into(), Seals::IMMUTABLE] {
+    for seals in [Seal::Write.into(), Seals::IMMUTABLE, Seal::Write | Seal::FutureWrite] {
         let error = refused(file.add_seals(seals), libc::EBUSY, BUSY);
         assert!(error.is_busy());
+        assert!(error.seals().is_empty(), "{error:?}");
         assert!(!error.is_unsupported());
         unharmed(&file, noexec::implied());
     }
@@ -132,6 +136,18 @@ fn a_live_writable_mapping_is_busy() {
     unsafe { munmap(map, page_size()) }.unwrap();
     file.add_seal(Seal::Write).unwrap();
     assert_eq!(added(&file), Seal::Shrink | Seal::FutureWrite | Seal::Write);
+}
+
+/// A timeout of zero is one attempt without a pause.
+#[test]
+fn a_timeout_of_zero() {
+    seccomp::alone(|| {
+        let file = plain();
+        // SAFETY: The kernel picks the address.
+        unsafe { mmap(ptr::null_mut(), page_size(), ProtFlags::READ, MapFlags::SHARED, &file, 0) }.unwrap();
+        seccomp::always("nanosleep", seccomp::Action::KillProcess);
+        assert!(file.into_sealed_timeout(Duration::ZERO).unwrap_err().error().is_busy());
+    });
 }
 
 #[test]

@@ -112,8 +112,11 @@ fn not_memory_files() {
             files.push(executable.into());
         }
         for fd in files {
-            let error = refuse(fd, libc::EINVAL, NO_MEMORY_FILE);
+            let error = refuse(fd.try_clone().unwrap(), libc::EINVAL, NO_MEMORY_FILE);
             assert!(error.is_not_a_memory_file());
+            // If it is not open for writing, sealing fails with EPERM.
+            let error = SealedFile::options().seal(fd).unwrap_err();
+            assert!(error.error().is_not_a_memory_file(), "{}", error.error());
         }
         // SAFETY: A system call without pointers.
         match unsafe { libc::syscall(libc::SYS_memfd_secret, 0) } {

@@ -26,7 +26,7 @@ fn has_its_own_position_and_cannot_write() {
     let mut bytes = [0; 3];
     reopened.read_exact_at(&mut bytes, 7).unwrap();
     assert_eq!(&bytes, b"789");
-    assert_eq!(reopened.read_at(&mut bytes, 9).unwrap(), 1);
+    assert_eq!((reopened.read_at(&mut bytes, 8).unwrap(), &bytes), (2, b"899"));
 
     let mut text = String::new();
     File::from(reopened).read_to_string(&mut text).unwrap();

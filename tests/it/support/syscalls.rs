@@ -17,6 +17,9 @@ const CALLS: &[(c_long, &str)] = &[
     (libc::SYS_splice, "splice"),
     (libc::SYS_madvise, "madvise"),
     (libc::SYS_futex, "futex"),
+    (libc::SYS_nanosleep, "nanosleep"),
+    // glibc and musl implement `nanosleep` with this.
+    (libc::SYS_clock_nanosleep, "nanosleep"),
     (libc::SYS_openat, "open"),
     // rustix uses this if the processor has it.
     #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "arm"))]
