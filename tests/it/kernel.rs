@@ -3,7 +3,7 @@
 use memfile::kernel::{Feature, Support};
 use memfile::{Cause, CreateOptions, Error, Exec, Holes, HugeTlb, MemFile, Seal, SealedFile, Seals};
 
-use crate::support::huge::steady_policy;
+use crate::support::huge::{POLICY, steady_policy};
 use crate::support::seccomp;
 
 const FEATURES: [Feature; 12] = [
@@ -108,6 +108,14 @@ fn get_says_why_a_feature_is_missing() {
         let error = support.get(Feature::ExecFlags).unwrap_err();
         assert_eq!((error.call(), error.raw_os_error()), (Some("memfd_create"), Some(libc::EINVAL)));
 
+        // A kernel that lacks Exec too cannot be tested with it, and needs not be.
+        let support = without(|| {
+            let flags = libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL;
+            seccomp::on_bits("memfd_create", 1, flags, seccomp::errno(libc::EINVAL));
+            seccomp::on_seals(Seal::Exec as u32, seccomp::errno(libc::EINVAL));
+        });
+        support.get(Feature::HonestWriteSeal).unwrap();
+
         let support = without(|| seccomp::always("memfd_create", seccomp::errno(libc::ENOSYS)));
         for feature in FEATURES {
             match support.get(feature) {
@@ -126,6 +134,19 @@ fn get_says_why_a_feature_is_missing() {
         assert_eq!(support.default_exec(), Exec::Deny);
         assert_eq!(support.huge_tlb_sizes().count(), 0);
     });
+}
+
+/// What else the report says, by the kernel's own words.
+#[test]
+fn settings_are_those_of_the_kernel() {
+    let _steady = steady_policy();
+    let support = Support::probe();
+    let file = rustix::fs::memfd_create("kernel", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let executable = rustix::fs::fstat(file).unwrap().st_mode & 0o111 != 0;
+    assert_eq!(support.default_exec(), if executable { Exec::Allow } else { Exec::Deny });
+    let policies = std::fs::read_to_string(POLICY).unwrap_or_default();
+    let policy = policies.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
+    assert_eq!(support.transparent_huge_pages(), policy);
 }
 
 /// `Display` prints a table of two columns, for bug reports.
