@@ -15,7 +15,7 @@ use crate::support::check::{
 };
 use crate::support::huge::steady_policy;
 use crate::support::proc_self::allocated;
-use crate::support::{BEYOND_A_HUGE_PAGE, noexec};
+use crate::support::{BEYOND_A_HUGE_PAGE, noexec, seccomp};
 
 fn unsealable() -> Error {
     MemFile::create_default("unsealable").unwrap().add_seal(Seal::Write).unwrap_err()
@@ -231,6 +231,35 @@ fn causes() {
         assert_eq!(error.call(), message.split_once(": E").map(|(call, _)| call), "{message}");
         assert_eq!(error.is_unproven(), matches!(cause, Cause::MissingSeals | Cause::Holes), "{message}");
     }
+}
+
+/// A message has the name of each errno that a call can return, and the number of any other.
+#[test]
+fn an_errno_by_its_name() {
+    macro_rules! named {
+        ($($name:ident)*) => { [$((libc::$name, stringify!($name))),*] };
+    }
+    seccomp::alone(|| {
+        let file = MemFile::create_default("errno").unwrap();
+        let message = |number| {
+            seccomp::on_fcntl(libc::F_GET_SEALS, seccomp::errno(number));
+            Seals::of(&file).unwrap_err().to_string()
+        };
+        for (number, name) in named![
+            EACCES EAGAIN EBADF EBUSY ECONNREFUSED ECONNRESET EDESTADDRREQ EEXIST EFAULT EFBIG
+            EINTR EINVAL EIO EISCONN EISDIR ELOOP EMFILE EMSGSIZE ENAMETOOLONG ENFILE ENOBUFS
+            ENODEV ENOENT ENOMEM ENOSPC ENOSYS ENOTCONN ENOTDIR ENOTSOCK ENXIO EOPNOTSUPP EOVERFLOW
+            EPERM EPIPE EPROTOTYPE ESPIPE ETIMEDOUT ETOOMANYREFS ETXTBSY EXDEV
+        ] {
+            let message = message(number);
+            assert!(message.starts_with(&format!("fcntl(F_GET_SEALS): {name}: ")), "{message}");
+        }
+        assert_eq!(message(libc::ECHILD), "fcntl(F_GET_SEALS): errno 10: the kernel refused the call");
+
+        seccomp::always("open", seccomp::errno(libc::EAGAIN));
+        let leased = "open: EAGAIN: the owner of the file holds a lease on it, so opening it again would wait";
+        assert_eq!(file.reopen_read_only().unwrap_err().to_string(), leased);
+    });
 }
 
 #[test]
