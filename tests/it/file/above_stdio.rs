@@ -197,7 +197,8 @@ fn no_other_number_is_free() {
     child::alone(|| {
         let file = SealedFile::from_bytes("at zero", b"bytes").unwrap();
         let open = MemFile::create_sealable("at zero").unwrap();
-        let refusals = without_streams(|| {
+        let inherited = CreateOptions::new().close_on_exec(false).create("inherited").unwrap();
+        let (refusals, found) = without_streams(|| {
             let zero = || at_zero(file.as_fd().try_clone_to_owned().unwrap());
             // Once the limit is set, no descriptor for `dup2` to copy could be made.
             let mut zero = Some(zero());
@@ -223,10 +224,15 @@ fn no_other_number_is_free() {
                 refusal(SharedMap::try_from(take())),
                 refusal(SharedView::try_from(take())),
             ];
+            // Opens it as one of the other two.
+            let found = MemFile::find_inherited("inherited");
             setrlimit(Resource::Nofile, before).unwrap();
             drop(take());
-            refusals
+            (refusals, found)
         });
+        drop(inherited);
+        let error = found.unwrap_err().downcast::<Error>().unwrap();
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
         for (i, refusal) in refusals.into_iter().enumerate() {
             let (error, number) = refusal.unwrap_or_else(|| panic!("{i} succeeded"));
             assert_eq!((error.raw_os_error(), error.cause()), (Some(libc::EMFILE), Cause::OutOfDescriptors), "{i}");

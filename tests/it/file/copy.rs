@@ -226,6 +226,23 @@ fn the_kernel_copies_where_it_can() {
     });
 }
 
+/// A call that copies nothing, as for a file of `/proc` on some kernels, or that is refused, has not
+/// copied everything.
+#[test]
+fn the_next_call_continues() {
+    seccomp::alone(|| {
+        let bytes = pattern(LEN);
+        for call in ["copy_file_range", "sendfile", "splice"] {
+            for errno in [libc::EPERM, 0] {
+                seccomp::always(call, seccomp::errno(errno));
+                let target = target();
+                assert_copied(target.copy_from(memory(&bytes), u64::MAX), LEN);
+                assert_contents(&target, &bytes);
+            }
+        }
+    });
+}
+
 /// `copy_file_range`, `sendfile` and `splice` refuse a target opened with O_APPEND.
 #[test]
 fn a_target_that_appends() {

@@ -121,8 +121,8 @@ fn a_descriptor_opened_with_o_path() {
 
 /// Runs `find_inherited` in another thread, so that the test fails rather than hangs if it blocks.
 #[track_caller]
-fn find(name: &'static str) -> io::Result<Option<MemFile>> {
-    let (sender, receiver) = mpsc::channel();
+fn find(name: &str) -> io::Result<Option<MemFile>> {
+    let (name, (sender, receiver)) = (name.to_owned(), mpsc::channel());
     thread::spawn(move || sender.send(MemFile::find_inherited(name)));
     receiver.recv_timeout(Duration::from_secs(20)).expect("find_inherited blocks, or has panicked")
 }
@@ -137,18 +137,19 @@ fn let_inherit(fd: impl AsFd) {
 
 /// A file in the root directory whose path looks like a memory file's link in `/proc/self/fd`. It
 /// is removed on drop.
-struct Impostor(PathBuf);
+struct Impostor {
+    name: String,
+    path: PathBuf,
+}
 
 impl Impostor {
-    fn path(name: &str) -> PathBuf {
-        Path::new("/").join(format!("memfd:{name} (deleted)"))
-    }
-
     /// If this process may not create the file, prints that the test is skipped and returns `None`.
-    fn create(name: &str, kind: FileType) -> Option<Self> {
-        let path = Self::path(name);
+    fn create(kind: FileType) -> Option<Self> {
+        // Other processes run these tests too, and one that was killed has left its file behind.
+        let name = format!("impostor {}", std::process::id());
+        let path = Path::new("/").join(format!("memfd:{name} (deleted)"));
         match rustix::fs::mknodat(rustix::fs::CWD, &path, kind, Mode::from_raw_mode(0o600), 0) {
-            Ok(()) => Some(Self(path)),
+            Ok(()) => Some(Self { name, path }),
             Err(error) => {
                 skip(format_args!("{}: {error}", path.display()));
                 None
@@ -157,13 +158,13 @@ impl Impostor {
     }
 
     fn open(&self, flags: OFlags) -> Option<OwnedFd> {
-        match rustix::fs::open(&self.0, flags, Mode::empty()) {
+        match rustix::fs::open(&self.path, flags, Mode::empty()) {
             Ok(fd) => {
                 let_inherit(&fd);
                 Some(fd)
             }
             Err(error) => {
-                skip(format_args!("{}: {error}", self.0.display()));
+                skip(format_args!("{}: {error}", self.path.display()));
                 None
             }
         }
@@ -174,8 +175,8 @@ impl Drop for Impostor {
     fn drop(&mut self) {
         // A test may have mounted another file over this one, which would keep it from being
         // removed.
-        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
-        let _ = std::fs::remove_file(&self.0);
+        let _ = rustix::mount::unmount(&self.path, rustix::mount::UnmountFlags::DETACH);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -184,15 +185,15 @@ impl Drop for Impostor {
 #[test]
 fn a_file_on_disk_with_such_a_name() {
     child::alone(|| {
-        let Some(file) = Impostor::create("disk impostor", FileType::RegularFile) else { return };
+        let Some(file) = Impostor::create(FileType::RegularFile) else { return };
         for flags in [OFlags::RDONLY, OFlags::RDWR, OFlags::WRONLY] {
             let Some(fd) = file.open(flags) else { return };
-            assert_eq!(std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap(), file.0);
-            assert!(find("disk impostor").unwrap().is_none(), "{flags:?}");
+            assert_eq!(std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap(), file.path);
+            assert!(find(&file.name).unwrap().is_none(), "{flags:?}");
             // The search goes on and finds a real memory file of that name.
-            let real = inheritable("disk impostor");
+            let real = inheritable(&file.name);
             real.write_all_at(b"real", 0).unwrap();
-            assert_eq!(find("disk impostor").unwrap().unwrap().len().unwrap(), 4);
+            assert_eq!(find(&file.name).unwrap().unwrap().len().unwrap(), 4);
         }
     });
 }
@@ -201,33 +202,33 @@ fn a_file_on_disk_with_such_a_name() {
 #[test]
 fn a_file_on_tmpfs_with_such_a_name() {
     child::alone_through(&["unshare", "--mount"], || {
-        let Some(place) = Impostor::create("tmpfs impostor", FileType::RegularFile) else { return };
+        let Some(place) = Impostor::create(FileType::RegularFile) else { return };
         let Some(folder) = tmpfs::folder() else { return };
         let file = tempfile::NamedTempFile::new_in(folder).unwrap();
-        if let Err(error) = rustix::mount::mount_bind(file.path(), &place.0) {
+        if let Err(error) = rustix::mount::mount_bind(file.path(), &place.path) {
             return skip(format_args!("mount: {error}"));
         }
         let fd = place.open(OFlags::RDONLY).unwrap();
-        assert_eq!(std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap(), place.0);
+        assert_eq!(std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap(), place.path);
         assert!(MemFile::from_fd(fd.try_clone().unwrap()).is_ok());
-        assert!(find("tmpfs impostor").unwrap().is_none());
+        assert!(find(&place.name).unwrap().is_none());
     });
 }
 
 #[test]
 fn a_fifo_with_such_a_name() {
     child::alone(|| {
-        let Some(fifo) = Impostor::create("fifo impostor", FileType::Fifo) else { return };
+        let Some(fifo) = Impostor::create(FileType::Fifo) else { return };
         let Some(both) = fifo.open(OFlags::RDWR) else { return };
         let read = fifo.open(OFlags::RDONLY | OFlags::NONBLOCK).unwrap();
         let write = fifo.open(OFlags::WRONLY).unwrap();
         drop(both);
         // Reopening one end of a FIFO blocks or fails once the other end is closed.
         drop(write);
-        assert!(find("fifo impostor").unwrap().is_none());
+        assert!(find(&fifo.name).unwrap().is_none());
         let write = fifo.open(OFlags::WRONLY).unwrap();
         drop(read);
-        assert!(find("fifo impostor").unwrap().is_none());
+        assert!(find(&fifo.name).unwrap().is_none());
         drop(write);
     });
 }
@@ -257,6 +258,9 @@ fn a_file_with_a_lease() {
         drop(swapped);
         let error = find("with a lease").unwrap_err();
         assert_eq!((error.raw_os_error(), error.kind()), (Some(libc::EWOULDBLOCK), ErrorKind::WouldBlock));
+        // That a file which was not inherited cannot be opened does not matter.
+        rustix::io::fcntl_setfd(&read_only, rustix::io::FdFlags::CLOEXEC).unwrap();
+        assert!(find("with a lease").unwrap().is_none());
     });
 }
 
