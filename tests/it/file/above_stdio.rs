@@ -14,6 +14,7 @@ use memfile::{
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::support::skip::skip;
 use crate::support::{child, noexec, seccomp};
 
 /// Runs `body` while the standard streams are closed. `body` must not panic: its message would be
@@ -300,9 +301,9 @@ fn no_call_is_made_on_a_stream() {
 #[test]
 fn no_probe_of_the_kernel_is_made_on_a_stream() {
     seccomp::alone(|| {
-        let honest = Support::probe().get(Feature::HonestWriteSeal);
-        if honest.is_err() {
-            return;
+        let support = Support::probe();
+        if let Err(error) = support.get(Feature::HonestWriteSeal).and(support.get(Feature::ExecSeal)) {
+            return skip(error);
         }
         let file = CreateOptions::new().allow_sealing(true).exec(Exec::Deny).create("streams").unwrap();
         file.write_all_at(b"bytes", 0).unwrap();

@@ -93,6 +93,9 @@ fn beyond_the_limit() {
     const LIMIT: &str = "no more memory may be locked: RLIMIT_MEMLOCK is reached (ulimit -l), or no memory is left";
 
     child::alone(|| {
+        // Read before, because on old kernels rustix reads it from /proc/self/auxv, which is closed to a
+        // process that has changed its user.
+        let page = page();
         let file = SealedFile::from_bytes("lock limit", &pattern(100_000)).unwrap();
         // Becomes an ordinary user, because the limit does not apply to root.
         // SAFETY: No pointers are involved, and this process is the child of a test.
@@ -109,10 +112,10 @@ fn beyond_the_limit() {
             check(refused(file.map_copy_on_write_with(.., LOCK), number, &message));
             assert_eq!((locked(), mappings("lock limit").len()), (0, 0));
         };
-        if getrlimit(Resource::Memlock).maximum.is_some_and(|maximum| maximum < page()) {
+        if getrlimit(Resource::Memlock).maximum.is_some_and(|maximum| maximum < page) {
             skip("the hard limit of RLIMIT_MEMLOCK is less than a page");
         } else {
-            limit(page()).unwrap();
+            limit(page).unwrap();
             assert_eq!(*file.map_with(5000..5001, LOCK).unwrap(), pattern(5001)[5000..]);
             check("ENOMEM", libc::ENOMEM);
         }
