@@ -80,6 +80,7 @@ int main(void) {
     open_port();
     raise_loopback();
     setenv("PATH", "/bin", 1);
+    setenv("MEMFILE_TEST_ROUNDS", "10000", 1);
     // Puts cat, sort and the other names of the one program into /bin.
     if (access("/bin/busybox", X_OK) == 0)
         run((char *[]){"/bin/busybox", "--install", "-s", "/bin", NULL});

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use memfile::{MemFile, SharedMap};
 
 use crate::support::peer::{Channel, Peer};
+use crate::support::rounds;
 use example::{DATA, RECEIVED, Receiver, SENT, Sender, create};
 
 #[allow(dead_code, unreachable_pub, reason = "the example is a program")]
@@ -26,12 +27,12 @@ fn record(number: usize) -> impl Iterator<Item = u8> {
 
 /// In a small ring both sides often have to wait for each other, spinning or asleep.
 #[test]
-fn a_million_records_in_order() {
-    const COUNT: usize = 1_000_000;
+fn many_records_in_order() {
+    let count = rounds(1_000_000) as usize;
     let Some(peer) = Peer::start(|channel| {
         let mut sender = Sender::new(received(channel)).unwrap();
         let mut bytes = Vec::new();
-        for number in 0..COUNT {
+        for number in 0..count {
             if number % 50_000 == 0 {
                 sleep(SHORT);
             }
@@ -46,7 +47,7 @@ fn a_million_records_in_order() {
     peer.channel().send(b'r', &[file.as_fd()]);
     let mut receiver = Receiver::new(file).unwrap();
     let mut bytes = Vec::new();
-    for number in 0..COUNT {
+    for number in 0..count {
         if number % 50_000 == 25_000 {
             sleep(SHORT);
         }

@@ -14,7 +14,7 @@ use memfile::{MemFile, SharedMap, SharedView};
 use super::{map, view};
 use crate::support::check::{NO_MEMORY, refused};
 use crate::support::peer::Peer;
-use crate::support::{child, seccomp};
+use crate::support::{child, rounds, seccomp};
 
 /// Only elapses if a wake-up is lost.
 const LONG: Duration = Duration::from_secs(30);
@@ -236,8 +236,6 @@ fn processor_time() -> Duration {
 
 /// Two processes take turns, and each sleeps until the other has had its turn. If a wake-up were
 /// lost, a wait would time out. After the peer has ended, a wait must time out.
-///
-/// `MEMFILE_TEST_ROUNDS` sets the number of turns; a million takes about 20 seconds.
 #[test]
 fn no_wake_up_is_lost() {
     fn turns(map: &SharedMap, mine: u32, rounds: u32) {
@@ -256,7 +254,7 @@ fn no_wake_up_is_lost() {
         }
     }
 
-    let rounds = std::env::var("MEMFILE_TEST_ROUNDS").map_or(100_000, |rounds| rounds.parse().unwrap());
+    let rounds = rounds(100_000);
     let Some(peer) = Peer::start(|channel| {
         let map = SharedMap::try_from(MemFile::from_fd(channel.expect(b'm').pop().unwrap()).unwrap()).unwrap();
         turns(&map, 1, rounds);

@@ -23,6 +23,12 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
     bytes
 }
 
+/// How often two processes wake each other in a test: `MEMFILE_TEST_ROUNDS` times, or as often as is
+/// usual. A million takes a native processor half a minute, and an emulated one an hour.
+pub(crate) fn rounds(usual: u32) -> u32 {
+    std::env::var("MEMFILE_TEST_ROUNDS").map_or(usual, |rounds| rounds.parse().unwrap())
+}
+
 /// The size of an ordinary page.
 pub(crate) fn page() -> u64 {
     rustix::param::page_size() as u64
