@@ -103,6 +103,17 @@ fn a_read_only_descriptor_cannot_seal() {
     unharmed(&file, noexec::implied());
 }
 
+/// EPERM may also come from a sandbox, of which the file knows nothing.
+#[test]
+fn a_sandbox_that_forbids_seals() {
+    seccomp::alone(|| {
+        let file = plain();
+        seccomp::on_fcntl(libc::F_ADD_SEALS, seccomp::errno(libc::EPERM));
+        const MESSAGE: &str = "fcntl(F_ADD_SEALS): EPERM: the kernel refused the call";
+        refused(file.add_seal(Seal::Write), libc::EPERM, MESSAGE);
+    });
+}
+
 #[test]
 fn unknown_seals_are_named_and_nothing_is_added() {
     let unknown = Seals::from_bits_retain(0x40);

@@ -128,6 +128,8 @@ fn not_memory_files() {
         for target in [format!("/proc/self/fd/{}", memfd.as_raw_fd()), "/".into()] {
             // `OpenOptions` drops O_PATH on musl.
             let path = rustix::fs::open(target, OFlags::PATH, Mode::empty()).unwrap();
+            let sealing = SealedFile::options().seal(path.try_clone().unwrap()).unwrap_err();
+            assert_eq!(sealing.to_string(), PATH_ONLY.replace("F_GET_SEALS", "F_ADD_SEALS"));
             assert!(refuse(path, libc::EBADF, PATH_ONLY).is_not_a_memory_file());
         }
     });

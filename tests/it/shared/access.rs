@@ -16,11 +16,11 @@ use memfile::{Cause, Holes, MemFile, Seal, Seals, SharedMap, SharedView};
 use super::{file, map, view};
 use crate::support::assert_goes_anywhere;
 use crate::support::check::{
-    MAP_DENIED, MISSING_SHRINK, NO_MEMORY_FILE, SEALED_FUTURE_WRITE, SEALED_WRITE, range, refused,
+    MAP_DENIED, MISSING_SHRINK, NO_ADDRESS_SPACE, NO_MEMORY_FILE, SEALED_FUTURE_WRITE, SEALED_WRITE, range, refused,
 };
-use crate::support::child;
 use crate::support::proc_self::{descriptors_of, mappings};
 use crate::support::skip::lacks;
+use crate::support::{child, seccomp};
 
 #[test]
 fn is_send_sync_and_static() {
@@ -56,7 +56,7 @@ fn needs_shrink() {
     alone.add_seal(Seal::Shrink).unwrap();
     let map = SharedMap::try_from(alone).unwrap();
     map.as_mem_file().set_len(100_000).unwrap();
-    assert_eq!(map.len(), 10, "the map has grown with the file");
+    assert_eq!((map.len(), map.is_empty()), (10, false), "the map has grown with the file");
     refused(map.read_exact_at(&mut [0], 10), None, &range(10, 11, 10));
 }
 
@@ -76,6 +76,20 @@ fn what_cannot_be_mapped_for_writing() {
     assert!(mappings("shared write").is_empty());
     let pipe = rustix::pipe::pipe().unwrap().0;
     refused(SharedView::try_from(pipe), libc::EINVAL, NO_MEMORY_FILE);
+}
+
+/// A map that is refused for another reason is not blamed on a seal.
+#[test]
+fn what_a_sandbox_or_a_lack_of_memory_forbids() {
+    seccomp::alone(|| {
+        let (plain, sealed) = (file("shared refused", 100), file("shared refused", 100));
+        sealed.add_seal(Seal::FutureWrite).unwrap();
+        let refuse = |errno| seccomp::on_bits("mmap", 3, libc::MAP_SHARED.unsigned_abs(), seccomp::errno(errno));
+        refuse(EPERM);
+        refused(SharedMap::try_from(plain), EPERM, &MAP_DENIED.replace("EACCES", "EPERM"));
+        refuse(libc::ENOMEM);
+        refused(SharedMap::try_from(sealed), libc::ENOMEM, &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}"));
+    });
 }
 
 #[test]
