@@ -4,7 +4,8 @@ use memfile::kernel::{Feature, Support};
 use memfile::{Cause, CreateOptions, Error, Exec, Holes, HugeTlb, MemFile, Seal, SealedFile, Seals};
 
 use crate::support::huge::{POLICY, steady_policy};
-use crate::support::seccomp;
+use crate::support::skip::skip;
+use crate::support::{child, noexec, seccomp};
 
 const FEATURES: [Feature; 12] = [
     Feature::MemfdCreate,
@@ -147,6 +148,17 @@ fn settings_are_those_of_the_kernel() {
     let policies = std::fs::read_to_string(POLICY).unwrap_or_default();
     let policy = policies.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
     assert_eq!(support.transparent_huge_pages(), policy);
+}
+
+/// A pid namespace has a `vm.memfd_noexec` of its own.
+#[test]
+fn default_exec_is_that_of_the_namespace() {
+    child::alone_through(&["unshare", "--pid", "--fork", "--mount-proc"], || {
+        if let Err(error) = std::fs::write(noexec::SYSCTL, "1") {
+            return skip(format_args!("{}: {error}", noexec::SYSCTL));
+        }
+        assert_eq!(Support::probe().default_exec(), Exec::Deny);
+    });
 }
 
 /// `Display` prints a table of two columns, for bug reports.
