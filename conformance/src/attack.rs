@@ -26,7 +26,7 @@ fn forge() -> Try<Option<(OwnedFd, Map)>> {
     }
 }
 
-/// The forged file and the map. Skips the row if the kernel is fixed, because there is no such file.
+/// A file with a forged seal, and its map. A fixed kernel makes no such file, so the row is skipped there.
 fn forged() -> Try<(OwnedFd, Map)> {
     match forge()? {
         Some(forged) => Ok(forged),

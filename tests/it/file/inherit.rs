@@ -264,7 +264,7 @@ fn a_file_with_a_lease() {
     });
 }
 
-/// If the main thread ends while others run, `/proc/self/fd` is empty.
+/// Once the main thread has ended, `/proc/self/fd` is empty, although other threads still run.
 #[test]
 fn after_the_first_thread_has_ended() {
     let child = child::split(|_| {

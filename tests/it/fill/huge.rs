@@ -28,6 +28,11 @@ fn options() -> SealedFileOptions {
     SealedFile::options().huge_pages(true)
 }
 
+/// From now on MADV_COLLAPSE fails with this errno in this thread, or pretends to succeed if it is 0.
+fn refuse_collapses(errno: i32) {
+    seccomp::on_values("madvise", 2, &[MADV_COLLAPSE.unsigned_abs()], seccomp::errno(errno));
+}
+
 #[track_caller]
 fn nothing_is_left() {
     assert_eq!(descriptors_of(NAME), 0);
@@ -172,7 +177,7 @@ fn advice_is_given_before_the_first_page() {
             // Some of these kernels map no sealed file with huge pages.
             return skip::skip("this kernel lacks MADV_COLLAPSE itself");
         }
-        seccomp::on_values("madvise", 2, &[MADV_COLLAPSE.unsigned_abs()], seccomp::errno(libc::EINVAL));
+        refuse_collapses(libc::EINVAL);
         // As above, five times.
         let found = |options: SealedFileOptions| {
             let file = || options.create_with(NAME, 2 * page, |bytes| bytes.fill(7)).unwrap();
@@ -365,7 +370,7 @@ fn every_call_can_be_missing() {
         }),
         ("the size", || seccomp::always("open", seccomp::errno(libc::EACCES))),
         ("a collapse that is pretended", || {
-            seccomp::on_values("madvise", 2, &[MADV_COLLAPSE.unsigned_abs()], seccomp::errno(0));
+            refuse_collapses(0);
         }),
     ];
     seccomp::alone(|| {
@@ -394,7 +399,7 @@ fn every_call_can_be_missing() {
 fn a_missing_collapse_is_reported() {
     seccomp::alone(|| {
         let reported = |errno| {
-            seccomp::on_values("madvise", 2, &[MADV_COLLAPSE.unsigned_abs()], seccomp::errno(errno));
+            refuse_collapses(errno);
             let error = Support::probe().get(Feature::Collapse).unwrap_err();
             assert_eq!((error.call(), error.raw_os_error(), error.is_unsupported()), (None, None, true), "{errno}");
         };
