@@ -266,6 +266,22 @@ fn limits() {
     nothing_is_left();
 }
 
+/// If the limit is a whole number of huge pages, the last one is a huge page, too.
+#[test]
+fn the_last_page_before_the_limit() {
+    child::alone(|| {
+        under_each_policy(|policy, page| {
+            if !collapses() {
+                return;
+            }
+            let len = 2 * page;
+            let make = || options().limit(len as u64).from_reader(NAME, &pattern(len)[..]).unwrap();
+            // Five times, as above.
+            assert_eq!((0..5).map(|_| by_huge_pages(make(), NAME)).find(|&found| found == len), Some(len), "{policy}");
+        });
+    });
+}
+
 /// Readers that lie, fail or panic once the file has its first huge pages.
 #[test]
 fn readers_that_go_wrong() {
@@ -348,6 +364,14 @@ fn a_refused_collapse_is_the_last_one() {
                 // One other `madvise` call was made for each huge page before this collapse.
                 pages = places(&made[..at], "madvise").len();
             }
+        }
+        // Not even a draft that grows asks again, whether the collapse failed or was only pretended.
+        let (_, way) = *WAYS.iter().find(|way| way.0 == "draft that grows").unwrap();
+        let (_, made) = with_fault(way, &bytes, usize::MAX, 0);
+        let first = places(&made, COLLAPSE)[0];
+        for errno in [0, libc::EINVAL] {
+            let (_, made) = with_fault(way, &bytes, first, errno);
+            assert_eq!(places(&made, COLLAPSE), [first], "{errno}");
         }
         nothing_is_left();
     });
