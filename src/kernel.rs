@@ -227,7 +227,7 @@ fn default_exec() -> Exec {
 
 impl Support {
     /// Tries every feature, on files that it makes and drops: about fifty system calls.
-    #[must_use = "probing costs its system calls for the answer alone"]
+    #[must_use = "probing makes about fifty system calls and does nothing but return this"]
     pub fn probe() -> Self {
         Self {
             features: ROWS.map(|row| (row.probe)()),

@@ -71,7 +71,7 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | **seal** | A right that a file loses for everybody and for ever, such as the right to be written ([`Seal`]). |
+//! | **seal** | A lock on a file: it takes a right, such as writing, away from everybody for ever ([`Seal`]). |
 //! | **sealed** | Having the seals Write and Shrink, so that the contents can never change. |
 //! | **proof** | The result of checking once that a file is sealed, not forged, and free of holes. A [`SealedFile`] carries it, so nothing needs to be checked again. |
 //! | **hole** | A part of a file that has no memory yet and reads as zeros. The first access allocates it, and raises SIGBUS if no memory is left. |
@@ -95,7 +95,7 @@
 //! | [`from_bytes`](SealedFile::from_bytes), [`create_with`](SealedFile::create_with), [`copy_of`](SealedFile::copy_of), `from_reader`, [`Draft`] | none are left: the file is allocated in full while it is filled |
 //! | [`SealedFile::map`] and its relatives, [`SealedFile::reopen_read_only`] | does not look again: the proof stands |
 //!
-//! Only [`Holes::Populate`] reads holes to fill them, and only if you ask for it.
+//! Of these policies, only [`Holes::Populate`] fills holes by reading them, and only if you ask for it.
 //!
 //! # Which calls can wait
 //!

@@ -1,5 +1,5 @@
-//! Programs that must not compile, as doctests: the program below, which compiles, with one more line,
-//! which does not.
+//! Programs that must not compile, as doctests. Each is the program below, which compiles, and one more
+//! line, which must make it fail.
 //!
 //! They are doctests, because those compare the code of the error, which stays the same while compilers
 //! change their messages. Only nightly compares the code. Every compiler checks that the program compiles
@@ -34,7 +34,7 @@ must_not_compile! {
     // A map of constant bytes is read-only.
     E0594: "map[0] = 1;",
     E0596: "map.fill(1);",
-    // A slice does not outlive its map, and is alone while it can be written.
+    // A slice does not outlive its map, and while it can be written, nothing else can use the map.
     E0505: "let slice = &map[..]; drop(map); slice.len();",
     E0597: "let slice: &'static [u8] = &map;",
     E0502: "let slice = &mut copy[..]; copy.len(); slice.fill(1);",
@@ -70,7 +70,7 @@ must_not_compile! {
     E0277: "let cell = std::cell::Cell::new(&map[..]); std::thread::scope(|s| { s.spawn(|| cell.get()); });",
     // The proof is made by this crate alone.
     E0451: "SealedFile { file, proof: todo!() };",
-    // A draft is alone while it is written, and is gone when it is sealed.
+    // A draft cannot be sealed while it is written, or used after it was sealed.
     E0382: "let draft = SealedFile::options().draft(\"draft\", 8).unwrap(); draft.seal().unwrap(); draft.len();",
     E0505: "let mut draft = SealedFile::options().draft(\"draft\", 8).unwrap(); let slice = &mut draft[..]; draft.seal().unwrap(); slice.fill(1);",
 }

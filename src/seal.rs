@@ -1,4 +1,4 @@
-//! [`Seal`] and [`Seals`]: the rights that a file can lose for ever.
+//! [`Seal`] and [`Seals`]: rights on a file that everybody can lose for ever.
 //!
 //! A set is a plain number, because the kernel may know more seals than this crate: no bit is lost.
 
@@ -24,13 +24,13 @@ macro_rules! seals {
 }
 
 seals! {
-    /// One seal: a right that the file loses for everybody, for ever.
+    /// One seal: it takes a right to change the file away from everybody, for ever.
     ///
     /// Seals belong to the file, not to a descriptor: every descriptor of the file, in every
     /// process, sees the same seals, and no call removes one. [The guide](crate::guide::sealing)
     /// says what each forbids.
     ///
-    /// Every seal exists on every system. Adding one that the running kernel lacks fails with
+    /// This type has all seals on every system. Adding one that the running kernel lacks fails with
     /// [`Cause::Unsupported`](crate::Cause::Unsupported); FreeBSD lacks `FutureWrite` and `Exec`.
     ///
     /// ```
@@ -320,7 +320,7 @@ impl Not for Seals {
 
     #[inline]
     fn not(self) -> Self {
-        // Not `!self.bits`: that would set bits that are no seals, and `!empty()` would not be `all()`.
+        // Not `!self.bits`: that would set bits that are not seals, and `!empty()` would not be `all()`.
         Self::all() - self
     }
 }
@@ -335,7 +335,7 @@ impl fmt::Display for Seal {
 /// The names joined by ` | `, unknown bits in hexadecimal, or `none`.
 impl fmt::Display for Seals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // An empty text would leave a hole in a message.
+        // An empty text would leave a message incomplete.
         if self.is_empty() {
             return f.write_str("none");
         }

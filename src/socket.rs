@@ -128,7 +128,7 @@ fn send_msg(socket: BorrowedFd<'_>, to: Option<&CStr>, payload: &[u8], fds: &[Bo
 /// If neither bytes nor descriptors are received, the connection has ended, unless `payload` or the
 /// message is empty.
 ///
-/// A stream does not keep the bounds of messages, but one call never returns bytes that were sent after
+/// A stream does not preserve message boundaries, but one call never returns bytes that were sent after
 /// those that the descriptors came with. An ordinary `read` of these bytes drops the descriptors, so
 /// read a stream that carries descriptors only with this function.
 ///
@@ -145,8 +145,8 @@ fn send_msg(socket: BorrowedFd<'_>, to: Option<&CStr>, payload: &[u8], fds: &[Bo
 /// A signal does not interrupt the call. Anybody who has a descriptor of the socket can set its options
 /// `SO_PASSCRED` and `SO_PASSPIDFD`; what they add to a message is dropped.
 ///
-/// The kernel rounds the room for descriptors up: a message for one slot can bring about twenty more,
-/// which are all closed again before this call fails.
+/// The buffer also has room for what these options add, and a sender can fill it with descriptors: a
+/// message for one slot can carry about twenty more, which are all closed before this call fails.
 ///
 /// # Example
 /// ```

@@ -31,6 +31,8 @@ pub(crate) enum Call {
     Mmap,
     Madvise,
     Mlock,
+    TimerfdCreate,
+    TimerfdSettime,
     FutexWait,
     FutexWake,
     Sendmsg,
@@ -65,6 +67,8 @@ impl Call {
             Self::Mmap => "mmap",
             Self::Madvise => "madvise",
             Self::Mlock => "mlock",
+            Self::TimerfdCreate => "timerfd_create",
+            Self::TimerfdSettime => "timerfd_settime",
             Self::FutexWait => "futex(FUTEX_WAIT)",
             Self::FutexWake => "futex(FUTEX_WAKE)",
             Self::Sendmsg => "sendmsg",
@@ -73,7 +77,7 @@ impl Call {
         }
     }
 
-    /// Why the kernel refuses this call with this errno, as far as these two tell. If the arguments
+    /// Why the kernel refuses this call, as far as the call and the errno can tell. If the arguments
     /// or the file tell more, the caller adds a better reason with
     /// [`Error::because`](super::Error::because).
     pub(super) const fn usual_reason(self, errno: Errno) -> Reason {
@@ -125,7 +129,7 @@ impl Call {
             (Self::Sendmsg | Self::Recvmsg, Errno::NOTCONN) => Reason::NotConnected,
             (Self::Sendmsg | Self::Recvmsg | Self::SocketType, Errno::NOTSOCK) => Reason::NotASocket,
             (Self::Sendmsg, Errno::TOOMANYREFS) => Reason::TooManyInFlight,
-            // Only paths below /proc are opened, of descriptors that are known to be open.
+            // Such an error is only returned for a path in /proc of a descriptor that is known to be open.
             (Self::Open | Self::Readlink, Errno::NOENT) => Reason::NoProc,
             (Self::Open, Errno::AGAIN) => Reason::Leased,
             (Self::Open, Errno::ACCESS | Errno::PERM) => Reason::OpenDenied,

@@ -96,7 +96,7 @@ causes! {
             a policy other than `deny` in /sys/kernel/mm/transparent_hugepage/shmem_enabled",
         NoFutex => "this system has no futex: it was built without CONFIG_FUTEX, or a sandbox hides it",
         NoProc => "/proc is not mounted, so the file has no path",
-        Absent => "this system does not support it",
+        Absent => "this system does not support this operation",
     }
 
     /// The file has a seal that forbids the change, or forbids adding more seals.

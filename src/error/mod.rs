@@ -38,7 +38,7 @@ pub use with::ErrorWith;
 ///
 /// # References
 /// [errno(3)](https://man7.org/linux/man-pages/man3/errno.3.html)
-// Small, and without a pointer: most results of this crate contain one, also without std.
+// Small, and without a pointer, because most results of this crate contain an error, even without std.
 #[derive(Copy, Clone)]
 pub struct Error {
     /// The numbers that the sentence shows, in its order.

@@ -65,7 +65,7 @@ impl MemFile {
                 Ok(None) => {}
                 // Another thread has closed it meanwhile.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                // It was not inherited, so that it cannot be opened does not matter.
+                // It was not inherited, so it does not matter that it cannot be opened.
                 Err(_) if closes_on_exec(&path) => {}
                 // Another descriptor may have the name too, and may be possible to open.
                 Err(error) => failure = Some(error),

@@ -148,8 +148,8 @@ impl Seek for MemFile {
     }
 }
 
-// Code that is generic over `FileExt` works too. For everything else the methods of `MemFile` come first,
-// whose errors say more.
+// For code that is generic over `FileExt`. All other code gets the methods of `MemFile` of the same names,
+// whose errors say more: inherent methods take precedence.
 impl FileExt for MemFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
         self.as_file().read_at(buf, offset)

@@ -55,7 +55,7 @@ impl<'fd> Path<'fd> {
     }
 
     fn join(process: &[u8], fd: BorrowedFd<'fd>) -> Self {
-        // Not `write!`, whose code a small program would otherwise not contain.
+        // Not `write!`, which would add the code for formatting to a small program.
         let number = sys::DecInt::from_fd(fd);
         let path: [&[u8]; 4] = [b"/proc/", process, b"/fd/", number.as_bytes()];
         let mut bytes = [0; PATH_MAX];

@@ -26,7 +26,7 @@ pub(super) struct HugePages {
 }
 
 /// How many huge pages to get at once. Getting many saves calls of `madvise(MADV_COLLAPSE)`, each
-/// of which makes all processors hand in the pages that they have put aside. Getting few means that
+/// of which makes all processors empty their own batches of pages. Getting few means that
 /// memory that was just cleared is still in the cache when it is filled.
 const AT_ONCE: usize = 2;
 
@@ -151,7 +151,7 @@ impl HugePages {
         (self.wanted, self.size) = (false, 1);
     }
 
-    /// Follows the file when it becomes shorter.
+    /// To be called when the file becomes shorter: forgets the huge pages past its new end.
     pub(super) fn cut(&mut self, len: usize) {
         self.end = self.end.min(len & !(self.size - 1));
     }

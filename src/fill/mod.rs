@@ -146,9 +146,9 @@ impl SealedFileOptions {
     /// nor moves. From a pipe or a socket, what is left in it is copied. A copy is not a snapshot: it
     /// may contain part of a concurrent write.
     ///
-    /// If the source is a pipe, a socket or a terminal, the call waits until the other end has written
-    /// or closed it. If it is a file in a file system that another process serves, the call waits for
-    /// that process. A memory file, sealed or not, never makes the call wait.
+    /// If the source is a pipe, a socket or a terminal, the call waits until the other end is closed,
+    /// or the limit is exceeded. If it is a file in a file system that another process serves, the call
+    /// waits for that process. A memory file, sealed or not, never makes the call wait.
     ///
     /// # Errors
     /// Those of [`MemFile::create`](crate::MemFile::create) and

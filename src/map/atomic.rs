@@ -34,8 +34,8 @@ impl AtomicInteger for i64 {}
 /// the integer with the same width in all of them. An invalid ordering (a load with `Release`) is
 /// replaced by the nearest valid one that is at least as strong; std would panic.
 ///
-/// An integer narrower than a word is changed by a compare-and-exchange of its word, which is repeated
-/// if the word has changed meanwhile. So use words for counters, and see [what a peer can
+/// Most operations change an integer narrower than a word by a compare-and-exchange of its word, which
+/// is repeated if the word has changed meanwhile. So use words for counters, and see [what a peer can
 /// delay](crate::guide::sharing).
 ///
 /// ```

@@ -9,7 +9,7 @@
 //! - [`Map`] and [`CowMap`] are made from a `&SealedFile` and from nothing else, within the length
 //!   of the proof. A shared read-only mapping cannot be made writable later, not by `mprotect` and
 //!   not by a debugger's `/proc/PID/mem` (EIO). If the kernel refuses it for a write-sealed file
-//!   (before Linux 6.7 through a descriptor open for writing, and 6.12.0 to 6.12.8), the mapping is
+//!   (6.12.0 to 6.12.8, and some before 6.7 if the descriptor is open for writing), the mapping is
 //!   private, which every kernel permits.
 //! - A [`Draft`](crate::Draft) is a `&mut [u8]` of a file that was just created, whose descriptor
 //!   nobody else has. It is unmapped before anybody else gets the file.
@@ -28,8 +28,8 @@
 //! - devices that this process or a peer was given to program: DMA through `/dev/iommu` pins pages
 //!   without regard to seals (Linux 6.13 and later), `/dev/udmabuf` raced with sealing (until 6.13,
 //!   9cb189a88273)
-//! - a process that may trace this one: `/proc/PID/mem` and `ptrace` write to any private mapping,
-//!   as to all its memory
+//! - a process that may trace this one: through `/proc/PID/mem` and `ptrace` it can write to any
+//!   private mapping, as it can to all memory of this process
 //! - kernel bugs that write into page cache, such as CVE-2022-0847 and CVE-2022-2590
 
 mod atomic;

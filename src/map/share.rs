@@ -11,8 +11,8 @@ use crate::seal::{Seal, Seals};
 use crate::sealed::SealedFile;
 
 impl MemFile {
-    /// Maps the file for writing, then forbids everybody else to write to it: adds Shrink, Grow and
-    /// FutureWrite.
+    /// Fixes the length (Shrink, Grow), maps the file for writing, then forbids everybody else to write
+    /// to it (FutureWrite).
     ///
     /// From then on only this map, and mappings that existed before, can change the file. Give readers
     /// a descriptor from [`reader`](SharedMap::reader), of which they make a
@@ -68,7 +68,7 @@ impl SharedMap {
     ///
     /// # Errors
     /// Those of [`MemFile::create`] and [`MemFile::share`]. EACCES: `vm.memfd_noexec` is 2; then share a
-    /// file of [`Exec::Deny`], and make a copy instead of freezing it.
+    /// file created with [`Exec::Deny`], and make a sealed copy instead of freezing it.
     ///
     /// # Example
     /// ```

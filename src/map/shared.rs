@@ -329,7 +329,7 @@ impl SharedView {
     }
 }
 
-/// What the file of a shared map must fulfil: Shrink keeps its pages from being taken away.
+/// What is required of the file of a shared map: Shrink keeps its pages from being taken away.
 pub(super) fn shrink(holes: Holes) -> Terms {
     Terms { required: Seal::Shrink.into(), holes, limit: u64::MAX, origin: Origin::Received }
 }

@@ -10,8 +10,8 @@ use crate::sys;
 use crate::sys::fd::{AsFd, BorrowedFd};
 
 /// A memory file whose only descriptor is in this value, from its creation until it is sealed, together
-/// with what is known about it. So a mapping that is made and dropped meanwhile is the only way to its
-/// bytes.
+/// with what is known about it. So until then its bytes can only be reached through this value and the
+/// mapping that this crate makes of it.
 pub(crate) struct Fresh {
     file: MemFile,
     /// The length of the data. A file of huge pages ends at the next multiple of `granule`.
@@ -86,7 +86,7 @@ impl Fresh {
         self.allocated
     }
 
-    /// Allocates whole pages from there up to `end`.
+    /// Allocates whole pages from the end of the allocated part up to `end`.
     pub(crate) fn fallocate_to(&self, end: usize) -> Result<(), Error> {
         let len = end.saturating_sub(self.allocated);
         if len == 0 { Ok(()) } else { self.file.allocate(self.allocated as u64, len as u64) }

@@ -41,7 +41,7 @@ pub(crate) use proof::{Origin, Proof, Terms, prove};
 ///
 /// This type implements neither `Read` nor `Seek`, because all clones of the file, in every process,
 /// share one position. Read at offsets, map the file, or [reopen](Self::reopen_read_only) it to get a
-/// position of its own.
+/// descriptor with its own position.
 ///
 /// # References
 /// [F_GET_SEALS](https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html); the forged Write
@@ -68,7 +68,7 @@ impl SealedFile {
         self.len() == 0
     }
 
-    /// The number of which the lengths and offsets of its mappings must be a multiple.
+    /// The lengths and offsets of its mappings must be multiples of this number.
     #[inline]
     pub(crate) const fn granule(&self) -> usize {
         self.proof.granule()
@@ -217,7 +217,7 @@ impl SealedFile {
     /// position of its own, which starts at 0, and cannot write. One file serves any number of
     /// children.
     ///
-    /// This is no `From<SealedFile> for Stdio`, because it can fail: `/proc` may not be mounted, or the
+    /// This is not a `From<SealedFile> for Stdio`, because it can fail: `/proc` may not be mounted, or the
     /// sender of the file may have taken away the permission to open it (`fchmod`). Without reopening,
     /// the child would get a position that others can move.
     ///
@@ -281,14 +281,17 @@ impl MemFile {
         options.seal(self).map_err(|error| error.map(Self::from_owned))
     }
 
-    /// Calls [`into_sealed`](Self::into_sealed) until it does not fail with EBUSY, and sleeps between the
-    /// attempts, for at most `timeout` altogether.
+    /// Calls [`into_sealed`](Self::into_sealed) until it does not fail with EBUSY, or `timeout` has passed
+    /// since the first attempt. It sleeps 5 ms between the attempts.
     ///
-    /// The time that the kernel waits in each attempt, about 160 ms while a page is in use elsewhere,
-    /// is not counted.
+    /// While a page is in use elsewhere, the kernel waits about 160 ms in each attempt, also in the first
+    /// and in the last, so the call can take 320 ms longer. A process that holds the file's lock can make
+    /// it wait without a limit, as it can `into_sealed`.
     ///
     /// # Errors
-    /// Those of [`into_sealed`](Self::into_sealed).
+    /// Those of [`into_sealed`](Self::into_sealed), and those of `timerfd_create`, with which the timeout
+    /// is measured after an attempt has failed:
+    /// - EMFILE, ENFILE: out of descriptors; ENOMEM: no memory for the timer
     ///
     /// # Example
     /// ```
@@ -302,19 +305,23 @@ impl MemFile {
     /// ```
     pub fn into_sealed_timeout(self, timeout: Duration) -> Result<SealedFile, ErrorWith<Self>> {
         const PAUSE: Duration = Duration::from_millis(5);
-        // Counts the pauses, because `core` has no clock.
-        let mut slept = Duration::ZERO;
-        let mut file = self;
-        loop {
-            match file.into_sealed() {
-                Err(error) if error.error().is_busy() && slept < timeout => {
-                    sys::nanosleep(PAUSE);
-                    slept = slept.saturating_add(PAUSE);
-                    file = error.into_inner();
-                }
+        let mut busy = match self.into_sealed() {
+            Err(error) if error.error().is_busy() => error,
+            result => return result,
+        };
+        // Not before the first attempt, which seldom fails.
+        let timer = match sys::Timer::start(timeout) {
+            Ok(timer) => timer,
+            Err(error) => return Err(ErrorWith::new(error, busy.into_inner())),
+        };
+        while timer.is_running() {
+            sys::nanosleep(PAUSE);
+            busy = match busy.into_inner().into_sealed() {
+                Err(error) if error.error().is_busy() => error,
                 result => return result,
-            }
+            };
         }
+        Err(busy)
     }
 }
 

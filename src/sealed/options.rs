@@ -78,8 +78,8 @@ impl SealedFileOptions {
     /// Use it for large files that are filled once and read often: filling takes a quarter to a third of
     /// the time, and reading through a map with
     /// [`MapOptions::huge_pages`](crate::MapOptions::huge_pages) is faster too ([the
-    /// figures](crate::guide#benchmarks)). A huge page has 2 MiB on most machines, 32 MiB where
-    /// ordinary pages have 16 KiB, and 512 MiB where they have 64 KiB. What follows the last whole huge
+    /// figures](crate::guide#benchmarks)). A huge page is 2 MiB on most machines, 32 MiB where
+    /// ordinary pages are 16 KiB, and 512 MiB where they are 64 KiB. What follows the last whole huge
     /// page gets ordinary pages. A file from a reader or a pipe gets ordinary pages until it is as long
     /// as a huge page.
     ///
@@ -130,7 +130,7 @@ impl SealedFileOptions {
         self
     }
 
-    /// What a received file must fulfil.
+    /// What is required of a received file.
     #[inline]
     pub(super) const fn terms(&self) -> Terms {
         Terms { required: Seals::CONSTANT, holes: self.holes, limit: self.limit, origin: Origin::Received }

@@ -113,8 +113,8 @@ impl Proof {
         self.len
     }
 
-    /// The number of which lengths and offsets of mappings must be a multiple if the file has huge
-    /// pages: `st_blksize`.
+    /// If the file has huge pages, lengths and offsets of mappings must be multiples of this number:
+    /// `st_blksize`.
     pub(crate) const fn granule(self) -> usize {
         self.granule
     }
@@ -130,7 +130,7 @@ impl Proof {
     }
 }
 
-/// What a file must fulfil.
+/// What is required of a file.
 #[derive(Copy, Clone)]
 pub(crate) struct Terms {
     /// The seals that the file must have: at least Shrink.
@@ -140,8 +140,8 @@ pub(crate) struct Terms {
     pub(crate) origin: Origin,
 }
 
-/// Where a file comes from. This decides how unusual answers of the kernel are treated, not what the
-/// file must fulfil.
+/// Where a file comes from. This decides how unusual answers of the kernel are treated, not what is
+/// required of the file.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// This crate has created the file, and nobody else has had it. It does not get FutureWrite before

@@ -19,11 +19,11 @@
 //!
 //! A function makes the one system call that its name or its comment says, and nothing else.
 //! [`create`], [`create_like`], [`populate`], [`free_address`], [`mmap`] of constant bytes, `try_*`,
-//! [`exec_seal_finds_writers`] and [`transparent_huge_page_size`] make several. If a signal interrupts a
-//! call, it is made again, except [`futex_wait`]. An error contains the call and the errno. The usual
-//! reason follows from both (`error/call.rs`), and the caller may add a better one. Descriptors are
-//! borrowed as `BorrowedFd` and made as `OwnedFd`. New ones are close-on-exec unless the caller of
-//! [`create`] asks otherwise, and never have a number below 3.
+//! [`exec_seal_finds_writers`], [`transparent_huge_page_size`] and `peer_has_closed` make several. If a
+//! signal interrupts a call, it is made again, except [`futex_wait`]. An error contains the call and
+//! the errno. The usual reason follows from both (`error/call.rs`), and the caller may add a better one.
+//! Descriptors are borrowed as `BorrowedFd` and made as `OwnedFd`. New ones are close-on-exec unless the
+//! caller of [`create`] asks otherwise, and never have a number below 3.
 
 #![allow(unsafe_code, reason = "the boundary to the kernel")]
 
@@ -58,7 +58,7 @@ pub(crate) use system::{
     transparent_huge_page_size, try_exec_flags,
 };
 pub(crate) use unix::{
-    Access, add_seals, dup, fallocate, free_address, fstat, ftruncate, get_seals, has_position, is_above_stdio,
+    Access, Timer, add_seals, dup, fallocate, free_address, fstat, ftruncate, get_seals, has_position, is_above_stdio,
     is_read_only, let_inherit, mlock, mmap, munmap, nanosleep, open_read_only, populate, pread, pwrite, read, readlink,
     seek, seek_back, try_map, with_c_str, write,
 };

@@ -95,7 +95,7 @@ pub(crate) fn recvmsg(
         for fd in received {
             count += 1;
             if let Some(slot) = slots.next() {
-                match above_stdio(fd, true) {
+                match above_stdio(fd) {
                     Ok(fd) => *slot = Some(fd),
                     Err(error) => result = Err(error),
                 }
@@ -117,7 +117,7 @@ pub(crate) fn recvmsg(
 #[repr(align(8))]
 struct ControlSpace([MaybeUninit<u8>; control_space(FDS_MAX)]);
 
-/// `getsockopt(SO_TYPE)` — whether the socket is a stream, which does not keep the bounds of messages.
+/// `getsockopt(SO_TYPE)` — whether the socket is a stream, which does not preserve message boundaries.
 pub(crate) fn is_stream(socket: BorrowedFd<'_>) -> Result<bool, Error> {
     Ok(socket_type(socket)? == SocketType::STREAM)
 }

@@ -10,6 +10,9 @@ use rustix::io::{Errno, FdFlags, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::path::Arg;
 use rustix::thread::{NanosleepRelativeResult, Timespec};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_gettime, timerfd_settime,
+};
 
 use super::NORESERVE;
 use super::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -139,24 +142,30 @@ pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     rustix::io::fcntl_dupfd_cloexec(fd, FIRST_FD).map_err(failed(Call::Dup))
 }
 
-/// Gives a new descriptor another number if it has that of a standard stream.
-#[inline]
-pub(super) fn above_stdio(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
-    if is_above_stdio(fd.as_fd()) { Ok(fd) } else { move_up(fd, close_on_exec) }
-}
-
 #[inline]
 pub(crate) fn is_above_stdio(fd: BorrowedFd<'_>) -> bool {
     fd.as_raw_fd() >= FIRST_FD
 }
 
+/// Gives a descriptor another number if it has that of a standard stream. If another thread replaces the
+/// stream meanwhile, the result is that other file: only for files that are examined afterwards.
+#[inline]
+pub(super) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Error> {
+    if is_above_stdio(fd.as_fd()) { Ok(fd) } else { dup(fd.as_fd()) }
+}
+
+/// Makes a new file whose number is not that of a standard stream. It is never moved, so it is certainly
+/// the file that `make` has made, and nobody else has it.
+#[inline]
+pub(super) fn make_above_stdio(make: impl Fn() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    let fd = make()?;
+    if is_above_stdio(fd.as_fd()) { Ok(fd) } else { make_another(&fd, &make) }
+}
+
+/// While the file below stays open, the next one gets another number.
 #[cold]
-fn move_up(fd: OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Error> {
-    let moved = dup(fd.as_fd())?;
-    if !close_on_exec {
-        let_inherit(moved.as_fd())?;
-    }
-    Ok(moved)
+fn make_another(_below: &OwnedFd, make: &dyn Fn() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    make_above_stdio(make)
 }
 
 /// Keeps the descriptor open across `execve`.
@@ -177,10 +186,10 @@ pub(crate) enum Access {
 /// Maps `len` bytes from `offset`, a multiple of the page size, at `hint` if that is free, otherwise
 /// at an address of the kernel's choice.
 ///
-/// Before Linux 6.7 and from 6.12.0 to 6.12.8, a shared read-only mapping counts as potentially writable,
-/// and fails with EPERM if the file is write-sealed. Then the file is mapped privately: the bytes are just
-/// as constant, and the pages are the same. Only the holes of a file of huge pages differ, for which each
-/// private mapping takes pages of its own.
+/// On some kernels before 6.7 and on 6.12.0 to 6.12.8, a shared read-only mapping counts as potentially
+/// writable, and fails with EPERM if the file is write-sealed. Then the file is mapped privately: the
+/// bytes are just as constant, and the pages are the same. Only the holes of a file of huge pages differ,
+/// for which each private mapping takes pages of its own.
 ///
 /// This function is safe, because it changes no existing mapping, and returns only a pointer.
 #[inline]
@@ -241,11 +250,34 @@ pub(crate) unsafe fn munmap(base: NonNull<u8>, len: usize) {
 
 /// Sleeps for the whole time, even if a signal interrupts it.
 pub(crate) fn nanosleep(duration: Duration) {
-    let mut request =
-        Timespec { tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() };
+    let mut request = timespec(duration);
     while let NanosleepRelativeResult::Interrupted(remaining) = rustix::thread::nanosleep(&request) {
         request = remaining;
     }
+}
+
+/// A timer of the kernel, since `core` has no clock, and that of rustix, which reads the vDSO, can panic.
+pub(crate) struct Timer(OwnedFd);
+
+impl Timer {
+    /// `timerfd_create`, `timerfd_settime`.
+    pub(crate) fn start(timeout: Duration) -> Result<Self, Error> {
+        const NEVER_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let make = || timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC);
+        let fd = make_above_stdio(make).map_err(failed(Call::TimerfdCreate))?;
+        let time = Itimerspec { it_interval: NEVER_AGAIN, it_value: timespec(timeout) };
+        timerfd_settime(&fd, TimerfdTimerFlags::empty(), &time).map_err(failed(Call::TimerfdSettime))?;
+        Ok(Self(fd))
+    }
+
+    /// `timerfd_gettime`: whether any time is left.
+    pub(crate) fn is_running(&self) -> bool {
+        timerfd_gettime(&self.0).is_ok_and(|Itimerspec { it_value: left, .. }| left.tv_sec != 0 || left.tv_nsec != 0)
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
 }
 
 /// Makes the pages of a mapping present, and keeps them in memory until it is unmapped.
@@ -277,7 +309,7 @@ pub(crate) fn populate(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
 pub(crate) fn open_read_only(path: &CStr) -> Result<OwnedFd, Error> {
     retry_on_intr(|| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()))
         .map_err(failed(Call::Open))
-        .and_then(|fd| above_stdio(fd, true))
+        .and_then(above_stdio)
 }
 
 /// The flag as `/proc/self/fdinfo` shows it. Its value differs between processors.
@@ -316,11 +348,15 @@ pub(crate) fn seek_back(fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
     rustix::fs::seek(fd, SeekFrom::Current(offset)).map(drop).map_err(failed(Call::Lseek))
 }
 
-/// Whether the file has a position. A pipe, a socket or a terminal has none.
+/// Whether the file has a position: whether `pread` of no bytes succeeds. A pipe, a socket or a terminal
+/// has none.
+///
+/// Not `lseek`, which waits while another process that has the same open file reads from it, for as long
+/// as that takes.
 pub(crate) fn has_position(fd: BorrowedFd<'_>) -> Result<bool, Error> {
-    match rustix::fs::seek(fd, SeekFrom::Current(0)) {
+    match pread(fd, &mut [], 0) {
         Ok(_) => Ok(true),
-        Err(Errno::SPIPE) => Ok(false),
-        Err(errno) => Err(failed(Call::Lseek)(errno)),
+        Err(error) if error.is(Errno::SPIPE) => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -48,13 +48,13 @@ pub fn run(report: &mut Report) {
     crossings(report, &[("one reader", &all), ("eight readers", &races)]);
     report.something_else_is_faster(
         "**One reader that reads the bytes once.** A file needs fresh memory from the kernel for every byte, whereas a \
-         pipe or a socket uses the same few pages again and again. The table \"From which size on\" says where the \
+         pipe or a socket uses the same few pages again and again. The table \"The size from which\" says where the \
          sealed file overtakes them. It overtakes them earlier if it was filled before, or if its bytes are made in \
          place.",
     );
     report.something_else_is_faster(
-        "**Small messages.** Below these sizes a pipe or a socket is faster than any file. A sealed file of any length \
-         costs about a dozen system calls, those of both sides together.",
+        "**Small messages.** Below the sizes in that table, a pipe or a socket is faster than any file. A sealed file of \
+         any length costs about a dozen system calls, those of both sides together.",
     );
 }
 
@@ -73,14 +73,9 @@ fn crossings(report: &mut Report, races: &[(&str, &[Race])]) {
         [(*readers).to_owned()].into_iter().chain(rivals.map(cell)).collect()
     };
     report.table(
-        "**From which size on a sealed file is at least as fast.** Lower is better; – means at no size measured.",
-        &[
-            "readers",
-            "4 KiB pages: than a pipe",
-            "4 KiB pages: than a socket",
-            "huge pages: than a pipe",
-            "huge pages: than a socket",
-        ],
+        "**The size from which a sealed file is at least as fast as a pipe or a socket.** Lower is better; – means at no \
+         size measured.",
+        &["readers", "4 KiB pages, pipe", "4 KiB pages, socket", "huge pages, pipe", "huge pages, socket"],
         &races.iter().map(row).collect::<Vec<_>>(),
     );
 }

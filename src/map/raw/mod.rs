@@ -57,7 +57,7 @@ impl Extent {
         let end = match range.end_bound() {
             Bound::Included(&end) => end.saturating_add(1),
             Bound::Excluded(&end) => end,
-            // No end before the start, which an error would show.
+            // At least `start`, because the error message shows both.
             Bound::Unbounded => file_len.max(start),
         };
         match end.checked_sub(start) {
@@ -102,10 +102,10 @@ impl Mapping {
     // A dangling pointer that is aligned as a mapping is, because an empty slice needs that too.
     const EMPTY: Self = Self { base: NonNull::<SmallestPage>::dangling().cast(), mapped: 0, lead: 0, len: 0 };
 
-    /// Mapping lengths must be a multiple of `granule`; it exceeds 1 only where the file has, or
-    /// may have, huge pages. What the mapping has beyond the extent is never touched: tmpfs reports
-    /// a huge page size when it merely may use huge pages, and then pages of the mapping lie beyond
-    /// the end of the file.
+    /// Mapping lengths must be a multiple of `granule`; it exceeds the size of a page only where the
+    /// file has, or may have, huge pages. What the mapping has beyond the extent is never touched:
+    /// tmpfs reports a huge page size when it merely may use huge pages, and then pages of the mapping
+    /// lie beyond the end of the file.
     ///
     /// If there is address space for it, `base` is a multiple of `huge_page`, which is the size of
     /// a transparent huge page, or 1 where none are wanted. The kernel itself aligns a map only

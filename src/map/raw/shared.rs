@@ -121,7 +121,7 @@ impl<'map> Futex<'map> {
         let bytes = NonNull::from(word).cast::<u8>();
         // SAFETY: A multiple of 4 that is less than the word's size, which is 4 or 8.
         let place = unsafe { bytes.add(first_byte & (WORD - size_of::<u32>())) };
-        // SAFETY: The four bytes lie within the word, which is mapped for `'map` and as aligned. A
+        // SAFETY: The four bytes lie within the word, which is mapped for `'map`, at a multiple of 4. A
         // reference to an atomic is not an access, so it may lie over memory that cannot be
         // written; only its address is used (`sys::futex_wait`, `sys::futex_wake`).
         Self(unsafe { place.cast::<AtomicU32>().as_ref() })

@@ -7,7 +7,7 @@
 use core::arch::asm;
 use core::ptr::NonNull;
 
-/// From this length on, the processor's own copy (`rep movsb`) is faster. It takes long to start.
+/// From this length on, the processor's own copy (`rep movsb`) is faster. It is slow to start.
 const LONG: usize = 1536;
 
 /// From this length on, registers of 32 bytes are faster than those of 16.

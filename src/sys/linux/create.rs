@@ -12,7 +12,7 @@ use crate::error::{Call, Error, Reason};
 use crate::options::{CreateOptions, Exec};
 use crate::seal::Seal;
 use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
-use crate::sys::unix::{above_stdio, failed};
+use crate::sys::unix::{failed, make_above_stdio};
 
 /// Set once this kernel has refused `MFD_EXEC` or `MFD_NOEXEC_SEAL` with EINVAL and accepted the
 /// other flags.
@@ -66,12 +66,13 @@ fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Resul
         Exec::DenyUnsealed | Exec::Allow => MemfdFlags::EXEC,
         Exec::KernelDefault => MemfdFlags::empty(),
     };
-    let (fd, exec) = match rustix::fs::memfd_create(name, plain | exec) {
+    let memfd_create = |flags| make_above_stdio(|| rustix::fs::memfd_create(name, flags));
+    let (fd, exec) = match memfd_create(plain | exec) {
         Ok(fd) => (fd, exec),
         // EINVAL may mean the exec flag: retry without it. If something else is wrong, the retry
         // fails too, and its error is returned.
         Err(Errno::INVAL) if !exec.is_empty() => {
-            let fd = rustix::fs::memfd_create(name, plain).map_err(|errno| explain(errno, options))?;
+            let fd = memfd_create(plain).map_err(|errno| explain(errno, options))?;
             EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
             (fd, MemfdFlags::empty())
         }
@@ -83,7 +84,6 @@ fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Resul
 /// Does with further calls what the flags did not do.
 #[inline(always)]
 fn finish(fd: OwnedFd, exec: MemfdFlags, options: &CreateOptions) -> Result<OwnedFd, Error> {
-    let fd = above_stdio(fd, options.close_on_exec)?;
     if exec.is_empty() && matches!(options.exec, Exec::DenyUnsealed | Exec::Allow) {
         refuse_implied_seal(fd.as_fd())?;
     }
@@ -120,8 +120,8 @@ fn deny_execution(fd: BorrowedFd<'_>) -> Result<(), Error> {
     rustix::fs::fchmod(fd, Mode::from_raw_mode(0o666)).map_err(failed(Call::Fchmod))
 }
 
-/// An error if the file has the seal Exec: without `MFD_EXEC`, which was refused, `vm.memfd_noexec`
-/// decides, and what it takes away no call can give back.
+/// Returns an error if the file has the seal Exec: `MFD_EXEC` was refused, so `vm.memfd_noexec` decided,
+/// and no call can remove the seal that it has added.
 #[cold]
 fn refuse_implied_seal(fd: BorrowedFd<'_>) -> Result<(), Error> {
     let seals = rustix::fs::fcntl_get_seals(fd).map_err(failed(Call::GetSeals))?;
@@ -134,7 +134,7 @@ fn refuse_implied_seal(fd: BorrowedFd<'_>) -> Result<(), Error> {
 /// Adds the seal Seal, unless the file was created with it already.
 fn forbid_sealing(fd: BorrowedFd<'_>) -> Result<(), Error> {
     match retry_on_intr(|| rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL)) {
-        // Then EPERM only says that the kernel has not implied sealing after all.
+        // If the file has the seal Seal already, EPERM only means that the kernel has not implied sealing.
         Err(_) if rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SEAL)) => Ok(()),
         result => result.map_err(failed(Call::AddSeals)),
     }

@@ -288,6 +288,19 @@ pub(crate) fn nanosleep(duration: Duration) {
     std::thread::sleep(duration);
 }
 
+pub(crate) struct Timer(std::time::Instant);
+
+impl Timer {
+    #[expect(clippy::unnecessary_wraps, reason = "the kernel's can fail")]
+    pub(crate) fn start(timeout: Duration) -> Result<Self, Error> {
+        Ok(Self(std::time::Instant::now() + timeout))
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        std::time::Instant::now() < self.0
+    }
+}
+
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Result<bool, Error> {
     kernel::futex_wait(NonNull::from(word).cast(), expected, timeout).map_err(failed(Call::FutexWait))
 }

@@ -97,6 +97,13 @@ fn hole() -> MemFile {
     file
 }
 
+/// A file that is mapped for writing.
+fn busy() -> (MemFile, memmap2::MmapRaw) {
+    let file = file();
+    let map = memmap2::MmapRaw::map_raw(&file).unwrap();
+    (file, map)
+}
+
 fn sealed() -> SealedFile {
     file().into_sealed().unwrap()
 }
@@ -161,6 +168,7 @@ pub(super) fn all() -> Vec<Call> {
         call("into_sealed", file, MemFile::into_sealed),
         call("into_sealed of a hole", hole, MemFile::into_sealed),
         call("into_sealed_timeout", file, |file| file.into_sealed_timeout(Duration::from_millis(1))),
+        call("into_sealed_timeout of a busy one", busy, |(file, _map)| file.into_sealed_timeout(Duration::ZERO)),
         call("verify", || sealed_fd(file()), |fd| SealedFile::options().verify(fd)),
         call("verify Allocate", || sealed_fd(hole()), |fd| SealedFile::options().holes(Holes::Allocate).verify(fd)),
         call("verify Accept", || sealed_fd(hole()), |fd| SealedFile::options().holes(Holes::Accept).verify(fd)),

@@ -53,8 +53,12 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("create", "fcntl(F_ADD_SEALS)", ANY, When::Always, WorksOrErrno),
     ("create", "fcntl(F_GET_SEALS)", ANY, When::Always, Earlier(libc::EPERM, "fcntl(F_ADD_SEALS)")),
     ("seal of a sealed one", "fcntl(F_ADD_SEALS)", &[libc::EPERM], When::Always, Works),
-    // Only asks why the seals were refused. Without that, the first error is returned.
+    // This call only asks why the seals were refused. If it fails, the crate goes on without the reason.
     ("seal of a sealed one", "fcntl(F_GET_SEALS)", ANY, When::At(1), Works),
+    // The file stays busy.
+    (BUSY, "fcntl(F_ADD_SEALS)", &[libc::EINTR], When::Always, STILL_BUSY),
+    (BUSY, "fcntl(F_GET_SEALS)", ANY, When::Always, STILL_BUSY),
+    (BUSY, "timerfd_gettime", ANY, When::Always, STILL_BUSY),
     // If the kernel refuses a shared mapping, the crate makes a private one.
     ("map_copy_on_write", "mmap", &[libc::EPERM], When::Once, Earlier(libc::EPERM, "mmap")),
     ("map", "mmap", &[libc::EPERM], When::At(0), Works),
@@ -64,8 +68,6 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("huge from_reader", "mmap", ANY, When::Always, Works),
     ("huge map_with", "fstat", ANY, When::Always, Works),
     ("huge map_with", "mmap", &[libc::EPERM], When::Once, WorksOrErrno),
-    // If the file cannot be mapped to populate it, `fallocate` fills its holes.
-    ("verify Populate", "mmap", &[libc::EPERM], When::Always, Works),
     // Advice is only an optimization. If the caller asked for populated memory, errors count,
     // except those of a kernel that lacks the advice (EINVAL) or a sandbox that forbids it (EPERM).
     ("", "madvise(MADV_HUGEPAGE)", ANY, When::Always, Works),
@@ -79,8 +81,9 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("huge", "mmap(PROT_NONE)", ANY, When::Always, Works),
     ("huge", "madvise", ANY, When::Always, Works),
     ("huge", COLLAPSE, ANY, When::Always, Works),
-    // If the source cannot be read into huge pages, it is copied as if without them.
-    ("huge copy_of", "pread", ANY, When::Always, Works),
+    // If the source cannot be read into huge pages, it is copied as if without them. But the first
+    // `pread` asks whether it has a position.
+    ("huge copy_of", "pread", ANY, When::Always, WorksOrErrno),
     ("huge copy_of", "copy_file_range", ANY, When::Always, Works),
     ("huge copy_of", "sendfile", ANY, When::Always, Works),
     ("huge copy_of", "splice", ANY, When::Always, Works),
@@ -106,6 +109,8 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("", "fcntl(F_SETFD)", ANY, When::Always, WorksOrErrno),
 ];
 
+const BUSY: &str = "into_sealed_timeout of a busy one";
+const STILL_BUSY: Outcome = Earlier(libc::EBUSY, "fcntl(F_ADD_SEALS)");
 const FORGED: &str = "the seal Write came with Exec";
 
 /// The system calls that a signal can interrupt, and that the crate then repeats.

@@ -92,7 +92,8 @@ fn each_call_fails_on_an_old_kernel() {
             watch(Fault { at: 0, errno: libc::EINVAL, again: false, spared: None }, || MemFile::create_default("old"));
         result.unwrap().unwrap();
         let calls = ["memfd_create", "memfd_create", "fchmod", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)"];
-        // Adding the seal Seal fails, because an unsealable file has it. That is no error.
+        // The file was created with the seal Seal, so that adding it once more fails. The crate
+        // then looks whether the file has it.
         assert_eq!(made, &calls);
         assert!(inject(false, None) > 1000);
     });

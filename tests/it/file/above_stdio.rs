@@ -296,6 +296,31 @@ fn no_call_is_made_on_a_stream() {
     });
 }
 
+/// A new file is not moved by `dup`: if another thread replaced the stream before that, the crate would
+/// write to a file that others have, or hand it out as a slice.
+#[test]
+fn no_new_file_is_moved() {
+    seccomp::alone(|| {
+        let policies: Vec<_> = noexec::policies().collect();
+        let result = without_streams(|| {
+            let thread = std::thread::spawn(move || {
+                seccomp::on_fcntl_of(&[0, 1, 2], libc::F_DUPFD_CLOEXEC, seccomp::errno(libc::EBADF));
+                for exec in policies {
+                    CreateOptions::new().exec(exec).create("streams")?;
+                }
+                let file = SealedFile::from_bytes("streams", b"bytes")?;
+                SealedFile::create_with("streams", 5, |bytes| bytes.fill(1))?;
+                SealedFile::copy_of("streams", &file)?;
+                // The answer about the kernel is kept, so it must be about the crate's own file.
+                Ok::<_, Error>(Support::probe().get(Feature::HonestWriteSeal).map_err(|error| error.to_string()))
+            });
+            thread.join()
+        });
+        let honest = result.expect("the thread panicked").unwrap();
+        assert_eq!(honest, Support::probe().get(Feature::HonestWriteSeal).map_err(|error| error.to_string()));
+    });
+}
+
 /// The crate tests the kernel with a file of its own, once, and remembers the result. This test
 /// makes that happen while the streams are closed.
 #[test]

@@ -35,7 +35,8 @@ fn exec_flags_are_left_out_and_not_tried_again() {
         assert_mode(&file, 0o666);
         assert_eq!(file.get_seals().unwrap(), implied);
 
-        // From here on, trying one of the flags again would fail: there is no fallback for EXFULL.
+        // From here on, trying one of the flags again would make the call fail: the crate tries
+        // without them only after EINVAL.
         on_flags(libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL, errno(libc::EXFULL));
         for (exec, mode) in [(Exec::Deny, 0o666), (Exec::DenyUnsealed, 0o666), (Exec::Allow, 0o777)] {
             // If the kernel implies the seal Exec, only a flag could avoid it.

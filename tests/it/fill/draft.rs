@@ -126,7 +126,7 @@ fn a_length_beyond_the_file_size_limit() {
     });
 }
 
-/// If there is no address space to map the new length, the draft keeps its bytes, and can be sealed
+/// A draft that cannot become longer for lack of address space keeps its bytes, and can be sealed
 /// at its old length.
 #[test]
 fn a_length_without_address_space() {

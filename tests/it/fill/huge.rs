@@ -174,11 +174,11 @@ fn advice_is_given_before_the_first_page() {
             return skip::skip(format_args!("the policy advise: {error}"));
         }
         if !collapses() {
-            // Some of these kernels map no sealed file with huge pages.
+            // Some kernels without it do not map sealed files with huge pages.
             return skip::skip("this kernel lacks MADV_COLLAPSE itself");
         }
         refuse_collapses(libc::EINVAL);
-        // As above, five times.
+        // Five attempts, because the kernel may lack contiguous memory at the moment.
         let found = |options: SealedFileOptions| {
             let file = || options.create_with(NAME, 2 * page, |bytes| bytes.fill(7)).unwrap();
             (0..5).map(|_| by_huge_pages(file(), NAME)).max()
@@ -266,7 +266,7 @@ fn limits() {
     nothing_is_left();
 }
 
-/// If the limit is a whole number of huge pages, the last one is a huge page, too.
+/// If the limit is a multiple of the size of a huge page, the file has huge pages up to the limit.
 #[test]
 fn the_last_page_before_the_limit() {
     child::alone(|| {
@@ -276,7 +276,7 @@ fn the_last_page_before_the_limit() {
             }
             let len = 2 * page;
             let make = || options().limit(len as u64).from_reader(NAME, &pattern(len)[..]).unwrap();
-            // Five times, as above.
+            // Five attempts, because the kernel may lack contiguous memory at the moment.
             assert_eq!((0..5).map(|_| by_huge_pages(make(), NAME)).find(|&found| found == len), Some(len), "{policy}");
         });
     });

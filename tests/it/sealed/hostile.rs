@@ -34,8 +34,8 @@ struct Rounds {
     bytes: u64,
 }
 
-/// A file that the peer receives before it is sealed. The peer may add seals too, at any time, and
-/// which ones decides whether the file can be proven.
+/// A file that the peer receives before it is sealed. The peer may add seals too, at any time.
+/// Whether the file can be proven depends on which seals it adds.
 fn victim(round: u64) -> MemFile {
     let options = memfile::CreateOptions::new().allow_sealing(true);
     let exec = noexec::policies().cycle().nth(round as usize).unwrap();
@@ -136,7 +136,7 @@ fn a_peer_can_cause(error: &Error) -> bool {
     error.is_unproven() || error.raw_os_error() == Some(libc::EPERM)
 }
 
-/// A shared map, whose bytes the peer may change. It must only be readable to its end.
+/// A shared map, whose bytes the peer may change: all that matters is that it is readable to its end.
 fn shared(file: &MemFile, read_only: &MemFile) {
     if !file.get_seals().unwrap().contains(Seal::Shrink) {
         return;

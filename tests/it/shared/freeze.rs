@@ -166,8 +166,12 @@ fn a_page_in_a_pipe() {
     let n = rustix::pipe::splice(writer.as_fd(), Some(&mut 0), &write, None, 4096, SpliceFlags::empty()).unwrap();
     assert_eq!(n, 4096);
     let file = is_busy(writer);
-    let (error, file) = file.into_sealed_timeout(Duration::from_millis(10)).unwrap_err().into_parts();
+    let start = Instant::now();
+    let (error, file) = file.into_sealed_timeout(Duration::from_secs(1)).unwrap_err().into_parts();
     assert_eq!((error.to_string().as_str(), error.raw_os_error()), (BUSY, Some(EBUSY)));
+    // The kernel waits 160 ms in each attempt. If only the pauses counted, the call would take 34 seconds.
+    let seconds = start.elapsed().as_secs();
+    assert!((1..20).contains(&seconds), "{seconds} seconds");
     drop((read, write));
     let sealed = file.into_sealed_timeout(Duration::from_secs(60)).unwrap();
     assert_eq!(&sealed.map().unwrap()[..9], b"in flight");

@@ -136,8 +136,8 @@ pub(crate) struct Aligned {
 }
 
 impl Aligned {
-    /// Maps the file through a new read-only descriptor, because before Linux 6.7 a sealed file can
-    /// be mapped shared through no other.
+    /// Maps the file through a new read-only descriptor, because some kernels before 6.7 map a sealed
+    /// file shared through no other.
     pub(crate) fn map(file: impl AsFd, page: usize) -> Self {
         let file = File::open(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).unwrap();
         let len = usize::try_from(file.metadata().unwrap().len()).unwrap();

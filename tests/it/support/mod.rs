@@ -34,8 +34,8 @@ pub(crate) fn page() -> u64 {
     rustix::param::page_size() as u64
 }
 
-/// A multiple of the size of a transparent huge page, if that is at most this. A file of one byte
-/// never gets more memory.
+/// 8 MiB: a multiple of the size of a transparent huge page, unless huge pages are larger than this.
+/// A file of one byte never gets more memory than this.
 pub(crate) const BEYOND_A_HUGE_PAGE: u64 = 8 << 20;
 
 /// Compiles only for types that can be sent to any thread and live forever.

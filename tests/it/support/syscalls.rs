@@ -17,6 +17,7 @@ const CALLS: &[(c_long, &str)] = &[
     (libc::SYS_splice, "splice"),
     (libc::SYS_madvise, "madvise"),
     (libc::SYS_futex, "futex"),
+    (libc::SYS_timerfd_create, "timerfd_create"),
     (libc::SYS_nanosleep, "nanosleep"),
     // glibc and musl implement `nanosleep` with this.
     (libc::SYS_clock_nanosleep, "nanosleep"),
@@ -41,6 +42,8 @@ const OF_THIS_WIDTH: &[(c_long, &str)] = &[
     (libc::SYS_lseek, "lseek"),
     (libc::SYS_sendfile, "sendfile"),
     (libc::SYS_mmap, "mmap"),
+    (libc::SYS_timerfd_settime, "timerfd_settime"),
+    (libc::SYS_timerfd_gettime, "timerfd_gettime"),
 ];
 
 #[cfg(target_pointer_width = "32")]
