@@ -1,7 +1,8 @@
-//! A peer can hold a file's inode lock, or take a lease. Calls that are documented not to wait for
-//! either must not do so.
+//! A peer can hold a file's inode lock, or the lock of its position, or take a lease. Calls that are
+//! documented not to wait for these must not do so.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::mpsc;
 use std::thread;
@@ -279,5 +280,71 @@ fn which_calls_wait_for_the_inode_lock() {
         peer.channel().expect(b'd');
         waiting.into_iter().for_each(|thread| thread.join().unwrap());
     }
+    peer.finish();
+}
+
+/// The other process: holds the lock of the position of a file, by a read into a trapped page. The kernel
+/// takes that lock only for a file that was opened by a path.
+fn hold_position(channel: &Channel) {
+    let trap = match Trap::new() {
+        Ok(trap) => trap,
+        Err(error) => {
+            skip(format_args!("userfaultfd: {error}"));
+            return channel.send(b'n', &[]);
+        }
+    };
+    let file = MemFile::create_default("position").unwrap();
+    file.write_all_at(&vec![7; page_size()], 0).unwrap();
+    let reopened = file.reopen_read_only().unwrap();
+    let (fd, page) = (reopened.as_raw_fd(), trap.page);
+    // SAFETY: The page is mapped.
+    let reader = thread::spawn(move || unsafe { libc::read(fd, page as *mut _, page_size()) });
+    assert!(trap.is_sprung());
+    channel.send(b'f', &[reopened.as_fd()]);
+    channel.expect(b'l');
+    trap.let_go();
+    reader.join().unwrap();
+}
+
+/// Calls that use the position wait; copies and reads at an offset do not.
+#[test]
+fn which_calls_wait_for_the_position() {
+    let Some(peer) = Peer::start(|channel| {
+        hold_position(channel);
+    }) else {
+        return;
+    };
+    let (answer, mut fds) = peer.channel().receive().unwrap();
+    if answer == b'n' {
+        return skip("the position of a file cannot be held here");
+    }
+    let fd = fds.pop().unwrap();
+    // SAFETY: The descriptor is a new one, which nobody else has.
+    let file = || unsafe { MemFile::from_raw_fd(fd.try_clone().unwrap().into_raw_fd()) };
+
+    let wait: [fn(MemFile); 2] = [
+        |mut file| assert_eq!(file.read(&mut [0]).unwrap(), 0),
+        |mut file| assert_eq!(file.stream_position().unwrap(), page_size() as u64),
+    ];
+    let waiting = wait.map(|call| {
+        let file = file();
+        thread::spawn(move || call(file))
+    });
+    for options in [SealedFile::options(), SealedFile::options().huge_pages(true)] {
+        let source = file();
+        let copy = in_time(move || options.copy_of("copy", source)).unwrap();
+        assert!(copy.map().unwrap().iter().all(|&byte| byte == 7));
+        let source = file();
+        let limited = in_time(move || options.limit(10).copy_of("copy", source));
+        assert_eq!(limited.unwrap_err().cause(), Cause::LimitExceeded);
+    }
+    for (name, call) in GO_ON {
+        let file = file();
+        in_time(move || call(file)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    assert!(waiting.iter().all(|thread| !thread.is_finished()));
+
+    peer.channel().send(b'l', &[]);
+    waiting.into_iter().for_each(|thread| thread.join().unwrap());
     peer.finish();
 }
