@@ -99,9 +99,10 @@
 //!
 //! # Which calls can wait
 //!
-//! Checking, mapping and reading a received file never wait for another process. Adding seals can, and
-//! so can changing a file or copying from a pipe. [This table](guide::receiving#calls-that-another-process-can-make-wait)
-//! lists every such call with how long it may take and what to do instead.
+//! Checking, mapping, copying and reading a received file at an offset never wait for another process.
+//! Adding seals can, and so can changing a file, moving its position, or copying from a pipe.
+//! [This table](guide::receiving#calls-that-another-process-can-make-wait) lists every such call with how
+//! long it may take and what to do instead.
 //!
 //! # Errors
 //!

@@ -147,6 +147,7 @@ fn send_msg(socket: BorrowedFd<'_>, to: Option<&CStr>, payload: &[u8], fds: &[Bo
 ///
 /// The buffer also has room for what these options add, and a sender can fill it with descriptors: a
 /// message for one slot can carry about twenty more, which are all closed before this call fails.
+/// [Closing can wait](crate::guide::receiving#calls-that-another-process-can-make-wait) for the sender.
 ///
 /// # Example
 /// ```
@@ -226,8 +227,9 @@ impl SealedFile {
     /// payload, and the file.
     ///
     /// # Errors
-    /// The descriptor is closed. If you want to seal or copy a file that is refused, use
-    /// [`socket::recv`](recv) instead.
+    /// The descriptor is closed, which [can wait for the
+    /// sender](crate::guide::receiving#calls-that-another-process-can-make-wait). If you want to seal or
+    /// copy a file that is refused, use [`socket::recv`](recv) instead.
     /// - no errno ([`is_closed_by_peer`](Error::is_closed_by_peer)): the peer has closed the connection.
     ///   Two empty packets in a row look the same
     /// - no errno: the message came without a descriptor, or with more than one

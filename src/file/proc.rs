@@ -207,8 +207,9 @@ impl MemFile {
     /// read-only, with its own position at 0.
     ///
     /// Use it to hand the file out: the receiver moves its own position and cannot write through this
-    /// descriptor. Only seals are a security boundary: a process of the same user can open the file
-    /// again for writing.
+    /// descriptor. Only seals are a security boundary: whoever has a descriptor, of whatever user, can
+    /// open the file again for writing, unless its mode forbids that. A new file has the mode 0666 or
+    /// 0777, whatever the umask is.
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
@@ -241,7 +242,8 @@ impl MemFile {
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
-    /// - no errno: the file was not made by `memfd_create`
+    /// - no errno: the link does not look like that of a file made by `memfd_create`. It can also belong
+    ///   to a deleted file of another kind: [`is_memfd`](Self::is_memfd) knows
     ///
     /// # Example
     /// ```
