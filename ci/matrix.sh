@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2034 # the callers use what is set here
 # Shared by ci/kernels and ci/settings: runs test programs, and makes a table of what came of them.
-# Sourced after ci/lib.sh. The caller sets `programs`, and adds to `table`; `failed` becomes 1 with the first failure.
+# Sourced after ci/lib.sh. The caller sets `programs`, and calls heading, row for each machine, and end.
 
-programs=() table='' failed=0
+programs=() table='' rows=0 failed=0
 
 # The programs, one after the other, between two markers each, through a command if there is one. ci/init.c prints the same.
 run_programs() { # [COMMAND...]
@@ -40,6 +40,7 @@ counts() { # LOG NAME
 
 heading() { # TITLE
     local program name
+    ((${#programs[@]})) || fail 'there are no programs to run'
     table=$(printf '%-26s' "$1")
     for program in "${programs[@]}"; do
         name=${program##*/}
@@ -50,6 +51,7 @@ heading() { # TITLE
 # One row of the table. A program may also end with a cell that is named as right.
 row() { # NAME LOG [CELL]
     local program cell
+    rows=$((rows + 1))
     table+=$(printf '\n%-26s' "$1")
     for program in "${programs[@]}"; do
         cell=$(counts "$2" "${program##*/}")
@@ -59,4 +61,11 @@ row() { # NAME LOG [CELL]
             printf '%s, %s: %s, see %s\n' "$1" "${program##*/}" "$cell" "$2"
         fi
     done
+}
+
+# Prints the table, and ends the script. A misspelled argument is a failure too.
+end() {
+    printf '%s\n' "$table"
+    ((rows)) || fail 'nothing was run'
+    exit "$failed"
 }

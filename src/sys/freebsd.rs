@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::mm::MapFlags;
 
 use super::fd::{BorrowedFd, OwnedFd};
-use super::unix::{failed, make_above_stdio};
+use super::unix::{failed, memfd_create};
 use crate::error::{Call, Error, Reason};
 use crate::options::CreateOptions;
 
@@ -28,7 +28,7 @@ pub(crate) fn create(name: &CStr, options: &CreateOptions) -> Result<OwnedFd, Er
     let mut flags = MemfdFlags::empty();
     flags.set(MemfdFlags::CLOEXEC, options.close_on_exec);
     flags.set(MemfdFlags::ALLOW_SEALING, options.allow_sealing);
-    make_above_stdio(|| rustix::fs::memfd_create(name, flags)).map_err(failed(Call::MemfdCreate))
+    memfd_create(name, flags).map_err(failed(Call::MemfdCreate))
 }
 
 pub(crate) fn create_like(_: BorrowedFd<'_>) -> Result<OwnedFd, Error> {

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::time::Duration;
 
-use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, SealFlags, SeekFrom};
+use rustix::fs::{CWD, FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, SeekFrom};
 use rustix::io::{Errno, FdFlags, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::path::Arg;
@@ -151,21 +151,24 @@ pub(crate) fn is_above_stdio(fd: BorrowedFd<'_>) -> bool {
 /// stream meanwhile, the result is that other file: only for files that are examined afterwards.
 #[inline]
 pub(super) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Error> {
-    if is_above_stdio(fd.as_fd()) { Ok(fd) } else { dup(fd.as_fd()) }
+    #[cold]
+    fn move_up(fd: OwnedFd) -> Result<OwnedFd, Error> {
+        dup(fd.as_fd())
+    }
+    if is_above_stdio(fd.as_fd()) { Ok(fd) } else { move_up(fd) }
 }
 
-/// Makes a new file whose number is not that of a standard stream. It is never moved, so it is certainly
-/// the file that `make` has made, and nobody else has it.
-#[inline]
-pub(super) fn make_above_stdio(make: impl Fn() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
-    let fd = make()?;
-    if is_above_stdio(fd.as_fd()) { Ok(fd) } else { make_another(&fd, &make) }
-}
-
-/// While the file below stays open, the next one gets another number.
-#[cold]
-fn make_another(_below: &OwnedFd, make: &dyn Fn() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
-    make_above_stdio(make)
+/// Makes a new memory file. If its number is that of a standard stream, makes another one: a file that is
+/// moved may be another thread's, which has replaced the stream meanwhile.
+#[inline(never)]
+pub(super) fn memfd_create(name: &CStr, flags: MemfdFlags) -> Result<OwnedFd, Errno> {
+    #[cold]
+    fn create_another(_below: OwnedFd, name: &CStr, flags: MemfdFlags) -> Result<OwnedFd, Errno> {
+        // While the file below is open, the next one gets another number.
+        memfd_create(name, flags)
+    }
+    let fd = rustix::fs::memfd_create(name, flags)?;
+    if is_above_stdio(fd.as_fd()) { Ok(fd) } else { create_another(fd, name, flags) }
 }
 
 /// Keeps the descriptor open across `execve`.
@@ -263,8 +266,9 @@ impl Timer {
     /// `timerfd_create`, `timerfd_settime`.
     pub(crate) fn start(timeout: Duration) -> Result<Self, Error> {
         const NEVER_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let make = || timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC);
-        let fd = make_above_stdio(make).map_err(failed(Call::TimerfdCreate))?;
+        let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)
+            .map_err(failed(Call::TimerfdCreate))
+            .and_then(above_stdio)?;
         let time = Itimerspec { it_interval: NEVER_AGAIN, it_value: timespec(timeout) };
         timerfd_settime(&fd, TimerfdTimerFlags::empty(), &time).map_err(failed(Call::TimerfdSettime))?;
         Ok(Self(fd))

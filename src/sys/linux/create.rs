@@ -12,7 +12,7 @@ use crate::error::{Call, Error, Reason};
 use crate::options::{CreateOptions, Exec};
 use crate::seal::Seal;
 use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
-use crate::sys::unix::{failed, make_above_stdio};
+use crate::sys::unix::{failed, memfd_create};
 
 /// Set once this kernel has refused `MFD_EXEC` or `MFD_NOEXEC_SEAL` with EINVAL and accepted the
 /// other flags.
@@ -50,7 +50,7 @@ pub(crate) fn huge_page_size(fd: BorrowedFd<'_>) -> Result<Option<u64>, Error> {
 /// exec flags.
 pub(crate) fn try_exec_flags() -> Result<(), Error> {
     let options = CreateOptions::new();
-    match rustix::fs::memfd_create(c"", plain_flags(&options) | MemfdFlags::NOEXEC_SEAL) {
+    match memfd_create(c"", plain_flags(&options) | MemfdFlags::NOEXEC_SEAL) {
         Ok(_) => Ok(()),
         Err(errno) => Err(explain(errno, &options)),
     }
@@ -66,13 +66,12 @@ fn create_with(name: &CStr, plain: MemfdFlags, options: &CreateOptions) -> Resul
         Exec::DenyUnsealed | Exec::Allow => MemfdFlags::EXEC,
         Exec::KernelDefault => MemfdFlags::empty(),
     };
-    let memfd_create = |flags| make_above_stdio(|| rustix::fs::memfd_create(name, flags));
-    let (fd, exec) = match memfd_create(plain | exec) {
+    let (fd, exec) = match memfd_create(name, plain | exec) {
         Ok(fd) => (fd, exec),
         // EINVAL may mean the exec flag: retry without it. If something else is wrong, the retry
         // fails too, and its error is returned.
         Err(Errno::INVAL) if !exec.is_empty() => {
-            let fd = memfd_create(plain).map_err(|errno| explain(errno, options))?;
+            let fd = memfd_create(name, plain).map_err(|errno| explain(errno, options))?;
             EXEC_FLAGS_REFUSED.store(true, Ordering::Relaxed);
             (fd, MemfdFlags::empty())
         }

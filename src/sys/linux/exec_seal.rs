@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{Call, Error};
 use crate::sys::fd::AsFd;
-use crate::sys::unix::{Access, failed, make_above_stdio, mmap, munmap};
+use crate::sys::unix::{Access, failed, memfd_create, mmap, munmap};
 
 /// The length of the file; a page of any size will do.
 const LEN: usize = 1;
@@ -20,9 +20,7 @@ const LEN: usize = 1;
 /// The test cannot run: out of resources, `vm.memfd_noexec` is 2, or the kernel lacks the seal.
 pub(crate) fn exec_seal_finds_writers() -> Result<bool, Error> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
-    let make = || rustix::fs::memfd_create(c"memfile-exec-seal-test", flags);
-    // Safe code must not put another file under this number during the test, whose answer is kept.
-    let fd = make_above_stdio(make).map_err(failed(Call::MemfdCreate))?;
+    let fd = memfd_create(c"memfile-exec-seal-test", flags).map_err(failed(Call::MemfdCreate))?;
     rustix::fs::ftruncate(&fd, LEN as u64).map_err(failed(Call::Ftruncate))?;
     let base = mmap(fd.as_fd(), 0, LEN, Access::SharedWrite, None)?;
     let result = rustix::fs::fcntl_add_seals(&fd, SealFlags::EXEC);
