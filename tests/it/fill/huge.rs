@@ -208,62 +208,66 @@ fn nothing_remains_past_the_end() {
 /// up to their end.
 #[test]
 fn sources_whose_length_is_not_known() {
-    let Some(page) = affordable_page() else { return };
-    let proc = File::open("/proc/filesystems").unwrap();
-    look(&options().copy_of(NAME, &proc).unwrap(), &std::fs::read("/proc/filesystems").unwrap());
+    child::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        let proc = File::open("/proc/filesystems").unwrap();
+        look(&options().copy_of(NAME, &proc).unwrap(), &std::fs::read("/proc/filesystems").unwrap());
 
-    let bytes = pattern(2 * page + 5000);
-    let source = source(&bytes[..page + 1]);
-    let copy = thread::scope(|scope| {
-        scope.spawn(|| {
-            for (i, piece) in bytes[page + 1..].chunks(4096).enumerate() {
-                source.write_all_at(piece, (page + 1 + i * 4096) as u64).unwrap();
-            }
+        let bytes = pattern(2 * page + 5000);
+        let source = source(&bytes[..page + 1]);
+        let copy = thread::scope(|scope| {
+            scope.spawn(|| {
+                for (i, piece) in bytes[page + 1..].chunks(4096).enumerate() {
+                    source.write_all_at(piece, (page + 1 + i * 4096) as u64).unwrap();
+                }
+            });
+            options().copy_of(NAME, &source).unwrap()
         });
-        options().copy_of(NAME, &source).unwrap()
-    });
-    assert!(copy.len() > page as u64);
-    look(&copy, &bytes[..copy.len() as usize]);
-    // Once the source has stopped growing, the copy is complete.
-    look(&options().copy_of(NAME, &source).unwrap(), &bytes);
+        assert!(copy.len() > page as u64);
+        look(&copy, &bytes[..copy.len() as usize]);
+        // Once the source has stopped growing, the copy is complete.
+        look(&options().copy_of(NAME, &source).unwrap(), &bytes);
 
-    // A non-blocking source without data.
-    let (read, _write) = UnixStream::pair().unwrap();
-    read.set_nonblocking(true).unwrap();
-    let error = options().copy_of(NAME, &read).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
-    drop(copy);
-    nothing_is_left();
+        // A non-blocking source without data.
+        let (read, _write) = UnixStream::pair().unwrap();
+        read.set_nonblocking(true).unwrap();
+        let error = options().copy_of(NAME, &read).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
+        drop(copy);
+        nothing_is_left();
+    });
 }
 
 /// A source as long as the limit is copied, and one that is a byte longer is refused.
 #[test]
 fn limits() {
-    let Some(page) = affordable_page() else { return };
-    for limit in [page - 1, page, page + 1, 2 * page, 2 * page + 1] {
-        let bytes = pattern(limit + 1);
-        for len in [limit, limit + 1] {
-            let bytes = &bytes[..len];
-            let builder = options().limit(limit as u64);
-            let (read, write) = rustix::pipe::pipe().unwrap();
-            let write = File::from(write);
-            let piped = thread::scope(|scope| {
-                // Ignores EPIPE: the reader is closed as soon as the source exceeds the limit.
-                scope.spawn(move || drop((&write).write_all(bytes)));
-                builder.copy_of(NAME, read)
-            });
-            let read = builder.from_reader(NAME, bytes).map_err(|error| error.downcast::<Error>().unwrap());
-            for result in [builder.copy_of(NAME, source(bytes)), piped, read] {
-                if len == limit {
-                    look(&result.unwrap(), bytes);
-                } else {
-                    let error = refused(result, None, &source_beyond_limit(limit as u64));
-                    assert_eq!(error.cause(), Cause::LimitExceeded);
+    child::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        for limit in [page - 1, page, page + 1, 2 * page, 2 * page + 1] {
+            let bytes = pattern(limit + 1);
+            for len in [limit, limit + 1] {
+                let bytes = &bytes[..len];
+                let builder = options().limit(limit as u64);
+                let (read, write) = rustix::pipe::pipe().unwrap();
+                let write = File::from(write);
+                let piped = thread::scope(|scope| {
+                    // Ignores EPIPE: the reader is closed as soon as the source exceeds the limit.
+                    scope.spawn(move || drop((&write).write_all(bytes)));
+                    builder.copy_of(NAME, read)
+                });
+                let read = builder.from_reader(NAME, bytes).map_err(|error| error.downcast::<Error>().unwrap());
+                for result in [builder.copy_of(NAME, source(bytes)), piped, read] {
+                    if len == limit {
+                        look(&result.unwrap(), bytes);
+                    } else {
+                        let error = refused(result, None, &source_beyond_limit(limit as u64));
+                        assert_eq!(error.cause(), Cause::LimitExceeded);
+                    }
                 }
             }
         }
-    }
-    nothing_is_left();
+        nothing_is_left();
+    });
 }
 
 /// If the limit is a multiple of the size of a huge page, the file has huge pages up to the limit.
@@ -285,29 +289,31 @@ fn the_last_page_before_the_limit() {
 /// Readers that lie, fail or panic once the file has its first huge pages.
 #[test]
 fn readers_that_go_wrong() {
-    let Some(page) = affordable_page() else { return };
-    let first = || io::repeat(7).take(2 * page as u64 + 5000);
-    struct Liar(usize);
-    impl Read for Liar {
-        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-            Ok(buf.len() + self.0)
+    child::alone(|| {
+        let Some(page) = affordable_page() else { return };
+        let first = || io::repeat(7).take(2 * page as u64 + 5000);
+        struct Liar(usize);
+        impl Read for Liar {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                Ok(buf.len() + self.0)
+            }
         }
-    }
-    for lie in [1, 1 << 20, isize::MAX as usize] {
-        let error = options().from_reader(NAME, first().chain(Liar(lie))).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        for lie in [1, 1 << 20, isize::MAX as usize] {
+            let error = options().from_reader(NAME, first().chain(Liar(lie))).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+            nothing_is_left();
+        }
+        let broken = Script(iter::once(Err(io::Error::other("broken"))));
+        let error = options().from_reader(NAME, first().chain(broken)).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Other, "broken"));
         nothing_is_left();
-    }
-    let broken = Script(iter::once(Err(io::Error::other("broken"))));
-    let error = options().from_reader(NAME, first().chain(broken)).unwrap_err();
-    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Other, "broken"));
-    nothing_is_left();
 
-    let panics = Script(iter::from_fn(|| std::panic::resume_unwind(Box::new("stop"))));
-    let read = || options().from_reader(NAME, first().chain(panics));
-    let panic = catch_unwind(AssertUnwindSafe(read)).unwrap_err();
-    assert_eq!(panic.downcast_ref(), Some(&"stop"));
-    nothing_is_left();
+        let panics = Script(iter::from_fn(|| std::panic::resume_unwind(Box::new("stop"))));
+        let read = || options().from_reader(NAME, first().chain(panics));
+        let panic = catch_unwind(AssertUnwindSafe(read)).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"stop"));
+        nothing_is_left();
+    });
 }
 
 /// Makes a file while the call number `at`, a collapse, fails with `errno`. Returns the file and

@@ -30,36 +30,38 @@ fn draft(bytes: &[u8]) -> Draft {
 /// more than one map to write through.
 #[test]
 fn from_draft_to_frozen() {
-    if noexec::leaves_no_choice() {
-        return;
-    }
-    for len in [0, 1, 4096, 10_000] {
-        let mut bytes = pattern(len);
-        let draft = draft(&bytes);
-        let address = draft.as_ptr();
-        let writer = draft.share().unwrap();
-        assert_eq!((writer.len(), mappings(NAME).len()), (len, usize::from(len > 0)));
-        assert!(len == 0 || mappings(NAME)[0].starts_with(&format!("{:x}-", address.addr())), "the map has moved");
-        assert_eq!(writer.as_mem_file().get_seals().unwrap(), SHARED);
+    child::alone(|| {
+        if noexec::leaves_no_choice() {
+            return;
+        }
+        for len in [0, 1, 4096, 10_000] {
+            let mut bytes = pattern(len);
+            let draft = draft(&bytes);
+            let address = draft.as_ptr();
+            let writer = draft.share().unwrap();
+            assert_eq!((writer.len(), mappings(NAME).len()), (len, usize::from(len > 0)));
+            assert!(len == 0 || mappings(NAME)[0].starts_with(&format!("{:x}-", address.addr())), "the map has moved");
+            assert_eq!(writer.as_mem_file().get_seals().unwrap(), SHARED);
 
-        let view = SharedView::try_from(writer.reader().unwrap()).unwrap();
-        let mut read = vec![0xff; len];
-        view.read_exact_at(&mut read, 0).unwrap();
-        assert!(read == bytes, "{len}");
-        if let Some(last) = bytes.last_mut() {
-            *last = 0xfe;
-            writer.write_all_at(&[0xfe], len - 1).unwrap();
+            let view = SharedView::try_from(writer.reader().unwrap()).unwrap();
+            let mut read = vec![0xff; len];
             view.read_exact_at(&mut read, 0).unwrap();
             assert!(read == bytes, "{len}");
+            if let Some(last) = bytes.last_mut() {
+                *last = 0xfe;
+                writer.write_all_at(&[0xfe], len - 1).unwrap();
+                view.read_exact_at(&mut read, 0).unwrap();
+                assert!(read == bytes, "{len}");
+            }
+            let other = writer.as_mem_file().try_clone().unwrap();
+            let message = "pwrite: EPERM: a seal forbids this change: put the data into a new file";
+            refused(other.write_all_at(b"!", 0), EPERM, message);
+            drop((view, other));
+            look(&writer.freeze().unwrap(), &bytes);
         }
-        let other = writer.as_mem_file().try_clone().unwrap();
-        let message = "pwrite: EPERM: a seal forbids this change: put the data into a new file";
-        refused(other.write_all_at(b"!", 0), EPERM, message);
-        drop((view, other));
-        look(&writer.freeze().unwrap(), &bytes);
-    }
-    assert_eq!(descriptors_of(NAME), 0);
-    assert!(mappings(NAME).is_empty());
+        assert_eq!(descriptors_of(NAME), 0);
+        assert!(mappings(NAME).is_empty());
+    });
 }
 
 #[test]
@@ -85,42 +87,47 @@ fn transparent_huge_pages_stay() {
 /// The length of the file is rounded up to a huge page, the length of the draft is not.
 #[test]
 fn hugetlb_pages() {
-    if noexec::leaves_no_choice() {
-        return;
-    }
-    let Some(_pool) = Pool::of(2) else { return };
-    let options = options().create_options(CreateOptions::new().exec(Exec::DenyUnsealed).huge_tlb(HugeTlb::Default));
-    for len in [5000, page() + 5] {
-        let mut draft = options.draft(NAME, len).unwrap();
-        draft.copy_from_slice(&pattern(len));
-        let writer = draft.share().unwrap();
-        assert_eq!((writer.len(), mappings(NAME).len()), (len, 1));
-        let view = SharedView::try_from(writer.reader().unwrap()).unwrap();
-        let mut read = vec![0; len];
-        view.read_exact_at(&mut read, 0).unwrap();
-        assert!(read == pattern(len));
-        drop(view);
-        let map = writer.freeze().unwrap().map().unwrap();
-        assert_eq!(map.len(), len.next_multiple_of(page()));
-        assert!(map[..len] == pattern(len) && map[len..].iter().all(|&byte| byte == 0));
-    }
-    assert!(mappings(NAME).is_empty());
+    child::alone(|| {
+        if noexec::leaves_no_choice() {
+            return;
+        }
+        let Some(_pool) = Pool::of(2) else { return };
+        let options =
+            options().create_options(CreateOptions::new().exec(Exec::DenyUnsealed).huge_tlb(HugeTlb::Default));
+        for len in [5000, page() + 5] {
+            let mut draft = options.draft(NAME, len).unwrap();
+            draft.copy_from_slice(&pattern(len));
+            let writer = draft.share().unwrap();
+            assert_eq!((writer.len(), mappings(NAME).len()), (len, 1));
+            let view = SharedView::try_from(writer.reader().unwrap()).unwrap();
+            let mut read = vec![0; len];
+            view.read_exact_at(&mut read, 0).unwrap();
+            assert!(read == pattern(len));
+            drop(view);
+            let map = writer.freeze().unwrap().map().unwrap();
+            assert_eq!(map.len(), len.next_multiple_of(page()));
+            assert!(map[..len] == pattern(len) && map[len..].iter().all(|&byte| byte == 0));
+        }
+        assert!(mappings(NAME).is_empty());
+    });
 }
 
 /// A program that is started while the draft is being filled must not inherit it, even if the
 /// caller asked for an inheritable file.
 #[test]
 fn inheritable_only_once_shared() {
-    if noexec::leaves_no_choice() {
-        return;
-    }
-    for inherited in [false, true] {
-        let options = CreateOptions::new().exec(Exec::DenyUnsealed).close_on_exec(!inherited);
-        let draft = SealedFile::options().create_options(options).draft(NAME, 5).unwrap();
-        assert_eq!((descriptors_of(NAME), inheritable(NAME)), (1, 0));
-        let _writer = draft.share().unwrap();
-        assert_eq!((descriptors_of(NAME), inheritable(NAME)), (1, usize::from(inherited)));
-    }
+    child::alone(|| {
+        if noexec::leaves_no_choice() {
+            return;
+        }
+        for inherited in [false, true] {
+            let options = CreateOptions::new().exec(Exec::DenyUnsealed).close_on_exec(!inherited);
+            let draft = SealedFile::options().create_options(options).draft(NAME, 5).unwrap();
+            assert_eq!((descriptors_of(NAME), inheritable(NAME)), (1, 0));
+            let _writer = draft.share().unwrap();
+            assert_eq!((descriptors_of(NAME), inheritable(NAME)), (1, usize::from(inherited)));
+        }
+    });
 }
 
 /// If sharing fails, the draft comes back unchanged: it can be written, made longer, and sealed.

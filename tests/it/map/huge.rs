@@ -130,7 +130,7 @@ fn a_length_that_is_not_a_multiple_of_a_page() {
 /// The kernel reserves huge pages for the copies when it makes the map, before any write.
 #[test]
 fn a_copy_on_write_map_reserves_its_own_pages() {
-    let sealed = || options().from_bytes("huge copy", &[1; 5000]).unwrap();
+    let sealed = || options().from_bytes("huge private", &[1; 5000]).unwrap();
     let Some(pool) = Pool::of(1) else { return };
     let message = &format!("mmap: ENOMEM: {NO_ADDRESS_SPACE}");
     refused(sealed().map_copy_on_write(), libc::ENOMEM, message);
@@ -142,7 +142,7 @@ fn a_copy_on_write_map_reserves_its_own_pages() {
     copy.fill(2);
     assert!(sealed.map().unwrap().iter().all(|&byte| byte == 1));
     drop(copy);
-    assert!(mappings("huge copy").is_empty());
+    assert!(mappings("huge private").is_empty());
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn ranges() {
     let bytes = pattern(len);
     let places = [0, 1, 4097, page - 1, page, page + 1, 2 * page - 5, 2 * page, 2 * page + 1, len - 1, len];
     for options in [HUGE, HUGE.populate(true), HUGE.lock(true), HUGE.populate(true).lock(true)] {
-        let sender = SealedFile::from_bytes(NAME, &bytes).unwrap();
+        let sender = SealedFile::from_bytes("transparent ranges", &bytes).unwrap();
         let through = [sender.try_clone().unwrap(), sender.reopen_read_only().unwrap()];
         for (received, start) in through.iter().flat_map(|file| places.map(|start| (file, start))) {
             for end in places.into_iter().filter(|&end| end >= start) {
@@ -104,7 +104,7 @@ fn ranges() {
             }
         }
     }
-    assert!(mappings(NAME).is_empty());
+    assert!(mappings("transparent ranges").is_empty());
 }
 
 /// Changes in a copy-on-write map appear neither in the file nor in later maps.
