@@ -256,7 +256,9 @@ impl MemFile {
         }
         match sys::ftruncate(self.as_fd(), len) {
             // `ftruncate` reports a read-only descriptor as EINVAL, not as EBADF.
-            Err(error) if error.is(Errno::INVAL) && is_read_only(self.as_fd()) => Err(error.because(Reason::ReadOnly)),
+            Err(error) if error.is(Errno::INVAL) && sys::is_read_only(self.as_fd()) => {
+                Err(error.because(Reason::ReadOnly))
+            }
             result => result,
         }
     }
@@ -536,18 +538,13 @@ fn explain_offset(error: Error, offset: u64, len: u64) -> Error {
 pub(crate) fn explain_add_seals(error: Error, fd: BorrowedFd<'_>, seals: Seals) -> Error {
     match sys::get_seals(fd) {
         Ok(present) if error.is(Errno::PERM) && present.contains(Seal::Seal) => error.because(Reason::Sealed),
-        Ok(_) if error.is(Errno::PERM) && is_read_only(fd) => error.because(Reason::ReadOnly),
+        Ok(_) if error.is(Errno::PERM) && sys::is_read_only(fd) => error.because(Reason::ReadOnly),
         // Every kernel that has seals at all has these four.
         Ok(_) if error.is(Errno::INVAL) => error.with_seals(seals - Seals::IMMUTABLE),
         // Another kind of file, for which `add_seals` fails with EPERM if it is not open for writing.
         Err(no_seals) if no_seals.is(Errno::INVAL) => error.because(Reason::NotAMemoryFile),
         _ => error,
     }
-}
-
-/// Only used to explain an error. Best effort: the descriptor counts as writable if `F_GETFL` fails.
-fn is_read_only(fd: BorrowedFd<'_>) -> bool {
-    sys::is_read_only(fd).unwrap_or(false)
 }
 
 /// The error of [`MemFile::from_fd`]: it holds the descriptor.

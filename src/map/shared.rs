@@ -337,7 +337,7 @@ pub(super) fn shrink(holes: Holes) -> Terms {
 /// A read-only descriptor of the same file, or `None` if `fd` is read-only itself, or if the file cannot
 /// be opened again without waiting. Mapping `fd` is then just as safe, but can prevent the seal Write.
 fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
-    if sys::is_read_only(fd).unwrap_or(false) {
+    if sys::is_read_only(fd) {
         return None;
     }
     MemFile::reopen_fd(fd).ok()

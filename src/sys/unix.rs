@@ -123,10 +123,9 @@ pub(crate) fn pwrite(fd: BorrowedFd<'_>, buf: &[u8], offset: u64) -> Result<usiz
     retry_on_intr(|| rustix::io::pwrite(fd, buf, offset)).map_err(failed(Call::Pwrite))
 }
 
-/// Whether the descriptor is open for reading only.
-pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
-    let flags = rustix::fs::fcntl_getfl(fd).map_err(failed(Call::GetFlags))?;
-    Ok((flags & OFlags::RWMODE) == OFlags::RDONLY)
+/// Whether the descriptor is open for reading only. If `F_GETFL` fails, it counts as writable.
+pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDONLY)
 }
 
 /// The first number that is not one of the standard streams.

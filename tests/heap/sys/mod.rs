@@ -170,8 +170,8 @@ pub(crate) fn copy_file_range(
     Err(Error::os(Call::CopyFileRange, Errno::NOSYS))
 }
 
-pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> Result<bool, Error> {
-    lock().open(fd).map(|open| open.read_only).map_err(failed(Call::GetFlags))
+pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> bool {
+    lock().open(fd).is_ok_and(|open| open.read_only)
 }
 
 pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {

@@ -181,6 +181,7 @@ pub(super) fn all() -> Vec<Call> {
         call("draft", nothing, |()| SealedFile::options().draft("fault", 5000)),
         call("draft set_len", draft, |mut draft| draft.set_len(9000)),
         call("draft seal", draft, Draft::seal),
+        call("draft seal, inheritable", inheritable, Draft::seal),
         call("draft share", draft, Draft::share),
         call("copy_of", disk_file, |source| SealedFile::copy_of("fault", source)),
         call("from_reader", nothing, |()| SealedFile::from_reader("fault", &b"reader"[..])),
@@ -253,6 +254,11 @@ fn with_huge_pages() -> Vec<Call> {
         call("huge from_reader", bytes, move |bytes| options().from_reader("fault", &bytes[..])),
         call("huge map_with", file, |file| file.map_with(.., MapOptions::new().huge_pages(true))),
     ]
+}
+
+fn inheritable() -> Draft {
+    let options = CreateOptions::new().close_on_exec(false);
+    SealedFile::options().create_options(options).draft("fault", 5000).unwrap()
 }
 
 fn draft() -> Draft {

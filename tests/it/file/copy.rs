@@ -325,3 +325,18 @@ fn targets_that_write_refuses() {
         Err(error) => skip(error),
     }
 }
+
+/// A write that writes nothing is an error. Trying again could go on for ever.
+#[test]
+fn a_write_that_writes_nothing() {
+    seccomp::alone(|| {
+        // A filter lasts as long as its thread. This one must still be able to report.
+        let copied = thread::spawn(|| {
+            for call in ["copy_file_range", "sendfile", "splice", "write"] {
+                seccomp::always(call, seccomp::errno(0));
+            }
+            target().copy_from(memory(b"bytes"), u64::MAX)
+        });
+        refused(copied.join().unwrap(), None, "the kernel wrote nothing");
+    });
+}

@@ -286,3 +286,14 @@ fn an_interrupted_allocation_goes_on_in_pieces() {
         }
     });
 }
+
+/// A write that writes nothing is an error. Trying again could go on for ever.
+#[test]
+fn a_write_that_writes_nothing() {
+    seccomp::alone(|| {
+        let file = holding(b"bytes");
+        seccomp::always("pwrite", seccomp::errno(0));
+        refused(file.write_all_at(b"more", 0), None, "the kernel wrote nothing");
+        assert_eq!(file.write_at(b"more", 0).unwrap(), 0);
+    });
+}

@@ -3,10 +3,10 @@
 use memfile::{Cause, CreateOptions, Holes, HugeTlb, MemFile, SealedFile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::check::{beyond_limit, refused};
+use crate::support::check::{beyond_limit, end_of_file, refused};
 use crate::support::huge::{Pool, page};
 use crate::support::proc_self::mappings;
-use crate::support::{child, pattern};
+use crate::support::{child, pattern, seccomp};
 
 #[test]
 fn every_size() {
@@ -68,5 +68,17 @@ fn out_of_memory() {
         let error = refused(sealed.to_vec(), None, "no memory is left for a copy of 1073741824 bytes");
         assert_eq!(error.cause(), Cause::OutOfMemory);
         assert_eq!(sealed.map_range(LEN - 5..).unwrap().len(), 5);
+    });
+}
+
+/// A read that finds the end of the file before its proven length, as only a simulated kernel shows it, is
+/// an error. Trying again could go on for ever.
+#[test]
+fn a_read_that_reads_nothing() {
+    seccomp::alone(|| {
+        let file = SealedFile::from_bytes("to_vec end", b"bytes").unwrap();
+        seccomp::always("pread", seccomp::errno(0));
+        let error = refused(file.to_vec(), None, &end_of_file(0, 5));
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
     });
 }

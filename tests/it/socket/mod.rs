@@ -26,7 +26,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::support::check::{MISSING_BOTH, NO_DESCRIPTOR, NO_MEMORY_FILE, holes, refused};
 use crate::support::proc_self::{allocated, open_descriptors};
 use crate::support::skip::skip;
-use crate::support::{BEYOND_A_HUGE_PAGE, child, descriptors};
+use crate::support::{BEYOND_A_HUGE_PAGE, child, descriptors, seccomp};
 
 const ENOENT: i32 = 2;
 const EBADF: i32 = 9;
@@ -532,4 +532,15 @@ fn a_socket_of_another_family_drops_descriptors_silently() {
     assert_eq!(sealed("dropped").send(&ours, b"x").unwrap(), 1);
     let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
     assert_refused(error, NO_DESCRIPTOR);
+}
+
+#[test]
+fn too_many_descriptors_in_flight() {
+    seccomp::alone(|| {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let file = sealed("in flight");
+        seccomp::always("sendmsg", seccomp::errno(libc::ETOOMANYREFS));
+        let message = "sendmsg: ETOOMANYREFS: more descriptors are in flight than RLIMIT_NOFILE allows";
+        refused(file.send(&ours, b"x"), libc::ETOOMANYREFS, message);
+    });
 }
