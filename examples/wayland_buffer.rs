@@ -137,8 +137,8 @@ fn rehearse(canvas: &SharedMap) -> Result<()> {
     Ok(())
 }
 
-/// The side of the compositor: returns a view that stays readable whatever the client does, or the reason
-/// for a protocol error.
+/// The side of the compositor: returns a view that the client cannot truncate, or the reason for a protocol
+/// error.
 fn create_pool(socket: &UnixStream, len: u32) -> Result<SharedView> {
     let mut fds = [None];
     socket::recv(socket, &mut [0; 64], &mut fds)?;
@@ -152,7 +152,9 @@ fn create_pool(socket: &UnixStream, len: u32) -> Result<SharedView> {
     }
     // A file of which only the length was set has no memory yet. Allocate it now, so that reading cannot
     // fail for lack of memory later, but only for the length that the client has announced, because the
-    // file may be much longer. The client can still punch holes, which are allocated when they are read.
+    // file may be much longer. The client can still punch holes, which are allocated when they are read:
+    // if then no memory is left, or no huge page for a file of such pages, this process gets SIGBUS or is
+    // killed. A compositor that does not trust its clients copies the pixels with `MemFile::read_at`.
     pool.allocate(0, len.into())?;
-    Ok(SharedView::map(&pool, Holes::Accept)?)
+    Ok(SharedView::map_range(&pool, ..u64::from(len), Holes::Accept)?)
 }

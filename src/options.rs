@@ -56,9 +56,9 @@ impl CreateOptions {
 
     /// Allocate the file from the pool of huge pages. Default: ordinary pages.
     ///
-    /// The administrator has to reserve this pool, and creating or filling a file fails if no page of
-    /// it is free. [`SealedFileOptions::huge_pages`](crate::SealedFileOptions::huge_pages) needs no
-    /// setup, and uses ordinary pages where it gets no huge ones: prefer it.
+    /// The administrator has to reserve this pool, and filling a file fails if no page of it is free.
+    /// [`SealedFileOptions::huge_pages`](crate::SealedFileOptions::huge_pages) needs no setup, and uses
+    /// ordinary pages where it gets no huge ones: prefer it.
     ///
     /// Such a file does not support `write(2)` (EINVAL): it is filled through a mapping, as
     /// [`SealedFile::create_with`](crate::SealedFile::create_with) does. Its length is a multiple

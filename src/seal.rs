@@ -82,7 +82,8 @@ seals! {
         #[doc(alias = "F_SEAL_FUTURE_WRITE")]
         FutureWrite = 0x10,
 
-        /// The execute permission bits cannot change.
+        /// The execute permission bits cannot change by `chmod`. (Linux 6.18 still lets an access control
+        /// list change them.)
         ///
         /// On a file whose mode has an execute bit this seal implies `Shrink`, `Grow`, `Write` and
         /// `FutureWrite`. It is not a security boundary: `mmap` with `PROT_EXEC` ignores it.

@@ -36,11 +36,13 @@ pub struct Received {
 /// # Errors
 /// - no errno: more than 253 descriptors, or descriptors with an empty payload on a stream, which
 ///   carries them only with at least one byte. Nothing is sent
-/// - EAGAIN: the socket is non-blocking, and full
+/// - EAGAIN: the socket is non-blocking, and full; or its timeout has passed (`SO_SNDTIMEO`, which a signal
+///   starts anew)
 /// - EPIPE, ECONNRESET, ECONNREFUSED ([`is_closed_by_peer`](Error::is_closed_by_peer)): the peer has
 ///   closed its socket. No signal is raised
 /// - EMSGSIZE: the payload is too long for a datagram: put it into a [`SealedFile`] and send that
 /// - ETOOMANYREFS: more descriptors are sent and not yet received than `RLIMIT_NOFILE` allows
+/// - EINVAL: a descriptor of io_uring is among them
 /// - ENOTSOCK, ENOTCONN, EDESTADDRREQ: as for `send(2)`
 ///
 /// # Example
@@ -84,7 +86,8 @@ pub fn send(socket: impl AsFd, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Result
 /// - ENOENT, ECONNREFUSED ([`is_closed_by_peer`](Error::is_closed_by_peer)): no socket is at the path,
 ///   or it was closed
 /// - ENAMETOOLONG: the path has more than 108 bytes; ENOTDIR, ELOOP: the path leads nowhere
-/// - EACCES: no permission to write to the socket, or to search the path
+/// - EACCES: no permission to write to the socket, or to search the path; EPERM: the socket at the path is
+///   connected to another one
 /// - EPROTOTYPE: the socket at the path has another type; EISCONN, EOPNOTSUPP: `socket` is a stream
 ///
 /// # Example
@@ -138,7 +141,9 @@ fn send_msg(socket: BorrowedFd<'_>, to: Option<&CStr>, payload: &[u8], fds: &[Bo
 ///   process can have no more descriptors (`RLIMIT_NOFILE`), a security module forbids them, or the
 ///   message has far too much control data; or the message is longer than `payload`, on other types
 ///   than a stream
-/// - EAGAIN: the socket is non-blocking, and has received nothing yet
+/// - EAGAIN: the socket is non-blocking, and has received nothing yet; or its timeout has passed
+///   (`SO_RCVTIMEO`, which a signal starts anew: use `poll`)
+/// - EMFILE: a descriptor has the number of a standard stream, and no other is free
 /// - ECONNRESET ([`is_closed_by_peer`](Error::is_closed_by_peer)): the peer has closed its socket
 /// - ENOTSOCK, ENOTCONN, EINVAL: as for `recv(2)`
 ///

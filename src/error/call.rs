@@ -109,6 +109,7 @@ impl Call {
             // A page fault inside the kernel that finds no memory is reported as a bad address.
             (Self::Madvise | Self::FutexWait | Self::FutexWake, Errno::FAULT) => Reason::NoMemory,
             (Self::FutexWait | Self::FutexWake, Errno::NOSYS) => Reason::NoFutex,
+            (Self::FutexWake, Errno::INVAL) => Reason::ForeignSleeper,
             (Self::Mmap, Errno::OVERFLOW) => Reason::BeyondOffsets,
             (Self::Mmap | Self::Mlock, Errno::AGAIN) | (Self::Mlock, Errno::NOMEM | Errno::PERM) => {
                 Reason::MemlockLimit

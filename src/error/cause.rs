@@ -235,10 +235,10 @@ causes! {
         MessageTooLong => "the payload is too long for one message: put it into a `SealedFile` and send that",
     }
 
-    /// The socket or the source is non-blocking and not ready, or opening the file would wait for a
-    /// lease (EAGAIN).
+    /// The socket or the source is not ready, and is non-blocking or has a timeout; or opening the file
+    /// would wait for a lease (EAGAIN).
     WouldBlock, WouldBlock {
-        WouldBlock => "the descriptor is non-blocking and not ready",
+        WouldBlock => "the descriptor is not ready: it is non-blocking, or its timeout has passed",
         Leased => "the owner of the file holds a lease on it, so opening it again would wait",
     }
 
@@ -263,6 +263,8 @@ causes! {
     /// The kernel returned an errno that this crate cannot explain.
     Other, Other {
         Kernel => "the kernel refused the call",
+        ForeignSleeper => "a process that has the file sleeps here as on a lock with priority inheritance, so some \
+            sleepers may not have been woken",
         // Not an errno: `write` has returned 0 for a buffer that is not empty.
         WriteZero => "the kernel wrote nothing",
     }

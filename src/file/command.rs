@@ -34,6 +34,10 @@ impl MemFile {
     /// that nobody can change the program before it runs; then call
     /// [`SealedFile::to_command`](crate::SealedFile::to_command).
     ///
+    /// The command runs the file by its descriptor, which has a number of 500 or more if possible. If you
+    /// give the child descriptors with certain numbers, for example with the crate command-fds, do not
+    /// use the number in [`get_program`](Command::get_program): the child would run that other file.
+    ///
     /// A script is refused. Its interpreter would open the path after the descriptor is closed, and
     /// find nothing or another file. Start the interpreter instead:
     /// `Command::new("sh").stdin(script.to_stdio()?)`. The same holds for programs that run by
@@ -81,7 +85,7 @@ impl MemFile {
             return Err(Error::new(Reason::Script));
         }
         // A descriptor of its own keeps the path valid even if `self` is dropped before the command runs.
-        let file = sys::dup(self.as_fd())?;
+        let file = sys::dup_high(self.as_fd())?;
         let command = Command::new(Path::of_thread(file.as_fd()));
         Ok(FileCommand { command, file })
     }

@@ -17,8 +17,8 @@ impl MemFile {
     /// the first that can be opened. Returns `None` if no inherited file has it.
     ///
     /// Use it in a child whose parent did not tell it the number of the descriptor. The new descriptor
-    /// is close-on-exec and has its own position, at 0. The inherited descriptor stays open, and
-    /// children of this process inherit it too: only unsafe code (`OwnedFd::from_raw_fd`) can take
+    /// is close-on-exec, without `O_APPEND`, and has its own position, at 0. The inherited descriptor stays
+    /// open, and children of this process inherit it too: only unsafe code (`OwnedFd::from_raw_fd`) can take
     /// over a descriptor by its number.
     ///
     /// A close-on-exec descriptor cannot have been inherited, so it is skipped, as is one opened with
@@ -27,7 +27,8 @@ impl MemFile {
     ///
     /// # Errors
     /// - ENOENT: `/proc` is not mounted
-    /// - EACCES: the file's mode forbids opening it; EMFILE, ENFILE: out of descriptors
+    /// - EACCES: the file's mode forbids opening it; ETXTBSY: it is the program of a running process, and
+    ///   was inherited for writing; EMFILE, ENFILE: out of descriptors
     /// - EWOULDBLOCK: somebody holds a lease on the file (`F_SETLEASE`); this call does not wait for it
     /// - those of [`is_memfd`](Self::is_memfd)
     ///
@@ -95,7 +96,9 @@ pub(super) fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     if !read && !write {
         return Ok(None);
     }
-    if !fs::metadata(path)?.is_file() {
+    // Any other file could be one of FUSE, whose server might never let it be opened.
+    let number = path.file_name().and_then(OsStr::to_str).and_then(|number| number.parse().ok());
+    if !number.is_some_and(sys::has_seals) {
         return Ok(None);
     }
     let file = OpenOptions::new().read(read).write(write).custom_flags(sys::O_NONBLOCK).open(path)?;

@@ -375,7 +375,8 @@ impl MemFile {
     /// position. Returns the number of bytes written.
     ///
     /// If the file has the seal Grow, a write that crosses its end fails with EPERM or writes fewer
-    /// bytes, depending on the kernel. The file never grows.
+    /// bytes, depending on the kernel. The file never grows. If the file was opened with `O_APPEND`, Linux
+    /// ignores the offset, and appends.
     ///
     /// Like every change of a file, this call waits while another process holds the file's lock:
     /// [which calls can wait](crate::guide::receiving).

@@ -16,7 +16,7 @@ impl SharedMap {
     ///
     /// If the map already has `len` bytes or more, nothing happens: a map and its file never become
     /// shorter. To follow a file that somebody else has made longer, pass the file's
-    /// [length](crate::MemFile::len).
+    /// [length](crate::MemFile::len), but no more than you are willing to allocate.
     ///
     /// The file must have the seal Shrink, and must not have Grow or FutureWrite, as in the example.
     ///
@@ -33,7 +33,7 @@ impl SharedMap {
     ///   a new map; then the file may already be longer
     /// - ENOSPC, ENOMEM: no memory for it; ENOMEM of `mmap`: no address space, and the file is
     ///   already longer
-    /// - EFBIG: beyond `RLIMIT_FSIZE`
+    /// - EFBIG: beyond `RLIMIT_FSIZE`, with SIGXFSZ
     /// - no errno: `len` exceeds the address space, or is not a multiple of the file's huge page
     ///   size
     ///

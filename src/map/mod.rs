@@ -17,7 +17,8 @@
 //!   to the bytes. They only copy them or use atomics, so a peer cannot break any promise of the
 //!   language. Shrink keeps the pages readable.
 //!
-//! The faults that remain are a hole that cannot be filled, which [`Holes`](crate::Holes) excludes; a
+//! The faults that remain are a hole that cannot be filled, which [`Holes`](crate::Holes) excludes
+//! unless a peer can punch new ones (into a shared file without FutureWrite and Write); a
 //! page that was swapped out and cannot be read back; and broken memory. They raise SIGBUS, which ends
 //! the process, and change no byte.
 //!

@@ -157,6 +157,7 @@ impl SharedMap {
     ///   call `map.into_mem_file().into_sealed_timeout(timeout)` instead
     /// - no errno ([`is_unproven`](Error::is_unproven)): the file has the Exec seal, and the kernel
     ///   can forge Write by it or cannot be tested; the file is already sealed then
+    /// - EPERM: a reader has opened the file again for writing, and added the seal Seal
     /// - those of [`MemFile::into_sealed`]
     ///
     /// # Example

@@ -235,8 +235,8 @@ impl SharedView {
     ///
     /// If the descriptor is open for writing, the file is opened again read-only, because a mapping
     /// through a writable descriptor counts as potentially writable, and would make
-    /// [`SharedMap::freeze`] fail with EBUSY. If opening it again fails, because `/proc` is not mounted
-    /// or the owner has a lease on the file, the descriptor is used as it is.
+    /// [`SharedMap::freeze`] fail with EBUSY. If it cannot be opened again, because `/proc` is not mounted
+    /// or shows other files, or the owner has a lease on the file, the descriptor is used as it is.
     ///
     /// # Errors
     /// - no errno: no seal Shrink, or holes ([`is_unproven`](Error::is_unproven)); longer than the
@@ -274,15 +274,8 @@ impl SharedView {
         let fd = moved.as_ref().map_or(fd, AsFd::as_fd);
         let proof = prove(fd, shrink(holes))?;
         // The descriptor is closed at the end: a mapping keeps the file alive by itself.
-        let Some(read_only) = reopened(fd) else {
-            return Self::of(fd, proof, range);
-        };
-        // Prove the reopened descriptor again: another file system may be mounted at /proc.
-        let proof = prove(read_only.as_fd(), shrink(Holes::Accept))?;
-        Self::of(read_only.as_fd(), proof, range)
-    }
-
-    fn of(fd: BorrowedFd<'_>, proof: Proof, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        let read_only = reopened(fd, proof);
+        let fd = read_only.as_ref().map_or(fd, AsFd::as_fd);
         Ok(Self { map: Shared::new(fd, proof, range)?, file: proof.id() })
     }
 
@@ -334,13 +327,18 @@ pub(super) fn shrink(holes: Holes) -> Terms {
     Terms { required: Seal::Shrink.into(), holes, limit: u64::MAX, origin: Origin::Received }
 }
 
-/// A read-only descriptor of the same file, or `None` if `fd` is read-only itself, or if the file cannot
-/// be opened again without waiting. Mapping `fd` is then just as safe, but can prevent the seal Write.
-fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
+/// A read-only descriptor of the file that was proven, or `None` if `fd` is read-only itself, or if the
+/// file cannot be opened again without waiting. Mapping `fd` is then just as safe, but can prevent the
+/// seal Write.
+fn reopened(fd: BorrowedFd<'_>, proof: Proof) -> Option<OwnedFd> {
     if sys::is_read_only(fd) {
         return None;
     }
-    MemFile::reopen_fd(fd).ok()
+    let file = MemFile::reopen_fd(fd).ok()?;
+    // Another file system may be mounted at /proc, so the descriptor is proven too. But the first proof
+    // counts: it has treated the holes, and the file may have become longer since.
+    let same = prove(file.as_fd(), shrink(Holes::Accept)).is_ok_and(|again| again.id() == proof.id());
+    same.then_some(file)
 }
 
 /// Looks at the file to find out which seal forbids a writable map.

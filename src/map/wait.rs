@@ -17,14 +17,16 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
     /// not order memory. No wake-up is lost between the load and the sleep: the kernel compares the
     /// value only after it has registered this thread as a sleeper.
     ///
-    /// Everybody who maps the file, in this process or another, can wait on this integer, and writers
-    /// can wake. A peer that has died or is malicious never wakes you: if you do not trust it to, use
-    /// [`wait_timeout`](Self::wait_timeout).
+    /// Everybody who maps the file, in this process or another, can wait on this integer and wake those
+    /// who wait: a read-only map is enough for the system call. A peer that has died never wakes you, and
+    /// a malicious one, even a mere reader, can take away the wake-up that a writer sends you. If you do
+    /// not trust all who have the file, use [`wait_timeout`](Self::wait_timeout).
     ///
     /// # Errors
     /// - ENOSYS, or on FreeBSD no errno: the system lacks `futex(2)`
     ///   ([`is_unsupported`](Error::is_unsupported))
-    /// - EFAULT, ENOMEM: the integer lies in a hole, and no memory is left to fill it
+    /// - EFAULT, ENOMEM: the integer lies in a hole, and no memory is left to fill it. EFAULT is also
+    ///   possible, rarely, where a peer has just punched a hole: try again
     ///
     /// # Example
     /// ```
@@ -85,7 +87,10 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
     /// Change the value first, with `Release`, because the woken thread loads it again.
     ///
     /// # Errors
-    /// Those of [`wait`](Self::wait).
+    /// - those of [`wait`](Self::wait)
+    /// - EINVAL: a process that has the file, even read-only, sleeps on this integer as on a lock with
+    ///   priority inheritance; those who came after it were not woken. Everything that was stored before
+    ///   stands, so a program that does not trust its peers ignores this error
     ///
     /// # References
     /// [FUTEX_WAKE](https://man7.org/linux/man-pages/man2/FUTEX_WAKE.2const.html)
@@ -101,7 +106,7 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
     /// Change the value first, with `Release`, because the woken threads load it again.
     ///
     /// # Errors
-    /// Those of [`wait`](Self::wait).
+    /// Those of [`wake_one`](Self::wake_one).
     #[doc(alias = "futex")]
     #[doc(alias = "FUTEX_WAKE")]
     pub fn wake_all(&self) -> Result<usize, Error> {

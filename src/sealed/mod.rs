@@ -80,7 +80,7 @@ impl SealedFile {
         &self.file
     }
 
-    /// Reads at an offset: [`MemFile::read_at`].
+    /// Reads at an offset, but not beyond [`len`](Self::len): [`MemFile::read_at`].
     ///
     /// To read the bytes once, this is faster than a map for up to about 4 MiB.
     ///
@@ -88,7 +88,8 @@ impl SealedFile {
     /// As for [`MemFile::read_at`].
     #[doc(alias = "pread")]
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
-        self.file.read_at(buf, offset)
+        let len = buf.len().min(self.rest(offset));
+        self.file.read_at(buf.get_mut(..len).unwrap_or_default(), offset)
     }
 
     /// Reads at an offset until `buf` is full: [`MemFile::read_exact_at`].
@@ -106,7 +107,16 @@ impl SealedFile {
     /// ```
     #[doc(alias = "pread")]
     pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
+        let rest = self.rest(offset);
+        if buf.len() > rest {
+            return Err(Error::new(Reason::EndOfFile).with_numbers(rest as u64, buf.len() as u64));
+        }
         self.file.read_exact_at(buf, offset)
+    }
+
+    /// How many bytes follow the offset. A file without Grow may have become longer than its proof.
+    fn rest(&self, offset: u64) -> usize {
+        usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX)
     }
 
     /// The seals that the file has now: [`MemFile::get_seals`].
@@ -218,8 +228,8 @@ impl SealedFile {
     /// children.
     ///
     /// This is not a `From<SealedFile> for Stdio`, because it can fail: `/proc` may not be mounted, or the
-    /// sender of the file may have taken away the permission to open it (`fchmod`). Without reopening,
-    /// the child would get a position that others can move.
+    /// sender of the file, or an earlier child of the same user, may have taken away the permission to open
+    /// it (`fchmod`). Without reopening, the child would get a position that others can move.
     ///
     /// # Errors
     /// As for [`reopen_read_only`](Self::reopen_read_only).

@@ -63,4 +63,4 @@ pub(crate) use unix::{
     seek, seek_back, try_map, with_c_str, write,
 };
 #[cfg(feature = "std")]
-pub(crate) use unix::{O_CLOEXEC, O_NONBLOCK, pread_to_vec};
+pub(crate) use unix::{O_CLOEXEC, O_NONBLOCK, dup_high, has_seals, pread_to_vec};

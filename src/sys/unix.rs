@@ -128,6 +128,14 @@ pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> bool {
     rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDONLY)
 }
 
+/// `fcntl(F_GET_SEALS)` of a number: whether it is an open descriptor of a file that has seals. It waits for
+/// nobody, whatever the descriptor is.
+#[cfg(feature = "std")]
+pub(crate) fn has_seals(number: RawFd) -> bool {
+    // SAFETY: The call changes nothing, whosever descriptor it is, and fails if there is none.
+    number >= 0 && get_seals(unsafe { BorrowedFd::borrow_raw(number) }).is_ok()
+}
+
 /// The first number that is not one of the standard streams.
 ///
 /// Safe code can replace those with `dup2`, and the streams of a child get the same numbers. So no
@@ -144,6 +152,18 @@ pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
 #[inline]
 pub(crate) fn is_above_stdio(fd: BorrowedFd<'_>) -> bool {
     fd.as_raw_fd() >= FIRST_FD
+}
+
+/// Like [`dup`], but with a number that is hardly ever given to a descriptor on purpose, if such numbers
+/// are allowed.
+#[cfg(feature = "std")]
+pub(crate) fn dup_high(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    const HIGH: RawFd = 500;
+    // EINVAL: `RLIMIT_NOFILE` is lower; EMFILE: no higher number is free.
+    match rustix::io::fcntl_dupfd_cloexec(fd, HIGH) {
+        Err(Errno::INVAL | Errno::MFILE) => dup(fd),
+        result => result.map_err(failed(Call::Dup)),
+    }
 }
 
 /// Gives a descriptor another number if it has that of a standard stream. If another thread replaces the

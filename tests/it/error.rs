@@ -196,7 +196,11 @@ fn causes() {
             "the file's mode forbids execution: create it with `Exec::Allow`",
         ),
         (plain(b"").allocate(0, 0).unwrap_err(), Cause::InvalidInput, "fallocate: EINVAL: the length is 0"),
-        (not_ready, Cause::WouldBlock, "recvmsg: EAGAIN: the descriptor is non-blocking and not ready"),
+        (
+            not_ready,
+            Cause::WouldBlock,
+            "recvmsg: EAGAIN: the descriptor is not ready: it is non-blocking, or its timeout has passed",
+        ),
         (no_descriptor, Cause::UnexpectedMessage, NO_DESCRIPTOR),
         (
             stray,

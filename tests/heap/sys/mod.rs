@@ -14,7 +14,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 use core::time::Duration;
 
-use self::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use self::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use crate::error::{Call, Errno, Error};
 use crate::options::{CreateOptions, Exec};
 use crate::seal::{Seal, Seals};
@@ -176,6 +176,14 @@ pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> bool {
 
 pub(crate) fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     lock().dup(fd).map_err(failed(Call::Dup))
+}
+
+pub(crate) fn dup_high(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    dup(fd)
+}
+
+pub(crate) fn has_seals(_: RawFd) -> bool {
+    false
 }
 
 pub(crate) fn is_above_stdio(fd: BorrowedFd<'_>) -> bool {

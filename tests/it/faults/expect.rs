@@ -91,9 +91,14 @@ const EXCEPTIONS: &[(&str, &str, &[i32], When, Outcome)] = &[
     ("copy_", "copy_file_range", ANY, When::Always, Works),
     ("copy_", "sendfile", ANY, When::Always, Works),
     ("copy_", "splice", ANY, When::Always, Works),
+    // Then the descriptor gets a lower number.
+    ("to_command", "fcntl(F_DUPFD_CLOEXEC)", &[libc::EINVAL, libc::EMFILE], When::Once, Works),
     // A view reopens the file so as not to count as a writer, but can do without.
     ("SharedView", "fcntl(F_GETFL)", ANY, When::Always, Works),
     ("SharedView", "open", ANY, When::Always, Works),
+    // These two prove the file that was reopened.
+    ("SharedView", "fcntl(F_GET_SEALS)", ANY, When::From(4), Works),
+    ("SharedView", "fstat", ANY, When::From(5), Works),
     // Uses `std`, which has fallbacks of its own. A descriptor whose link cannot be read is
     // skipped.
     ("find_inherited", "", ANY, When::Always, WorksOrErrno),

@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
+use command_fds::{CommandFdExt, FdMapping};
 use memfile::{CreateOptions, Error, Exec, MemFile, SealedFile};
+use rustix::process::{Resource, getrlimit};
 
 use crate::support::skip::skip;
 use crate::support::{child, noexec};
@@ -174,5 +176,32 @@ fn a_descriptor_opened_for_writing_by_path_makes_the_text_busy() {
         }
         drop(reopened);
         assert!(command.status().unwrap().success());
+    });
+}
+
+/// Descriptors that the child gets under the first numbers do not take the place of the program.
+#[test]
+fn descriptors_for_the_child_do_not_replace_the_program() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
+    if getrlimit(Resource::Nofile).current.is_some_and(|most| most <= 500) {
+        return skip("no number from 500 on is allowed");
+    }
+    let mut command = shell().to_command().unwrap();
+    let null = |child_fd| FdMapping { parent_fd: File::open("/dev/null").unwrap().into(), child_fd };
+    command.args(["-c", "echo \"it runs\""]).fd_mappings((3..40).map(null).collect()).unwrap();
+    assert_eq!(command.output().unwrap().stdout, b"it runs\n");
+}
+
+/// Where such numbers are not allowed, the program has any.
+#[test]
+fn a_low_limit_of_descriptors() {
+    if noexec::leaves_no_choice() {
+        return;
+    }
+    child::alone_through(&["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""], || {
+        let output = shell().to_command().unwrap().args(["-c", "echo \"it runs\""]).output().unwrap();
+        assert_eq!(output.stdout, b"it runs\n");
     });
 }

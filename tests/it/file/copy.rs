@@ -178,7 +178,7 @@ fn sources_that_cannot_be_read() {
 
 #[test]
 fn a_source_that_has_nothing_yet() {
-    const NOT_READY: &str = "read: EAGAIN: the descriptor is non-blocking and not ready";
+    const NOT_READY: &str = "read: EAGAIN: the descriptor is not ready: it is non-blocking, or its timeout has passed";
     let (receiver, mut sender) = UnixStream::pair().unwrap();
     receiver.set_nonblocking(true).unwrap();
     let target = target();

@@ -6,7 +6,7 @@ use std::process::Command;
 use command_fds::{CommandFdExt, FdMapping};
 use memfile::{Cause, Error, MemFile, SealedFile};
 
-use crate::support::child;
+use crate::support::{child, seccomp};
 
 /// Sets LISTEN_PID as a service manager does: `exec` keeps the pid of the shell.
 const MANAGER: &[&str] = &["sh", "-c", "LISTEN_PID=$$ exec \"$0\" \"$@\""];
@@ -101,4 +101,21 @@ fn a_draft_with_that_number_is_not_taken() {
     let mut command = test.command(MANAGER, "service");
     command.envs([("LISTEN_FDS", "31"), ("LISTEN_FDNAMES", &(":".repeat(30) + "state"))]);
     test.assert_passed(&command.output().unwrap());
+}
+
+/// Nothing is opened before it is known that it has seals: a file of FUSE might never let itself be
+/// opened.
+#[test]
+fn a_file_on_a_disk_is_not_opened() {
+    let Some(test) = child::split(|_| {
+        seccomp::on_bits("open", 2, libc::O_NONBLOCK.unsigned_abs(), seccomp::Action::KillProcess);
+        let error = MemFile::find_listen_fd("disk").unwrap_err();
+        assert_eq!(error.downcast::<Error>().unwrap().cause(), Cause::NotAMemoryFile);
+    }) else {
+        return;
+    };
+    let disk = FdMapping { parent_fd: tempfile::tempfile().unwrap().into(), child_fd: 3 };
+    let mut command = test.command(MANAGER, "service");
+    command.env("LISTEN_FDNAMES", "disk");
+    test.assert_passed(&pass(&mut command, vec![disk]).output().unwrap());
 }

@@ -1,6 +1,6 @@
 //! [`SealedFile::to_vec`] reads the whole file, or fails if there is not enough memory.
 
-use memfile::{Cause, CreateOptions, Holes, HugeTlb, MemFile, SealedFile};
+use memfile::{Cause, CreateOptions, Holes, HugeTlb, MemFile, SealedFile, Seals};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::check::{beyond_limit, end_of_file, refused};
@@ -81,4 +81,24 @@ fn a_read_that_reads_nothing() {
         let error = refused(file.to_vec(), None, &end_of_file(0, 5));
         assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
     });
+}
+
+/// A file without Grow that has become longer since it was proven is read up to its proven length.
+#[test]
+fn bytes_that_were_added_are_not_read() {
+    let file = MemFile::create_sealable("to_vec added").unwrap();
+    file.write_all_at(b"bytes", 0).unwrap();
+    file.add_seals(Seals::CONSTANT).unwrap();
+    let sealed = SealedFile::try_from(file.try_clone().unwrap()).unwrap();
+    file.set_len(100).unwrap();
+    assert_eq!(sealed.len(), 5);
+    assert_eq!(sealed.to_vec().unwrap(), b"bytes");
+    for (offset, expected) in [(0, 5), (3, 2), (5, 0), (6, 0)] {
+        assert_eq!(sealed.read_at(&mut [0; 8], offset).unwrap(), expected, "{offset}");
+        refused(sealed.read_exact_at(&mut [0; 8], offset), None, &end_of_file(expected as u64, 8));
+    }
+    let mut bytes = [0; 2];
+    sealed.read_exact_at(&mut bytes, 3).unwrap();
+    assert_eq!(&bytes, b"es");
+    sealed.read_exact_at(&mut [], 6).unwrap();
 }

@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::{Barrier, mpsc};
+use std::thread;
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 use std::{
     arch::asm,
@@ -20,7 +22,7 @@ use crate::support::check::{
 };
 use crate::support::proc_self::{descriptors_of, mappings};
 use crate::support::skip::lacks;
-use crate::support::{child, seccomp};
+use crate::support::{child, pattern, rounds, seccomp};
 
 #[test]
 fn is_send_sync_and_static() {
@@ -313,18 +315,51 @@ fn conversions() {
 }
 
 /// Another file system may be mounted at `/proc`, with a different file under the number of the
-/// descriptor, so a view proves the file that it has reopened.
+/// descriptor. Then a view maps the descriptor itself.
 #[test]
-fn a_view_fails_if_proc_shows_another_file() {
+fn proc_can_show_another_file() {
     let prefix =
         ["unshare", "--mount", "sh", "-c", "umount -l /proc && mount -t tmpfs none /proc && exec \"$0\" \"$@\""];
     child::alone_through(&prefix, || {
         let file = file("shared proven", 10);
+        file.write_all_at(&pattern(10), 0).unwrap();
         for process in ["self", "thread-self"] {
             let fds = format!("/proc/{process}/fd");
             std::fs::create_dir_all(&fds).unwrap();
             std::fs::write(format!("{fds}/{}", file.as_raw_fd()), b"this can shrink").unwrap();
         }
-        refused(SharedView::map(&file, Holes::Accept), None, MISSING_SHRINK);
+        let view = SharedView::map(&file, Holes::Accept).unwrap();
+        let mut bytes = [0; 10];
+        view.read_exact_at(&mut bytes, 0).unwrap();
+        assert!(view.len() == 10 && bytes == pattern(10)[..], "{bytes:?}");
+    });
+}
+
+/// A peer makes the file longer while a view is made of it. The view has no more bytes than those
+/// whose holes it has looked for.
+#[test]
+fn the_policy_for_holes_covers_the_whole_view() {
+    const LEN: u64 = 4096;
+    let ready = Barrier::new(2);
+    let (peers, files) = mpsc::channel::<MemFile>();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for file in files {
+                ready.wait();
+                file.set_len(1 << 30).unwrap();
+            }
+        });
+        for _ in 0..rounds(20_000).min(20_000) {
+            let file = MemFile::create_sealable("shared longer").unwrap();
+            file.allocate(0, LEN).unwrap();
+            file.add_seals(Seal::Shrink | Seal::FutureWrite).unwrap();
+            peers.send(file.try_clone().unwrap()).unwrap();
+            ready.wait();
+            match SharedView::map(&file, Holes::Refuse) {
+                Ok(view) => assert_eq!(view.len() as u64, LEN),
+                Err(error) => assert_eq!(error.cause(), Cause::Holes),
+            }
+        }
+        drop(peers);
     });
 }

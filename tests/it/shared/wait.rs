@@ -269,3 +269,28 @@ fn no_wake_up_is_lost() {
     assert_eq!(turn.load(Acquire), 2 * rounds);
     assert!(!turn.wait_timeout(2 * rounds, SHORT).unwrap(), "woken after the peer has ended");
 }
+
+/// A process that can only read the file can make a wake-up fail: it sleeps in a way that the kernel
+/// does not let `FUTEX_WAKE` end.
+#[test]
+fn a_reader_can_prevent_wake_ups() {
+    let map = map("wait prevented", 64);
+    let view = view(&map);
+    let atomic = map.atomic::<u32>(0).unwrap();
+    let message = "futex(FUTEX_WAKE): EINVAL: a process that has the file sleeps here as on a lock with \
+        priority inheritance, so some sleepers may not have been woken";
+    let target = AtomicI32::new(0);
+    let sleep = || {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let end = libc::timespec { tv_sec: now.tv_sec + 2, tv_nsec: 0 };
+        let place = view.as_ptr();
+        // SAFETY: The time and the places outlive the call.
+        unsafe {
+            libc::syscall(libc::SYS_futex, place, libc::FUTEX_WAIT_REQUEUE_PI, 0, &raw const end, target.as_ptr())
+        };
+    };
+    with_sleepers(1, sleep, || {
+        refused(atomic.wake_all(), libc::EINVAL, message);
+        refused(atomic.wake_one(), libc::EINVAL, message);
+    });
+}

@@ -320,12 +320,18 @@ fn a_nonblocking_socket_returns_eagain() {
     ours.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
     let error = SealedFile::recv(&theirs, &mut [0; 8]).unwrap_err();
-    assert_eq!(error.to_string(), "recvmsg: EAGAIN: the descriptor is non-blocking and not ready");
+    assert_eq!(
+        error.to_string(),
+        "recvmsg: EAGAIN: the descriptor is not ready: it is non-blocking, or its timeout has passed"
+    );
     assert_eq!((error.raw_os_error(), error.kind()), (Some(EAGAIN), ErrorKind::WouldBlock));
 
     let file = sealed("again and again");
     let error = (0..100_000).find_map(|_| file.send(&ours, b"x").err()).unwrap();
-    assert_eq!(error.to_string(), "sendmsg: EAGAIN: the descriptor is non-blocking and not ready");
+    assert_eq!(
+        error.to_string(),
+        "sendmsg: EAGAIN: the descriptor is not ready: it is non-blocking, or its timeout has passed"
+    );
     SealedFile::recv(&theirs, &mut [0; 8]).unwrap();
     file.send(&ours, b"there is room again").unwrap();
 }

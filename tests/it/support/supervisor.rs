@@ -13,7 +13,7 @@ use core::mem::zeroed;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::mpsc;
+use std::sync::Mutex;
 use std::{io, thread};
 
 use super::huge::MADV_COLLAPSE;
@@ -41,18 +41,27 @@ pub(crate) fn watch<T: Send>(
     fault: Fault,
     action: impl FnOnce() -> T + Send,
 ) -> (thread::Result<T>, Vec<&'static str>) {
-    let armed = &AtomicBool::new(false);
-    let (sender, receiver) = mpsc::channel();
+    let (armed, slot) = (&AtomicBool::new(false), &Mutex::new(None));
+    // Once the filter is there, this thread must not allocate: musl has one lock for all allocations,
+    // and the other thread may hold it while its `mmap` waits for an answer.
+    let mut calls = Vec::with_capacity(1000);
     thread::scope(|scope| {
-        // The sender is moved to the thread, so that `recv` fails if the thread panics.
         let worker = scope.spawn(move || {
-            sender.send(listener()).unwrap();
+            let listener = listener();
+            *slot.lock().unwrap() = Some(listener);
             armed.store(true, Ordering::SeqCst);
             let result = action();
             armed.store(false, Ordering::SeqCst);
             result
         });
-        let calls = supervise(&receiver.recv().expect("a supervised thread"), fault, armed);
+        let listener = loop {
+            match slot.lock().unwrap().take() {
+                Some(listener) => break listener,
+                None => assert!(!worker.is_finished(), "no filter was installed"),
+            }
+            thread::yield_now();
+        };
+        supervise(&listener, fault, armed, &mut calls);
         (worker.join(), calls)
     })
 }
@@ -91,19 +100,17 @@ fn listener() -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
-/// Answers the calls of the thread until it ends. Returns the names of those made while `armed` is
-/// set.
-fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool) -> Vec<&'static str> {
+/// Answers the calls of the thread until it ends. Adds the names of those made while `armed` is set.
+fn supervise(listener: &OwnedFd, fault: Fault, armed: &AtomicBool, calls: &mut Vec<&'static str>) {
     const RECV: libc::Ioctl = 0xc050_2100_u32 as libc::Ioctl;
     const SEND: libc::Ioctl = 0xc018_2101_u32 as libc::Ioctl;
 
-    let mut calls = Vec::new();
     loop {
         let mut poll = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: There is one structure, and it outlives the call.
         unsafe { libc::poll(&raw mut poll, 1, -1) };
         if poll.revents & libc::POLLIN == 0 {
-            return calls;
+            return;
         }
         // SAFETY: All zeros is a valid value, and the kernel requires it.
         let mut call: libc::seccomp_notif = unsafe { zeroed() };
