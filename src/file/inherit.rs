@@ -87,26 +87,19 @@ fn inherited(path: &Path, name: &[u8]) -> io::Result<Option<MemFile>> {
     Ok(found.then_some(file))
 }
 
-/// Opens a file of `/proc/thread-self/fd` with the access that its descriptor has: the mode of the link
-/// shows it, and has no access for `O_PATH`. The flag `O_NONBLOCK` keeps a FIFO of that name, or a
-/// lease, from making this call wait.
+/// Opens a memory file of `/proc/thread-self/fd` with the access that its descriptor has, which the mode of
+/// the link shows. The flag `O_NONBLOCK` keeps a lease from making this call wait.
 pub(super) fn reopen(path: &Path) -> io::Result<Option<MemFile>> {
     let mode = fs::symlink_metadata(path)?.mode();
-    let (read, write) = (mode & 0o400 != 0, mode & 0o200 != 0);
-    if !read && !write {
-        return Ok(None);
-    }
-    // Any other file could be one of FUSE, whose server might never let it be opened.
+    // Any other file could be one of FUSE, whose server might never let it be opened. A descriptor opened
+    // with `O_PATH` shows no seals.
     let number = path.file_name().and_then(OsStr::to_str).and_then(|number| number.parse().ok());
     if !number.is_some_and(sys::has_seals) {
         return Ok(None);
     }
+    let (read, write) = (mode & 0o400 != 0, mode & 0o200 != 0);
     let file = OpenOptions::new().read(read).write(write).custom_flags(sys::O_NONBLOCK).open(path)?;
-    match MemFile::from_fd(file.into()) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.error().is_not_a_memory_file() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(Some(MemFile::from_fd(file.into())?))
 }
 
 /// Whether the descriptor at `path` belongs to this file and is not close-on-exec, according to its

@@ -1,7 +1,8 @@
 //! Adding seals: what they forbid, and every refusal with its reason.
 
 use std::ptr;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use memfile::{CreateOptions, MemFile, Seal, Seals};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -173,4 +174,28 @@ fn a_page_in_a_pipe_is_busy() {
     // A child that another test has just forked still has the pipe until its execve.
     while file.add_seals(Seals::IMMUTABLE).is_err_and(|error| error.is_busy()) {}
     assert_eq!(added(&file), Seals::IMMUTABLE);
+}
+
+/// Only EBUSY is worth another attempt.
+#[test]
+fn any_other_refusal_is_returned_at_once() {
+    seccomp::alone(|| {
+        let unsealable = MemFile::create_default("unsealable").unwrap();
+        seccomp::always("timerfd_create", seccomp::Action::KillProcess);
+        refused(unsealable.into_sealed_timeout(Duration::from_secs(60)), libc::EPERM, UNSEALABLE);
+    });
+}
+
+/// A file that was busy, and that somebody has closed to new seals meanwhile.
+#[test]
+fn another_refusal_ends_the_wait() {
+    let file = plain();
+    let peer = file.try_clone().unwrap();
+    let _map = memmap2::MmapRaw::map_raw(&file).unwrap();
+    let start = Instant::now();
+    let waiting = thread::spawn(|| file.into_sealed_timeout(Duration::from_secs(60)));
+    thread::sleep(Duration::from_millis(100));
+    peer.add_seal(Seal::Seal).unwrap();
+    refused(waiting.join().unwrap(), libc::EPERM, UNSEALABLE);
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }

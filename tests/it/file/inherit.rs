@@ -119,6 +119,19 @@ fn a_descriptor_opened_with_o_path() {
     });
 }
 
+#[test]
+fn the_access_is_that_of_the_descriptor() {
+    child::alone(|| {
+        let file = MemFile::create_default("access").unwrap();
+        for access in [OFlags::RDONLY, OFlags::WRONLY, OFlags::RDWR] {
+            // Not close-on-exec.
+            let _inherited = rustix::fs::open(&*file.proc_path(), access, Mode::empty()).unwrap();
+            let found = find("access").unwrap().unwrap();
+            assert_eq!(rustix::fs::fcntl_getfl(&found).unwrap() & OFlags::RWMODE, access);
+        }
+    });
+}
+
 /// Runs `find_inherited` in another thread, so that the test fails rather than hangs if it blocks.
 #[track_caller]
 fn find(name: &str) -> io::Result<Option<MemFile>> {
