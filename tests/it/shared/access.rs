@@ -113,6 +113,7 @@ fn empty() {
 fn by_address() {
     let map = map("shared address", 4096);
     let view = view(&map);
+    assert!(!map.is_empty() && !view.is_empty());
     // SAFETY: The address lies within the map, and no other thread uses it.
     unsafe { map.as_ptr().wrapping_add(4095).write_volatile(7) };
     // SAFETY: The address lies within the view.
