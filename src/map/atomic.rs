@@ -31,8 +31,8 @@ impl AtomicInteger for i64 {}
 ///
 /// It has the operations of [`core::sync::atomic`], with the same meaning between the threads of this
 /// process. Between processes the hardware makes it atomic and orders memory in the same way; access
-/// the integer with the same width in all of them. An invalid ordering (a load with `Release`) is
-/// replaced by the nearest valid one that is at least as strong; std would panic.
+/// the integer with the same width in all of them. An ordering that a load or a store cannot have (a load
+/// with `Release`) is replaced by one that it can have; std would panic.
 ///
 /// Most operations change an integer narrower than a word by a compare-and-exchange of its word, which
 /// is repeated if the word has changed meanwhile. So use words for counters, and see [what a peer can
