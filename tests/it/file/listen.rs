@@ -24,7 +24,7 @@ fn a_service_finds_its_files_by_their_names() {
     state.as_file().seek(SeekFrom::Start(3)).unwrap();
     let config = SealedFile::from_bytes("another name", b"config").unwrap();
     let files = vec![
-        FdMapping { parent_fd: std::fs::File::open("/dev/null").unwrap().into(), child_fd: 3 },
+        FdMapping { parent_fd: File::open("/dev/null").unwrap().into(), child_fd: 3 },
         FdMapping { parent_fd: state.try_clone().unwrap().into(), child_fd: 4 },
         FdMapping { parent_fd: config.reopen_read_only().unwrap().into(), child_fd: 5 },
         FdMapping { parent_fd: config.try_clone().unwrap().into(), child_fd: 6 },
