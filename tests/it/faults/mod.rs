@@ -45,7 +45,7 @@ fn inject(again: bool, spared: Option<(&'static str, i32)>) -> usize {
                     continue;
                 }
                 assert!(
-                    expect::admits(name, operation, fault, &result),
+                    expect::admits(name, &made, fault, &result),
                     "{name}: {operation} failed, {fault:?} in {made:?}: {result:?}"
                 );
                 faults += 1;
