@@ -22,8 +22,8 @@ impl MemFile {
     /// process.
     ///
     /// If the source is a pipe, a socket or a terminal, the call waits until the other end has written
-    /// enough or is closed. If it is a file in a file system that another process serves, the call
-    /// waits for that process. Writing to this file waits while another process holds its lock:
+    /// enough or is closed. If the source is a file of a file system that another process serves, the
+    /// call waits for that process. Writing to this file waits while another process holds its lock:
     /// [which calls can wait](crate::guide::receiving).
     ///
     /// To copy without a limit, pass `u64::MAX`. Reaching the limit is not an error. To refuse a longer

@@ -147,8 +147,8 @@ impl SealedFileOptions {
     /// may contain part of a concurrent write.
     ///
     /// If the source is a pipe, a socket or a terminal, the call waits until the other end is closed,
-    /// or the limit is exceeded. If it is a file in a file system that another process serves, the call
-    /// waits for that process. A memory file, sealed or not, never makes the call wait.
+    /// or the limit is exceeded. If the source is a file of a file system that another process serves,
+    /// the call waits for that process. A memory file, sealed or not, never makes the call wait.
     ///
     /// # Errors
     /// Those of [`MemFile::create`](crate::MemFile::create) and

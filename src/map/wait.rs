@@ -17,10 +17,10 @@ impl<T: AtomicInteger + Waitable> SharedAtomic<'_, T> {
     /// not order memory. No wake-up is lost between the load and the sleep: the kernel compares the
     /// value only after it has registered this thread as a sleeper.
     ///
-    /// Everybody who maps the file, in this process or another, can wait on this integer and wake those
-    /// who wait: a read-only map is enough for the system call. A peer that has died never wakes you, and
-    /// a malicious one, even a mere reader, can take away the wake-up that a writer sends you. If you do
-    /// not trust all who have the file, use [`wait_timeout`](Self::wait_timeout).
+    /// Everybody who maps the file, in this process or another, can wait on this integer, and can wake
+    /// the waiting threads: for the system call, a read-only map is enough. A peer that has died never
+    /// wakes you, and a malicious one, even if it can only read, can take away the wake-up that a writer
+    /// sends you. If you do not trust all who have the file, use [`wait_timeout`](Self::wait_timeout).
     ///
     /// # Errors
     /// - ENOSYS, or on FreeBSD no errno: the system lacks `futex(2)`

@@ -303,6 +303,8 @@ impl MemFile {
     /// is measured after an attempt has failed:
     /// - EMFILE, ENFILE: out of descriptors; ENOMEM: no memory for the timer
     ///
+    /// On FreeBSD, timers are available since 14.0.
+    ///
     /// # Example
     /// ```
     /// use std::time::Duration;

@@ -19,8 +19,8 @@
 //!
 //! A function makes the one system call that its name or its comment says, and nothing else.
 //! [`create`], [`create_like`], [`populate`], [`free_address`], [`mmap`] of constant bytes, `try_*`,
-//! [`exec_seal_finds_writers`], [`transparent_huge_page_size`] and `peer_has_closed` make several. If a
-//! signal interrupts a call, it is made again, except [`futex_wait`]. An error contains the call and
+//! [`exec_seal_finds_writers`], [`transparent_huge_page_size`], `peer_has_closed` and `dup_high` make
+//! several. If a signal interrupts a call, it is made again, except [`futex_wait`]. An error contains the call and
 //! the errno. The usual reason follows from both (`error/call.rs`), and the caller may add a better one.
 //! Descriptors are borrowed as `BorrowedFd` and made as `OwnedFd`. New ones are close-on-exec unless the
 //! caller of [`create`] asks otherwise, and never have a number below 3.

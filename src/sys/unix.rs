@@ -279,6 +279,7 @@ pub(crate) fn nanosleep(duration: Duration) {
 }
 
 /// A timer of the kernel, since `core` has no clock, and that of rustix, which reads the vDSO, can panic.
+/// Available since: Linux 2.6.25, FreeBSD 14.0.
 pub(crate) struct Timer(OwnedFd);
 
 impl Timer {
@@ -299,8 +300,11 @@ impl Timer {
     }
 }
 
-fn timespec(duration: Duration) -> Timespec {
-    Timespec { tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
+/// At most `i32::MAX` seconds (68 years), because kernels before 5.1 support no longer time on 32-bit
+/// machines.
+pub(super) fn timespec(duration: Duration) -> Timespec {
+    let seconds = duration.as_secs().try_into().unwrap_or(i32::MAX);
+    Timespec { tv_sec: seconds.into(), tv_nsec: duration.subsec_nanos().into() }
 }
 
 /// Makes the pages of a mapping present, and keeps them in memory until it is unmapped.

@@ -4,11 +4,10 @@ use core::sync::atomic::AtomicU32;
 use core::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::thread::Timespec;
 use rustix::thread::futex::{self, Flags};
 
 use crate::error::{Call, Error};
-use crate::sys::unix::failed;
+use crate::sys::unix::{failed, timespec};
 
 /// Without `FUTEX_PRIVATE_FLAG`, so that the kernel identifies the futex by file and offset, and finds
 /// sleepers in other processes.
@@ -30,11 +29,4 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Durati
 /// `FUTEX_WAKE`. Returns how many were woken.
 pub(crate) fn futex_wake(word: &AtomicU32, most: u32) -> Result<usize, Error> {
     retry_on_intr(|| futex::wake(word, SHARED, most)).map_err(failed(Call::FutexWake))
-}
-
-/// At most `i32::MAX` seconds (68 years), because kernels before 5.1 support no longer time on 32-bit
-/// machines.
-fn timespec(duration: Duration) -> Timespec {
-    let seconds = duration.as_secs().try_into().unwrap_or(i32::MAX);
-    Timespec { tv_sec: seconds.into(), tv_nsec: duration.subsec_nanos().into() }
 }
