@@ -12,7 +12,7 @@ use memfile::{Error, Holes, MapOptions, MemFile, SealedFile};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::check::{NO_ADDRESS_SPACE, holes, refused};
-use crate::support::huge::{POLICY, Setting};
+use crate::support::huge::{POLICY, Setting, transparent_page};
 use crate::support::proc_self::{allocated, descriptors, smaps};
 use crate::support::skip::skip;
 use crate::support::{child, seccomp};
@@ -57,8 +57,7 @@ fn beyond_the_file_size_limit_is_an_error_if_the_signal_is_ignored() {
         let [bytes, huge, build] = every_builder(2 << 20);
         refused(bytes, libc::EFBIG, &message("pwrite"));
         // A file that is shorter than a huge page is written, like one without huge pages.
-        let size = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
-        let by_map = size.is_ok_and(|size| size.trim().parse::<usize>().unwrap() <= 2 << 20);
+        let by_map = transparent_page().is_ok_and(|size| size <= 2 << 20);
         refused(huge, libc::EFBIG, &message(if by_map { "ftruncate" } else { "pwrite" }));
         refused(build, libc::EFBIG, &message("ftruncate"));
         let error = SealedFile::from_reader("limit", io::repeat(1)).unwrap_err();

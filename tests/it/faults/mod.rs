@@ -9,10 +9,10 @@ use std::fs;
 
 use memfile::MemFile;
 
+use crate::support::noexec;
 use crate::support::proc_self::descriptors;
 use crate::support::skip::skip;
-use crate::support::supervisor::{Fault, watch};
-use crate::support::{child, noexec, seccomp};
+use crate::support::supervisor::{self, Fault, watch};
 use calls::all;
 
 const ERRNOS: [i32; 8] =
@@ -63,23 +63,14 @@ fn inject(again: bool, spared: Option<(&'static str, i32)>) -> usize {
 /// system calls of all later calls.
 const EXEC_FLAGS_REFUSED: Option<(&str, i32)> = Some(("memfd_create", libc::EINVAL));
 
-/// Runs `body` in a process of its own. If this kernel cannot pass system calls to a supervisor,
-/// the test is skipped.
-#[track_caller]
-fn supervised(body: impl FnOnce()) {
-    if seccomp::is_allowed(libc::SECCOMP_RET_USER_NOTIF) {
-        child::alone(body);
-    }
-}
-
 #[test]
 fn each_call_fails_once() {
-    supervised(|| assert!(inject(false, EXEC_FLAGS_REFUSED) > 1000));
+    supervisor::alone(|| assert!(inject(false, EXEC_FLAGS_REFUSED) > 1000));
 }
 
 #[test]
 fn each_call_fails_every_time() {
-    supervised(|| assert!(inject(true, EXEC_FLAGS_REFUSED) > 800));
+    supervisor::alone(|| assert!(inject(true, EXEC_FLAGS_REFUSED) > 800));
 }
 
 #[test]
@@ -87,9 +78,8 @@ fn each_call_fails_on_an_old_kernel() {
     if noexec::implies_sealing() {
         return skip("vm.memfd_noexec is not 0: a new file has the seal Exec, which old kernels lack");
     }
-    supervised(|| {
-        let (result, made) =
-            watch(Fault { at: 0, errno: libc::EINVAL, again: false, spared: None }, || MemFile::create_default("old"));
+    supervisor::alone(|| {
+        let (result, made) = watch(Fault::once(0, libc::EINVAL), || MemFile::create_default("old"));
         result.unwrap().unwrap();
         let calls = ["memfd_create", "memfd_create", "fchmod", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)"];
         // The file was created with the seal Seal, so that adding it once more fails. The crate

@@ -10,8 +10,8 @@ use rustix::param::page_size;
 use rustix::pipe::{SpliceFlags, pipe, splice};
 
 use crate::support::check::{BUSY, UNSEALABLE, refused, unharmed};
-use crate::support::supervisor::{Fault, watch};
-use crate::support::{child, noexec, seccomp};
+use crate::support::supervisor::{self, Fault, watch};
+use crate::support::{noexec, seccomp};
 
 /// A sealable file of 5000 bytes. It has no seals except Exec where the kernel implies that.
 fn plain() -> MemFile {
@@ -204,14 +204,10 @@ fn another_refusal_ends_the_wait() {
 /// The call sleeps between its attempts.
 #[test]
 fn attempts_are_few() {
-    if !seccomp::is_allowed(libc::SECCOMP_RET_USER_NOTIF) {
-        return;
-    }
-    child::alone(|| {
+    supervisor::alone(|| {
         let file = plain();
         let _map = memmap2::MmapRaw::map_raw(&file).unwrap();
-        let no_fault = Fault { at: usize::MAX, errno: 0, again: false, spared: None };
-        let (result, calls) = watch(no_fault, || file.into_sealed_timeout(Duration::from_millis(50)));
+        let (result, calls) = watch(Fault::NONE, || file.into_sealed_timeout(Duration::from_millis(50)));
         assert!(result.unwrap().unwrap_err().error().is_busy());
         let attempts = calls.iter().filter(|&&call| call == "fcntl(F_ADD_SEALS)").count();
         // A pause takes at least 5 ms.

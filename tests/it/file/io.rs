@@ -12,7 +12,7 @@ use crate::support::check::{NO_MEMORY, end_of_file, refused, too_long};
 use crate::support::huge::steady_policy;
 use crate::support::proc_self::{allocated, descriptors};
 use crate::support::skip::skip;
-use crate::support::supervisor::{Fault, watch};
+use crate::support::supervisor::{self, Fault, watch};
 use crate::support::{BEYOND_A_HUGE_PAGE, child, seccomp};
 
 fn holding(bytes: &[u8]) -> MemFile {
@@ -271,15 +271,11 @@ fn dropping_closes() {
 #[test]
 fn an_interrupted_allocation_goes_on_in_pieces() {
     const MIB: u64 = 1 << 20;
-    if !seccomp::is_allowed(libc::SECCOMP_RET_USER_NOTIF) {
-        return;
-    }
-    child::alone(|| {
+    supervisor::alone(|| {
         for (len, pieces) in [(8 * MIB, 2), (7 * MIB + 5, 3), (MIB, 1), (5, 1)] {
             let file = MemFile::create_sealable("pieces").unwrap();
             file.set_len(len).unwrap();
-            let fault = Fault { at: 0, errno: libc::EINTR, again: false, spared: None };
-            let (result, made) = watch(fault, || file.allocate(0, len));
+            let (result, made) = watch(Fault::once(0, libc::EINTR), || file.allocate(0, len));
             result.unwrap().unwrap();
             assert_eq!(made, vec!["fallocate"; 1 + pieces], "{len}");
             assert!(allocated(&file) >= len);

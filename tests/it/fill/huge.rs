@@ -19,7 +19,7 @@ use crate::support::huge::{
     MADV_COLLAPSE, POLICY, Setting, affordable_page, by_huge_pages, collapses, under_each_policy,
 };
 use crate::support::proc_self::{descriptors_of, mappings};
-use crate::support::supervisor::{COLLAPSE, Fault, watch};
+use crate::support::supervisor::{self, COLLAPSE, Fault, watch};
 use crate::support::{child, pattern, seccomp, skip};
 
 const NAME: &str = "fill huge";
@@ -86,6 +86,10 @@ const WAYS: [Way; 9] = [
         options().from_reader(NAME, reader).unwrap()
     }),
 ];
+
+fn way(name: &str) -> fn(&[u8]) -> SealedFile {
+    WAYS.iter().find(|way| way.0 == name).unwrap().1
+}
 
 fn source(bytes: &[u8]) -> MemFile {
     let source = MemFile::create_default("fill huge source").unwrap();
@@ -320,9 +324,8 @@ fn readers_that_go_wrong() {
 /// all calls that were made. If the kernel itself refuses a huge page for lack of contiguous
 /// memory, the fault hits a different call, and the file is made again.
 fn with_fault(way: fn(&[u8]) -> SealedFile, bytes: &[u8], at: usize, errno: i32) -> (SealedFile, Vec<&'static str>) {
-    let fault = Fault { at, errno, again: false, spared: None };
     for _ in 0..5 {
-        let (result, made) = watch(fault, || way(bytes));
+        let (result, made) = watch(Fault::once(at, errno), || way(bytes));
         if at == usize::MAX || made.get(at) == Some(&COLLAPSE) {
             return (result.unwrap(), made);
         }
@@ -338,10 +341,7 @@ fn places(made: &[&str], name: &str) -> Vec<usize> {
 /// gets ordinary pages. It also notices a sandbox that only pretends to collapse (errno 0).
 #[test]
 fn a_refused_collapse_is_the_last_one() {
-    if !seccomp::is_allowed(libc::SECCOMP_RET_USER_NOTIF) {
-        return;
-    }
-    child::alone(|| {
+    supervisor::alone(|| {
         let Some(page) = affordable_page() else { return };
         // Under most other policies the kernel makes huge pages without a collapse.
         let Some(policy) = Setting::take(POLICY) else { return };
@@ -353,7 +353,7 @@ fn a_refused_collapse_is_the_last_one() {
         let huge = 6 * page;
         let bytes = pattern(huge + 5000);
         for name in ["from_bytes", "create_with", "copy_of a file", "from_reader"] {
-            let (_, way) = *WAYS.iter().find(|way| way.0 == name).unwrap();
+            let way = way(name);
             let (file, made) = with_fault(way, &bytes, usize::MAX, 0);
             assert_eq!(by_huge_pages(&file, NAME), huge);
             drop(file);
@@ -372,7 +372,7 @@ fn a_refused_collapse_is_the_last_one() {
             }
         }
         // Not even a draft that grows asks again, whether the collapse failed or was only pretended.
-        let (_, way) = *WAYS.iter().find(|way| way.0 == "draft that grows").unwrap();
+        let way = way("draft that grows");
         let (_, made) = with_fault(way, &bytes, usize::MAX, 0);
         let first = places(&made, COLLAPSE)[0];
         for errno in [0, libc::EINVAL] {

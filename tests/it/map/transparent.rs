@@ -6,7 +6,9 @@ use std::time::Duration;
 use memfile::kernel::Feature;
 use memfile::{Cause, Holes, MapOptions, MemFile, SealedFile};
 
-use crate::support::huge::{Aligned, MADV_COLLAPSE, POLICY, Setting, affordable_page, collapses, under_each_policy};
+use crate::support::huge::{
+    Aligned, MADV_COLLAPSE, POLICY, SIZE_IN_SYS, Setting, affordable_page, collapses, under_each_policy,
+};
 use crate::support::peer::{Channel, Peer};
 use crate::support::proc_self::{allocated, mappings, smaps};
 use crate::support::{child, pattern, seccomp, skip};
@@ -239,7 +241,6 @@ fn sealed_while_a_peer_collapses() {
 /// The crate reads the size of a huge page from `/sys`. Here it is a size that no processor has.
 #[test]
 fn the_size_comes_from_sys() {
-    const SYS: &str = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
     const SIZE: usize = 1 << 30;
     child::alone_through(&["unshare", "--mount"], || {
         let sparse = |len: usize| {
@@ -248,7 +249,7 @@ fn the_size_comes_from_sys() {
             SealedFile::options().holes(Holes::Accept).seal(file).unwrap()
         };
         let said = tempfile::NamedTempFile::new().unwrap();
-        if let Err(error) = rustix::mount::mount_bind(said.path(), SYS) {
+        if let Err(error) = rustix::mount::mount_bind(said.path(), SIZE_IN_SYS) {
             return skip::skip(format_args!("mount: {error}"));
         }
         std::fs::write(said.path(), format!("{SIZE}\n")).unwrap();

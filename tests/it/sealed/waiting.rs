@@ -76,6 +76,17 @@ struct Trap {
 }
 
 impl Trap {
+    /// If the kernel sets no trap, prints that the test is skipped, and tells the other process.
+    #[track_caller]
+    fn set(channel: &Channel) -> Option<Self> {
+        let trap = Self::new();
+        if let Err(error) = &trap {
+            skip(format_args!("userfaultfd: {error}"));
+            channel.send(b'n', &[]);
+        }
+        trap.ok()
+    }
+
     fn new() -> Result<Self, std::io::Error> {
         // SAFETY: No pointers are involved.
         let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK) };
@@ -119,14 +130,7 @@ const LOCKED: [Seals; 3] = [Seals::empty(), Seals::from_bits_retain(Seal::Shrink
 /// The other process: locks a file of its own by a write whose source page is trapped.
 fn hold_locks(channel: &Channel) {
     for seals in LOCKED {
-        let trap = match Trap::new() {
-            Ok(trap) => trap,
-            Err(error) => {
-                skip(format_args!("userfaultfd: {error}"));
-                channel.send(b'n', &[]);
-                continue;
-            }
-        };
+        let Some(trap) = Trap::set(channel) else { continue };
         let file = MemFile::create_sealable("locked").unwrap();
         file.write_all_at(&vec![7; page_size()], 0).unwrap();
         file.add_seals(seals).unwrap();
@@ -286,13 +290,7 @@ fn which_calls_wait_for_the_inode_lock() {
 /// The other process: holds the lock of the position of a file, by a read into a trapped page. The kernel
 /// takes that lock only for a file that was opened by a path.
 fn hold_position(channel: &Channel) {
-    let trap = match Trap::new() {
-        Ok(trap) => trap,
-        Err(error) => {
-            skip(format_args!("userfaultfd: {error}"));
-            return channel.send(b'n', &[]);
-        }
-    };
+    let Some(trap) = Trap::set(channel) else { return };
     let file = MemFile::create_default("position").unwrap();
     file.write_all_at(&vec![7; page_size()], 0).unwrap();
     let reopened = file.reopen_read_only().unwrap();

@@ -76,12 +76,20 @@ pub(crate) fn has_small_pages() -> bool {
     memory <= super::page()
 }
 
+/// Has the size of a transparent huge page.
+pub(crate) const SIZE_IN_SYS: &str = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
+
+/// The size of a transparent huge page, or an error if the kernel has none.
+pub(crate) fn transparent_page() -> io::Result<usize> {
+    Ok(std::fs::read_to_string(SIZE_IN_SYS)?.trim().parse().unwrap())
+}
+
 /// The size of a transparent huge page. If the kernel has none, or if they are too large for a test
 /// (512 MiB), prints that the test is skipped and returns `None`.
 #[track_caller]
 pub(crate) fn affordable_page() -> Option<usize> {
-    let size = match std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") {
-        Ok(text) => text.trim().parse().unwrap(),
+    let size = match transparent_page() {
+        Ok(size) => size,
         Err(error) => {
             skip::skip(format_args!("no transparent huge pages: {error}"));
             return None;

@@ -17,7 +17,7 @@ use std::sync::Mutex;
 use std::{io, thread};
 
 use super::huge::MADV_COLLAPSE;
-use super::syscalls;
+use super::{child, seccomp, syscalls};
 
 /// The name of the call that makes huge pages.
 pub(crate) const COLLAPSE: &str = "madvise(MADV_COLLAPSE)";
@@ -33,6 +33,24 @@ pub(crate) struct Fault {
     pub(crate) again: bool,
     /// Calls of this name never fail.
     pub(crate) spared: Option<&'static str>,
+}
+
+impl Fault {
+    /// None of the calls fails.
+    pub(crate) const NONE: Self = Self::once(usize::MAX, 0);
+
+    pub(crate) const fn once(at: usize, errno: i32) -> Self {
+        Self { at, errno, again: false, spared: None }
+    }
+}
+
+/// Runs `body` in a process of its own. If this kernel cannot pass system calls to a supervisor,
+/// the test is skipped.
+#[track_caller]
+pub(crate) fn alone(body: impl FnOnce()) {
+    if seccomp::is_allowed(libc::SECCOMP_RET_USER_NOTIF) {
+        child::alone(body);
+    }
 }
 
 /// Runs `action` in a thread of its own. Returns its result, or its panic, and the names of its
