@@ -132,6 +132,12 @@ site_of() { # RELEASE
     apt-get indextargets --format "\$(SITE)" "Created-By: Packages" "Origin: Debian" "Label: $label" | sed q
 }
 
+# The kernel's policy for huge pages of memory files: where it stands, and what it is.
+policy=/sys/kernel/mm/transparent_hugepage/shmem_enabled
+current_policy() {
+    sed 's/.*\[\(.*\)\].*/\1/' "$policy"
+}
+
 # The crate's features without the default set, one a line.
 features() {
     awk '/^\[/ { inside = $0 == "[features]" } inside && /^[a-z][a-z0-9_-]* *=/ && !/^default / { print $1 }' Cargo.toml
